@@ -1,0 +1,2 @@
+//! Measures sockeye beside the kernel.
+fn main() {}

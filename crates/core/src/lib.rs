@@ -1,0 +1,1 @@
+//! The internet layer and what every transport needs, without I/O.

@@ -1,0 +1,1 @@
+//! Network devices: memory links, TUN, TAP, netem and capture.

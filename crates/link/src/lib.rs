@@ -1,0 +1,1 @@
+//! Packets, their metadata and the trait that a network device implements.

@@ -1,0 +1,1 @@
+//! One network node, assembled and without I/O.

@@ -1,0 +1,1 @@
+//! Worlds of many nodes in virtual time, from one seed.

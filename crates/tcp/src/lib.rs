@@ -1,0 +1,1 @@
+//! TCP by RFC 9293, without I/O.

@@ -1,0 +1,1 @@
+//! UDP, without I/O.
