@@ -1,0 +1,1 @@
+//! Segmentation and checksums in software, for devices that have neither.
