@@ -1,1 +1,39 @@
 //! The internet layer and what every transport needs, without I/O.
+//!
+//! - [`Context`] is everything that protocol code may touch: time, randomness, the internet layer
+//!   below, timers, readiness, counters, the observer. [`Transport`] is what plugs in above.
+//! - [`inet`] holds interfaces, addresses, routes and neighbours, and sends packets.
+//! - [`id`], [`timer`], [`demux`], [`socket`], [`option`] are the pieces transports are made of.
+//!
+//! Nothing here reads a clock, blocks, locks or allocates by a peer's word. The transports
+//! themselves (TCP, UDP, …) are crates of their own that know this one and `sockeye-wire`.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod context;
+pub mod counters;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod inet;
+pub mod option;
+pub mod readiness;
+pub mod rng;
+pub mod timer;
+pub mod transport;
+
+pub use config::Config;
+pub use context::Context;
+pub use counters::{Counter, Counters};
+pub use error::Error;
+pub use event::{Event, Observer};
+pub use id::{Handle, Slab, SocketId, TransportId};
+pub use inet::{Inet, InterfaceId, Offload, Route, RouteQuery, SendInfo};
+pub use option::{OptionValue, SocketOption};
+pub use readiness::{Readiness, ReadyQueue};
+pub use rng::Rng;
+pub use sockeye_link::{
+    Batch, Capabilities, Checksum, Gso, GsoKind, Instant, MacAddr, Medium, Meta, Packet, Payload,
+};
+pub use timer::{Owner, TimerSlot, Timers};
+pub use transport::{AddressChange, Disposition, IcmpError, IpInfo, SocketSummary, Transport};

@@ -55,9 +55,17 @@ pub struct GsoKinds {
 
 impl GsoKinds {
     /// All kinds.
-    pub const ALL: Self = Self { tcp_v4: true, tcp_v6: true, udp: true };
+    pub const ALL: Self = Self {
+        tcp_v4: true,
+        tcp_v6: true,
+        udp: true,
+    };
     /// No kind.
-    pub const NONE: Self = Self { tcp_v4: false, tcp_v6: false, udp: false };
+    pub const NONE: Self = Self {
+        tcp_v4: false,
+        tcp_v6: false,
+        udp: false,
+    };
 
     /// Whether `kind` is among them.
     #[must_use]

@@ -35,7 +35,13 @@ impl Packet {
     pub fn with_payload(payload: Payload) -> Self {
         let payload_len = payload.iter().map(Bytes::len).sum();
         // Room for the largest TCP header, so that `push` never moves anything.
-        Self { buf: vec![0; HEADROOM], start: HEADROOM, payload, payload_len, meta: Meta::default() }
+        Self {
+            buf: vec![0; HEADROOM],
+            start: HEADROOM,
+            payload,
+            payload_len,
+            meta: Meta::default(),
+        }
     }
 
     /// A packet to send: `bytes` are copied into the head behind [`HEADROOM`].
@@ -44,13 +50,20 @@ impl Packet {
         let mut buf = Vec::with_capacity(HEADROOM + bytes.len());
         buf.resize(HEADROOM, 0);
         buf.extend_from_slice(bytes);
-        Self { buf, start: HEADROOM, ..Self::default() }
+        Self {
+            buf,
+            start: HEADROOM,
+            ..Self::default()
+        }
     }
 
     /// A received packet: `buf` as the device filled it.
     #[must_use]
     pub fn from_vec(buf: Vec<u8>) -> Self {
-        Self { buf, ..Self::default() }
+        Self {
+            buf,
+            ..Self::default()
+        }
     }
 
     /// A received packet whose first `start` bytes are not part of it (a device's own header).
@@ -60,7 +73,11 @@ impl Packet {
     #[must_use]
     pub fn from_vec_at(buf: Vec<u8>, start: usize) -> Self {
         assert!(start <= buf.len(), "a packet starts inside its buffer");
-        Self { buf, start, ..Self::default() }
+        Self {
+            buf,
+            start,
+            ..Self::default()
+        }
     }
 
     /// Bytes in all, head and payload.
@@ -197,7 +214,12 @@ impl Packet {
     /// Takes the packet apart: what is left of the head, then the slices. Nothing is copied.
     #[must_use]
     pub fn into_payload(self) -> Payload {
-        let Self { buf, start, payload, .. } = self;
+        let Self {
+            buf,
+            start,
+            payload,
+            ..
+        } = self;
         let mut out = Payload::new();
         if start < buf.len() {
             out.push(Bytes::from(buf).slice(start..));

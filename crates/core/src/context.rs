@@ -1,0 +1,143 @@
+//! Everything that protocol code may touch.
+
+use crate::{
+    Config, Counter, Counters, Error, Event, Handle, Inet, Instant, InterfaceId, Observer, Packet,
+    Readiness, ReadyQueue, Rng, Route, RouteQuery, SendInfo, Timers,
+};
+
+/// The parts of a node that a transport works with: borrowed for one call, disjoint from the
+/// transport itself. A unit test builds one from [`Parts`].
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The time of this call; it does not move during it.
+    pub now: Instant,
+    /// Chance.
+    pub rng: &'a mut Rng,
+    /// Interfaces, routes, neighbours: the way out.
+    pub inet: &'a mut Inet,
+    /// Deadlines.
+    pub timers: &'a mut Timers,
+    /// Sockets that became ready.
+    pub ready: &'a mut ReadyQueue,
+    /// Counters.
+    pub counters: &'a mut Counters,
+    /// Who is told events.
+    pub observer: &'a mut dyn Observer,
+    /// The node's settings.
+    pub config: &'a Config,
+}
+
+impl Context<'_> {
+    /// The way to a destination.
+    ///
+    /// # Errors
+    /// [`Error::NetworkUnreachable`] without a route, [`Error::AddressNotAvailable`] when `source`
+    /// is not one of the node's addresses, [`Error::Access`] is the caller's to decide for
+    /// broadcast ones.
+    pub fn route(&self, query: &RouteQuery) -> Result<Route, Error> {
+        self.inet.route(query)
+    }
+
+    /// Sends one packet whose window starts at the transport header: the internet layer adds its
+    /// header, fragments where allowed, resolves the neighbour and queues it on the interface.
+    ///
+    /// # Errors
+    /// [`Error::NoBufferSpace`] when the interface's queue is full (the packet is dropped and
+    /// counted), [`Error::MessageSize`] when it is too large and may not be fragmented.
+    pub fn send(&mut self, info: &SendInfo, packet: Packet) -> Result<(), Error> {
+        crate::inet::send(self, info, packet)
+    }
+
+    /// Packets that the queue of `interface` still takes.
+    #[must_use]
+    pub fn tx_room(&self, interface: InterfaceId) -> usize {
+        self.inet.tx_room(interface)
+    }
+
+    /// Says that `socket` became ready.
+    pub fn set_ready(&mut self, socket: Handle, what: Readiness) {
+        self.ready.push(socket, what);
+    }
+
+    /// Tells the observer.
+    pub fn tell(&mut self, event: &Event) {
+        self.observer.on_event(self.now, event);
+    }
+
+    /// Counts and tells a dropped packet.
+    pub fn drop_packet(&mut self, why: Counter) {
+        self.counters.add(why);
+        self.tell(&Event::Dropped(why));
+    }
+}
+
+impl std::fmt::Debug for dyn Observer + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Observer")
+    }
+}
+
+/// What a [`Context`] borrows from, owned: the lower half of a node, and of a unit test.
+pub struct Parts {
+    /// See [`Context::rng`].
+    pub rng: Rng,
+    /// See [`Context::inet`].
+    pub inet: Inet,
+    /// See [`Context::timers`].
+    pub timers: Timers,
+    /// See [`Context::ready`].
+    pub ready: ReadyQueue,
+    /// See [`Context::counters`].
+    pub counters: Counters,
+    /// See [`Context::observer`].
+    pub observer: Box<dyn Observer>,
+    /// See [`Context::config`].
+    pub config: Config,
+}
+
+impl Parts {
+    /// The parts of a node with `config`, all its chance from `seed`.
+    #[must_use]
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        let mut rng = Rng::new(seed);
+        let inet = Inet::new(&config, &mut rng);
+        Self {
+            rng,
+            inet,
+            timers: Timers::default(),
+            ready: ReadyQueue::default(),
+            counters: Counters::default(),
+            observer: Box::new(()),
+            config,
+        }
+    }
+
+    /// A context at `now`.
+    pub fn context(&mut self, now: Instant) -> Context<'_> {
+        let Self {
+            rng,
+            inet,
+            timers,
+            ready,
+            counters,
+            observer,
+            config,
+        } = self;
+        Context {
+            now,
+            rng,
+            inet,
+            timers,
+            ready,
+            counters,
+            observer: &mut **observer,
+            config,
+        }
+    }
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,46 @@
+//! What happens inside a node, told at the place where it happens.
+
+use crate::{Handle, Instant};
+
+/// Something that happened. Telling it has no effect on the node.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A connection changed its state; names as the protocol's RFC spells them.
+    State {
+        /// Which socket.
+        socket: Handle,
+        /// The state it left.
+        from: &'static str,
+        /// The state it entered.
+        to: &'static str,
+    },
+    /// A range of a stream was sent again.
+    Retransmitted {
+        /// Which socket.
+        socket: Handle,
+        /// First sequence number.
+        seq: u32,
+        /// Bytes.
+        len: u32,
+    },
+    /// A received packet was dropped; the counter says why.
+    Dropped(crate::Counter),
+    /// A neighbour's state changed (RFC 4861 §7.3.2 names).
+    Neighbour {
+        /// Its address.
+        address: std::net::IpAddr,
+        /// The state it entered.
+        to: &'static str,
+    },
+}
+
+/// Is told events.
+pub trait Observer: Send {
+    /// `event` happened at `at`.
+    fn on_event(&mut self, at: Instant, event: &Event);
+}
+
+impl Observer for () {
+    fn on_event(&mut self, _: Instant, _: &Event) {}
+}
