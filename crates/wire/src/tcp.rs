@@ -1,0 +1,168 @@
+//! TCP headers (RFC 9293 §3.1). Their options are [`tcp_options`](crate::tcp_options)'.
+
+use crate::tcp_options::{OPTIONS_LEN_MAX, Options};
+use crate::{ParseError, SeqNum, take};
+
+/// Bytes of a header without options.
+pub const HEADER_LEN: usize = 20;
+/// Most bytes of a header with options: the data offset counts to 60.
+pub const HEADER_LEN_MAX: usize = HEADER_LEN + OPTIONS_LEN_MAX;
+/// Where the checksum lies in the header.
+pub const CHECKSUM_OFFSET: usize = 16;
+
+bitflags::bitflags! {
+    /// The control bits.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Flags: u16 {
+        /// No more data from the sender.
+        const FIN = 0x001;
+        /// Synchronize sequence numbers.
+        const SYN = 0x002;
+        /// Reset the connection.
+        const RST = 0x004;
+        /// Push.
+        const PSH = 0x008;
+        /// The acknowledgment number counts.
+        const ACK = 0x010;
+        /// The urgent pointer counts.
+        const URG = 0x020;
+        /// ECN echo (RFC 3168).
+        const ECE = 0x040;
+        /// Congestion window reduced (RFC 3168).
+        const CWR = 0x080;
+        /// Accurate ECN (RFC 9768); once the nonce sum.
+        const AE = 0x100;
+    }
+}
+
+/// A TCP header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// SEG.SEQ: of the first octet of data, or of the SYN.
+    pub seq: SeqNum,
+    /// SEG.ACK: the next sequence number that is expected; counts with [`Flags::ACK`] alone.
+    pub ack: SeqNum,
+    /// The control bits. The three reserved bits are not kept: RFC 9293 §3.1: they are ignored on
+    /// receipt and sent as zero.
+    pub flags: Flags,
+    /// SEG.WND as it stands in the field, not scaled.
+    pub window: u16,
+    /// Checksum as it stands in the field.
+    pub checksum: u16,
+    /// SEG.UP: offset from SEG.SEQ; counts with [`Flags::URG`] alone.
+    pub urgent_pointer: u16,
+    /// Options.
+    pub options: Options,
+}
+
+impl Header {
+    /// Reads a header with its options.
+    ///
+    /// Malformed options do not make the header bad: what could be read of them is there and
+    /// [`Options::malformed`] is set. Ports, flags and checksum are not judged.
+    ///
+    /// # Errors
+    /// [`Truncated`](ParseError::Truncated) when `bytes` end inside the header,
+    /// [`BadLength`](ParseError::BadLength) when the data offset is below 5.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        let (mut header, data_offset) = Self::parse_fixed(bytes)?;
+        let options = bytes
+            .get(HEADER_LEN..data_offset)
+            .ok_or(ParseError::Truncated)?;
+        header.options = Options::parse(options);
+        Ok(header)
+    }
+
+    /// Reads the 20 bytes before the options, and the data offset in bytes, which may lie beyond
+    /// `bytes`: a quoted header may be cut there.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), except that the options may be missing.
+    pub fn parse_fixed(bytes: &[u8]) -> Result<(Self, usize), ParseError> {
+        let fixed = take::<HEADER_LEN>(bytes)?;
+        let be16 = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
+        let be32 = |at: usize| {
+            u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
+        };
+        let data_offset = usize::from(fixed[12] >> 4) * 4;
+        if data_offset < HEADER_LEN {
+            return Err(ParseError::BadLength);
+        }
+        let header = Self {
+            source_port: be16(0),
+            destination_port: be16(2),
+            seq: SeqNum(be32(4)),
+            ack: SeqNum(be32(8)),
+            flags: Flags::from_bits_truncate(be16(12)),
+            window: be16(14),
+            checksum: be16(CHECKSUM_OFFSET),
+            urgent_pointer: be16(18),
+            options: Options::default(),
+        };
+        Ok((header, data_offset))
+    }
+
+    /// Bytes that [`emit`](Self::emit) writes.
+    #[must_use]
+    pub fn header_len(&self) -> usize {
+        HEADER_LEN + self.options.emitted_len()
+    }
+
+    /// Writes header and options into the front of `out`, the checksum as it stands.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`header_len`](Self::header_len).
+    pub fn emit(&self, out: &mut [u8]) {
+        let options_len = self.options.emit(&mut out[HEADER_LEN..]);
+        // At most 15, as options take at most 40 bytes.
+        let data_offset = ((HEADER_LEN + options_len) / 4) as u16;
+        out[0..2].copy_from_slice(&self.source_port.to_be_bytes());
+        out[2..4].copy_from_slice(&self.destination_port.to_be_bytes());
+        out[4..8].copy_from_slice(&self.seq.0.to_be_bytes());
+        out[8..12].copy_from_slice(&self.ack.0.to_be_bytes());
+        out[12..14].copy_from_slice(&(data_offset << 12 | self.flags.bits()).to_be_bytes());
+        out[14..16].copy_from_slice(&self.window.to_be_bytes());
+        out[CHECKSUM_OFFSET..18].copy_from_slice(&self.checksum.to_be_bytes());
+        out[18..20].copy_from_slice(&self.urgent_pointer.to_be_bytes());
+    }
+}
+
+/// SEG.LEN: the sequence space that a segment with `payload_len` bytes takes, SYN and FIN
+/// counted.
+#[must_use]
+pub fn segment_len(flags: Flags, payload_len: u32) -> u32 {
+    payload_len
+        .wrapping_add(u32::from(flags.contains(Flags::SYN)))
+        .wrapping_add(u32::from(flags.contains(Flags::FIN)))
+}
+
+/// Sets the checksum of the header in front of `segment`.
+///
+/// # Panics
+/// When `segment` is shorter than 18 bytes.
+pub fn set_checksum(segment: &mut [u8], checksum: u16) {
+    segment[CHECKSUM_OFFSET..18].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// Sets the sequence number of the header in front of `segment`; the checksum stays as it is.
+/// Cutting a super-segment uses it.
+///
+/// # Panics
+/// When `segment` is shorter than 20 bytes.
+pub fn set_seq(segment: &mut [u8], seq: SeqNum) {
+    segment[4..8].copy_from_slice(&seq.0.to_be_bytes());
+}
+
+/// Sets the control bits of the header in front of `segment`; the checksum stays as it is.
+///
+/// # Panics
+/// When `segment` is shorter than 20 bytes.
+pub fn set_flags(segment: &mut [u8], flags: Flags) {
+    let [high, low] = flags.bits().to_be_bytes();
+    segment[12] = segment[12] & 0xf0 | high;
+    segment[13] = low;
+}
