@@ -1,4 +1,4 @@
-//! The IPv6 header (RFC 8200 §3).
+//! The IPv6 header (RFC 8200 §3). Extension headers are [`ipv6_ext`](crate::ipv6_ext)'s.
 
 use crate::{Ecn, IpProtocol, ParseError, take};
 use std::net::Ipv6Addr;

@@ -13,12 +13,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arp;
 pub mod bounded;
 pub mod checksum;
 mod error;
 pub mod ethernet;
+pub mod icmpv4;
 pub mod ipv4;
 pub mod ipv6;
+pub mod ipv6_ext;
 mod protocol;
 pub mod seq;
 pub mod tcp;
