@@ -1,1 +1,2 @@
 //! Worlds of many nodes in virtual time, from one seed.
+#![forbid(unsafe_code)]
