@@ -1,1 +1,93 @@
-//! Shared pieces of the integration tests.
+//! What the integration tests share: a harness that can say *ignored, because …* at run time,
+//! namespaces of a test's own, programs with a time limit, and the binary under test.
+//!
+//! A test binary is `harness = false` and calls [`harness`]. What a machine lacks is told by
+//! [`Outcome::Ignored`] with the reason; it is never counted as passed.
+
+mod binary;
+mod namespace;
+mod program;
+
+pub use binary::{sockeye, static_program};
+pub use namespace::{in_namespace, is_root};
+pub use program::{Output, Program, TempDir, have, ordinary_user, sha256};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// How a test ended, where it did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It showed what it was to show.
+    Passed,
+    /// The machine lacks something: it showed nothing.
+    Ignored(String),
+}
+
+/// What a test returns: an `Err` of any kind is a failure with that message.
+pub type Result<T = Outcome, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+/// A test.
+pub struct Test {
+    name: &'static str,
+    body: fn() -> Result,
+}
+
+impl Test {
+    /// The test `name` runs `body`.
+    #[must_use]
+    pub const fn new(name: &'static str, body: fn() -> Result) -> Self {
+        Self { name, body }
+    }
+}
+
+/// Lists functions of this module as tests under their own names.
+#[macro_export]
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => { &[$($crate::Test::new(concat!(module_path!(), "::", stringify!($name)), $name)),*] };
+}
+
+/// Ends a test as ignored: `return ignore!("no {thing} on this machine")`.
+#[macro_export]
+macro_rules! ignore {
+    ($($arg:tt)*) => { Ok($crate::Outcome::Ignored(format!($($arg)*))) };
+}
+
+/// Fails a test: `fail!("expected {a}, got {b}")`.
+#[macro_export]
+macro_rules! fail {
+    ($($arg:tt)*) => { return Err(format!($($arg)*).into()) };
+}
+
+/// Fails a test unless the condition holds.
+#[macro_export]
+macro_rules! check {
+    ($condition:expr, $($arg:tt)*) => { if !$condition { $crate::fail!($($arg)*); } };
+}
+
+/// Runs the tests as the command line says and exits.
+///
+/// # Panics
+/// Never; a panic in a test is that test's failure.
+pub fn harness(tests: &[&[Test]]) -> ! {
+    if let Some(ended) = namespace::child_main(tests) {
+        ended.exit();
+    }
+    let mut args = Arguments::from_args();
+    // Programs, servers and shaped links of several tests at once would compete for two cores.
+    args.test_threads.get_or_insert(2);
+    let trials = tests.iter().copied().flatten().map(trial).collect();
+    let conclusion = libtest_mimic::run(&args, trials);
+    binary::remove();
+    conclusion.exit()
+}
+
+fn trial(test: &Test) -> Trial {
+    let body = test.body;
+    Trial::ignorable_test(test.name, move || match body() {
+        Ok(Outcome::Passed) => Ok(Completion::Completed),
+        Ok(Outcome::Ignored(reason)) => Ok(Completion::ignored_with(format!(
+            "ignored, because {reason}"
+        ))),
+        Err(error) => Err(Failed::from(error.to_string())),
+    })
+}

@@ -1,0 +1,82 @@
+//! The binary under test, and programs that a test builds.
+
+use crate::{Result, TempDir};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+static BINARY: OnceLock<Result<(TempDir, PathBuf), String>> = OnceLock::new();
+
+/// The binary `sockeye`, built from this tree, at a place that every user can reach.
+///
+/// # Errors
+/// It doesn't build.
+pub fn sockeye() -> Result<&'static Path> {
+    match BINARY.get_or_init(|| build().map_err(|error| error.to_string())) {
+        Ok((_, path)) => Ok(path),
+        Err(error) => Err(error.clone().into()),
+    }
+}
+
+/// Removes the copy of the binary, if one was made: a static is never dropped.
+pub(crate) fn remove() {
+    if let Some(Ok((dir, _))) = BINARY.get() {
+        dir.remove();
+    }
+}
+
+fn build() -> Result<(TempDir, PathBuf)> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(["build", "--quiet", "--package", "sockeye-cli"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let output = command.output()?;
+    crate::check!(
+        output.status.success(),
+        "the binary does not build: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // target/debug/deps/interop-… lies two folders below target/debug/sockeye.
+    let test = std::env::current_exe()?;
+    let built = test
+        .ancestors()
+        .nth(2)
+        .ok_or("a test binary lies in target/PROFILE/deps")?
+        .join("sockeye");
+    let dir = TempDir::new()?;
+    let path = dir.path().join("sockeye");
+    std::fs::copy(&built, &path).map_err(|error| format!("{}: {error}", built.display()))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    Ok((dir, path))
+}
+
+/// Compiles one Rust file to a static binary in `dir`.
+///
+/// # Errors
+/// There is no compiler, or the file doesn't compile.
+pub fn static_program(source: &str, dir: &TempDir) -> Result<PathBuf> {
+    let file = dir.write("program.rs", source)?;
+    let path = dir.path().join("program");
+    let output = Command::new("rustc")
+        .args([
+            "--edition=2021",
+            "-O",
+            "-C",
+            "target-feature=+crt-static",
+            "-o",
+        ])
+        .args([&path, &file])
+        .current_dir(dir.path())
+        .output()?;
+    crate::check!(
+        output.status.success(),
+        "rustc: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    Ok(path)
+}
