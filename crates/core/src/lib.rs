@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod congestion;
 pub mod context;
 pub mod counters;
 pub mod error;
@@ -17,12 +18,14 @@ pub mod event;
 pub mod id;
 pub mod inet;
 pub mod option;
+pub mod range_set;
 pub mod readiness;
 pub mod rng;
 pub mod timer;
 pub mod transport;
 
 pub use config::Config;
+pub use congestion::CongestionController;
 pub use context::Context;
 pub use counters::{Counter, Counters};
 pub use error::Error;
@@ -30,6 +33,7 @@ pub use event::{Event, Observer};
 pub use id::{Handle, Slab, SocketId, TransportId};
 pub use inet::{Inet, InterfaceId, Offload, Route, RouteQuery, SendInfo};
 pub use option::{OptionValue, SocketOption};
+pub use range_set::RangeSet;
 pub use readiness::{Readiness, ReadyQueue};
 pub use rng::Rng;
 pub use sockeye_link::{
