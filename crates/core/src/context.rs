@@ -45,7 +45,7 @@ impl Context<'_> {
     /// [`Error::NoBufferSpace`] when the interface's queue is full (the packet is dropped and
     /// counted), [`Error::MessageSize`] when it is too large and may not be fragmented.
     pub fn send(&mut self, info: &SendInfo, packet: Packet) -> Result<(), Error> {
-        crate::inet::send(self, info, packet)
+        crate::ip::send(self, info, packet)
     }
 
     /// Packets that the queue of `interface` still takes.

@@ -2,7 +2,8 @@
 //!
 //! - [`Context`] is everything that protocol code may touch: time, randomness, the internet layer
 //!   below, timers, readiness, counters, the observer. [`Transport`] is what plugs in above.
-//! - [`inet`] holds interfaces, addresses, routes and neighbours, and sends packets.
+//! - [`inet`] is the internet layer: [`iface`] (links, addresses, neighbours), [`ip`] (headers,
+//!   fragments, routes).
 //! - [`id`], [`timer`], [`demux`], [`socket`], [`option`] are the pieces transports are made of.
 //!
 //! Nothing here reads a clock, blocks, locks or allocates by a peer's word. The transports
@@ -16,7 +17,9 @@ pub mod counters;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod iface;
 pub mod inet;
+pub mod ip;
 pub mod option;
 pub mod range_set;
 pub mod readiness;
@@ -31,6 +34,7 @@ pub use counters::{Counter, Counters};
 pub use error::Error;
 pub use event::{Event, Observer};
 pub use id::{Handle, Slab, SocketId, TransportId};
+pub use iface::{Interface, InterfaceConfig};
 pub use inet::{Inet, InterfaceId, Offload, Route, RouteQuery, SendInfo};
 pub use option::{OptionValue, SocketOption};
 pub use range_set::RangeSet;

@@ -1,1 +1,257 @@
-//! One network node, assembled and without I/O.
+//! One network node, assembled out of the internet layer and the transports, without I/O.
+//!
+//! [`Node`] has four kinds of method:
+//! - *getters*, which change nothing;
+//! - *commands* of its owner: interfaces, addresses, routes, and the transports' own calls, which
+//!   are reached through [`Node::transport_mut`] together with the [`Context`] that they take;
+//! - `handle_*`: something happened outside: a packet came, time passed;
+//! - `poll_*`: what is to be done outside: packets to send, sockets that became ready, the next
+//!   deadline.
+//!
+//! The owner's turn is: `handle_packet` for all that arrived, `handle_timeout`, then, after these
+//! or after any command, `poll_transmit` for each interface, `poll_ready` until it is empty, and
+//! `poll_timeout` for how long to sleep. Time is an argument and never runs backwards.
+#![forbid(unsafe_code)]
+
+mod deliver;
+mod transports;
+
+pub use sockeye_core::iface::{Address, AddressState, InterfaceConfig, Traffic};
+pub use sockeye_core::ip::route::RouteEntry;
+pub use sockeye_core::{
+    Batch, Capabilities, Config, Context, Counters, Error, Handle, Instant, Interface, InterfaceId,
+    Observer, Packet, Readiness, SocketSummary, Transport,
+};
+pub use sockeye_wire::IpProtocol;
+
+use ipnet::IpNet;
+use sockeye_core::context::Parts;
+use sockeye_core::{Owner, inet};
+use std::net::IpAddr;
+use transports::Transports;
+
+/// Timers that one call of [`Node::handle_timeout`] fires beyond those that were armed before it.
+const TIMERS_REARMED_MAX: usize = 64;
+
+/// One network node.
+#[derive(Debug)]
+pub struct Node {
+    parts: Parts,
+    transports: Transports,
+    /// The loopback had more to do than one call may: come back at once.
+    loopback_pending: bool,
+}
+
+/// Commands and getters.
+impl Node {
+    /// A node without links. All its chance comes from `seed`.
+    #[must_use]
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        let mut parts = Parts::new(config, seed);
+        let transports = Transports::new(&parts.config, &mut parts.rng);
+        Self {
+            parts,
+            transports,
+            loopback_pending: false,
+        }
+    }
+
+    /// Adds an interface with its addresses and the routes to their networks.
+    pub fn add_interface(&mut self, now: Instant, config: InterfaceConfig) -> InterfaceId {
+        let id = inet::add_interface(&mut self.parts.context(now), config);
+        self.pass_notices(now);
+        id
+    }
+
+    /// Takes an interface away, with its addresses and routes; false when there is none.
+    pub fn remove_interface(&mut self, now: Instant, id: InterfaceId) -> bool {
+        let removed = inet::remove_interface(&mut self.parts.context(now), id);
+        self.pass_notices(now);
+        removed
+    }
+
+    /// Says what an interface's link can do now; false when there is no such link.
+    pub fn set_capabilities(
+        &mut self,
+        now: Instant,
+        id: InterfaceId,
+        capabilities: Capabilities,
+    ) -> bool {
+        inet::set_capabilities(&mut self.parts.context(now), id, capabilities)
+    }
+
+    /// Takes an interface up or down; false when there is none.
+    pub fn set_up(&mut self, id: InterfaceId, up: bool) -> bool {
+        self.parts.inet.set_up(id, up)
+    }
+
+    /// Gives an interface an address, and with it a route to its network.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] for an unknown interface, [`Error::AddressInUse`] when it has the
+    /// address, [`Error::Invalid`] for one that no host can have.
+    pub fn add_address(&mut self, now: Instant, id: InterfaceId, net: IpNet) -> Result<(), Error> {
+        inet::add_address(&mut self.parts.context(now), id, net)?;
+        self.pass_notices(now);
+        Ok(())
+    }
+
+    /// Takes an address away; false when the interface does not have it.
+    pub fn remove_address(&mut self, now: Instant, id: InterfaceId, net: IpNet) -> bool {
+        let removed = inet::remove_address(&mut self.parts.context(now), id, net);
+        self.pass_notices(now);
+        removed
+    }
+
+    /// Adds a route: by `gateway`, or, without one, to neighbours on the link.
+    ///
+    /// # Errors
+    /// Those of [`Inet::add_route`](sockeye_core::Inet::add_route).
+    pub fn add_route(
+        &mut self,
+        destination: IpNet,
+        gateway: Option<IpAddr>,
+        interface: InterfaceId,
+        metric: u32,
+    ) -> Result<(), Error> {
+        self.parts
+            .inet
+            .add_route(destination, gateway, interface, metric)
+    }
+
+    /// Takes a route out; false when there was none.
+    pub fn remove_route(
+        &mut self,
+        destination: IpNet,
+        gateway: Option<IpAddr>,
+        interface: InterfaceId,
+    ) -> bool {
+        self.parts
+            .inet
+            .remove_route(destination, gateway, interface)
+    }
+
+    /// Adds a transport for the packets of `protocol`, in place of one that was added before.
+    pub fn register(&mut self, transport: Box<dyn Transport>, protocol: IpProtocol) {
+        self.transports.register(transport, protocol);
+    }
+
+    /// A transport by its type, with the context that its calls take.
+    pub fn transport_mut<T: Transport>(
+        &mut self,
+        protocol: IpProtocol,
+        now: Instant,
+    ) -> Option<(&mut T, Context<'_>)> {
+        let transport = self.transports.by_protocol(protocol)?;
+        let transport = transport.as_any_mut().downcast_mut()?;
+        Some((transport, self.parts.context(now)))
+    }
+
+    /// The context alone, for calls that belong to no transport.
+    pub fn context(&mut self, now: Instant) -> Context<'_> {
+        self.parts.context(now)
+    }
+
+    /// Tells `observer` what happens from now on.
+    pub fn set_observer(&mut self, observer: Box<dyn Observer>) {
+        self.parts.observer = observer;
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.parts.config
+    }
+
+    /// All interfaces, the loopback first.
+    pub fn interfaces(&self) -> impl Iterator<Item = (InterfaceId, &Interface)> {
+        self.parts.inet.interfaces()
+    }
+
+    /// All routes, longest prefix first.
+    pub fn routes(&self) -> impl Iterator<Item = &RouteEntry> {
+        self.parts.inet.routes()
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.parts.counters
+    }
+
+    /// All its sockets, transport by transport.
+    #[must_use]
+    pub fn sockets(&mut self) -> Vec<SocketSummary> {
+        let mut all = Vec::new();
+        self.transports.each(|t| all.extend(t.sockets()));
+        all
+    }
+}
+
+/// What happens outside, and what is to be done there.
+impl Node {
+    /// A packet came by the link of `interface`.
+    pub fn handle_packet(&mut self, now: Instant, interface: InterfaceId, packet: Packet) {
+        self.receive(now, interface, packet);
+        self.run_loopback(now);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let mut budget = self.parts.timers.len() + TIMERS_REARMED_MAX;
+        while budget > 0
+            && let Some(owner) = self.parts.timers.expire(now)
+        {
+            budget -= 1;
+            let mut cx = self.parts.context(now);
+            match owner {
+                Owner::Socket(handle) => {
+                    if let Some(transport) = self.transports.by_id(handle.transport) {
+                        transport.on_timeout(&mut cx, handle.id);
+                    }
+                }
+                Owner::Interface(_) | Owner::Inet => {}
+            }
+        }
+        self.pass_notices(now);
+        self.run_loopback(now);
+    }
+
+    /// Appends up to `budget` packets for the link of `interface` to `batch`: what is queued, then
+    /// what the transports' sockets have to send. True when there is more.
+    ///
+    /// For the loopback nothing is appended: its packets are received instead.
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        batch: &mut Batch,
+        budget: usize,
+    ) -> bool {
+        self.run_loopback(now);
+        if interface == InterfaceId::LOOPBACK {
+            return self.loopback_pending;
+        }
+        let wanted = budget.saturating_sub(self.parts.inet.queued(interface));
+        let mut cx = self.parts.context(now);
+        let more = self.transports.pull(&mut cx, interface, wanted);
+        self.pass_notices(now);
+        let left = self.parts.inet.poll_transmit(interface, batch, budget);
+        more || left
+    }
+
+    /// The next socket that became ready, and for what.
+    pub fn poll_ready(&mut self) -> Option<(Handle, Readiness)> {
+        self.parts.ready.pop()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; in the past when there is
+    /// something to do at once.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.loopback_pending || self.parts.inet.queued(InterfaceId::LOOPBACK) > 0 {
+            return Some(Instant::ZERO);
+        }
+        self.parts.timers.next()
+    }
+}

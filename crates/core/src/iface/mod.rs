@@ -1,0 +1,247 @@
+//! Interfaces: a link's medium, its addresses, and the queue of packets to it.
+
+mod address;
+mod group;
+mod receive;
+mod transmit;
+
+pub use address::{Address, AddressState};
+pub use receive::{receive, receive_own};
+pub(crate) use transmit::output;
+
+use crate::{Batch, Capabilities, Medium, Offload, Packet};
+use ipnet::IpNet;
+use sockeye_link::GsoKinds;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Packets that an interface's queue holds (Linux: `txqueuelen`).
+pub const TX_QUEUE_LIMIT: usize = 1000;
+/// The loopback's MTU, as in Linux.
+pub const LOOPBACK_MTU: u32 = 65_536;
+/// The addresses that every node has.
+pub(crate) const LOOPBACK_ADDRESSES: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
+
+/// How an interface is to be.
+#[derive(Clone, Debug)]
+pub struct InterfaceConfig {
+    /// Its name, for people and SO_BINDTODEVICE.
+    pub name: String,
+    /// What its link can do.
+    pub capabilities: Capabilities,
+    /// Its addresses, each with the prefix length of its network.
+    pub addresses: Vec<IpNet>,
+}
+
+impl InterfaceConfig {
+    /// An interface without addresses.
+    #[must_use]
+    pub fn new(name: impl Into<String>, capabilities: Capabilities) -> Self {
+        Self {
+            name: name.into(),
+            capabilities,
+            addresses: Vec::new(),
+        }
+    }
+
+    /// With one more address.
+    #[must_use]
+    pub fn with_address(mut self, net: IpNet) -> Self {
+        self.addresses.push(net);
+        self
+    }
+}
+
+/// Packets and bytes that went through an interface, as `ip -s link` shows them. Bytes are those
+/// of the link's frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Packets that did not fit the queue.
+    pub tx_dropped: u64,
+}
+
+/// An interface of a node.
+#[derive(Debug)]
+pub struct Interface {
+    name: String,
+    capabilities: Capabilities,
+    up: bool,
+    addresses: Vec<Address>,
+    groups: group::Groups,
+    tx: Batch,
+    traffic: Traffic,
+}
+
+impl Interface {
+    pub(crate) fn new(config: InterfaceConfig) -> Self {
+        let InterfaceConfig {
+            name,
+            capabilities,
+            addresses: _,
+        } = config;
+        Self {
+            name,
+            capabilities,
+            up: true,
+            addresses: Vec::new(),
+            groups: group::Groups::default(),
+            tx: Batch::new(),
+            traffic: Traffic::default(),
+        }
+    }
+
+    pub(crate) fn loopback() -> Self {
+        let mut lo = Self::new(InterfaceConfig::new(
+            "lo",
+            Capabilities {
+                medium: Medium::Ip,
+                mtu: LOOPBACK_MTU,
+                tx_checksum: true,
+                gso: GsoKinds::ALL,
+                gso_max: 65_535,
+                queues: 1,
+            },
+        ));
+        let [v4, v6] = LOOPBACK_ADDRESSES;
+        for (address, prefix_len) in [(v4, 8), (v6, 128)] {
+            let net = IpNet::new(address, prefix_len).expect("the prefix fits its family");
+            lo.addresses.push(Address::preferred(net));
+        }
+        lo
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its link can do.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Bytes of the largest IP packet.
+    #[must_use]
+    pub fn mtu(&self) -> u32 {
+        self.capabilities.mtu
+    }
+
+    /// Whether packets go through it.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// Its addresses, in the order they came.
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// What went through it.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Packets that its queue still takes.
+    #[must_use]
+    pub fn tx_room(&self) -> usize {
+        TX_QUEUE_LIMIT.saturating_sub(self.tx.len())
+    }
+
+    /// What it does for the packets of a transport.
+    #[must_use]
+    pub fn offload(&self) -> Offload {
+        Offload {
+            gso: self.capabilities.gso,
+            gso_max: self.capabilities.gso_max.min(65_535),
+            tx_checksum: self.capabilities.tx_checksum,
+        }
+    }
+
+    /// Whether it has `address`, and not only tentatively.
+    #[must_use]
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        self.addresses
+            .iter()
+            .any(|a| a.net.addr() == address && a.is_usable())
+    }
+
+    /// Whether `address` is the broadcast address of one of its networks.
+    ///
+    /// RFC 3021 §2.1: networks of 31 bits have none.
+    #[must_use]
+    pub fn is_subnet_broadcast(&self, address: Ipv4Addr) -> bool {
+        self.addresses.iter().any(|a| match a.net {
+            IpNet::V4(net) => net.prefix_len() <= 30 && net.broadcast() == address,
+            IpNet::V6(_) => false,
+        })
+    }
+
+    pub(crate) fn set_up(&mut self, up: bool) {
+        self.up = up;
+        if !up {
+            self.tx.clear();
+        }
+    }
+
+    pub(crate) fn set_capabilities(&mut self, capabilities: Capabilities) {
+        self.capabilities = capabilities;
+    }
+
+    pub(crate) fn add_address(&mut self, net: IpNet) -> bool {
+        if self.addresses.iter().any(|a| a.net.addr() == net.addr()) {
+            return false;
+        }
+        self.addresses.push(Address::preferred(net));
+        true
+    }
+
+    pub(crate) fn remove_address(&mut self, address: IpAddr) -> Option<Address> {
+        let at = self
+            .addresses
+            .iter()
+            .position(|a| a.net.addr() == address)?;
+        Some(self.addresses.remove(at))
+    }
+
+    /// Puts a frame into the queue; false when it is full.
+    pub(crate) fn enqueue(&mut self, frame: Packet) -> bool {
+        if self.tx.len() >= TX_QUEUE_LIMIT {
+            self.traffic.tx_dropped += 1;
+            return false;
+        }
+        self.traffic.tx_packets += 1;
+        self.traffic.tx_bytes = self.traffic.tx_bytes.wrapping_add(frame.len() as u64);
+        self.tx.push_back(frame);
+        true
+    }
+
+    pub(crate) fn count_received(&mut self, frame: &Packet) {
+        self.traffic.rx_packets += 1;
+        self.traffic.rx_bytes = self.traffic.rx_bytes.wrapping_add(frame.len() as u64);
+    }
+
+    pub(crate) fn poll_transmit(&mut self, batch: &mut Batch, budget: usize) -> bool {
+        let n = budget.min(self.tx.len());
+        batch.extend(self.tx.drain(..n));
+        !self.tx.is_empty()
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.tx.len()
+    }
+}

@@ -1,0 +1,418 @@
+//! The internet layer as one value: what the rooms [`iface`](crate::iface), [`ip`](crate::ip) and
+//! [`icmp`](crate::icmp) keep, the routes, and the way out.
+//!
+//! - [`Inet`] owns all state below the transports. Its methods here are commands and questions of
+//!   a node's owner; packets go through the free functions of the rooms, which take a [`Context`].
+//! - [`route`](Inet::route) answers where a packet leaves and from which address.
+//! - What concerns the transports but does not come as a packet (an ICMP error, a changed address)
+//!   waits as a [`Notice`] until the node takes it: nothing here calls upward.
+//!
+//! Not here: forwarding (packets for others are dropped and counted, or intercepted), policy
+//! routing, router advertisements.
+
+mod lookup;
+mod notice;
+
+pub use notice::{Notice, OwnedIcmpError};
+
+use crate::iface::{Interface, InterfaceConfig};
+use crate::ip::route::{RouteEntry, RouteTable};
+use crate::{AddressChange, Batch, Capabilities, Config, Context, Error, Packet, Rng};
+use ipnet::IpNet;
+use sockeye_link::GsoKinds;
+use sockeye_wire::IpProtocol;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+/// Packets that the node's own loopback holds.
+pub const LOOPBACK_QUEUE_LIMIT: usize = 4096;
+
+/// An interface of a node: 1 is the loopback, links count from 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InterfaceId(pub u32);
+
+impl InterfaceId {
+    /// The loopback.
+    pub const LOOPBACK: Self = Self(1);
+}
+
+/// What a route is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteQuery {
+    /// Where to.
+    pub destination: IpAddr,
+    /// From which address, where it is fixed.
+    pub source: Option<IpAddr>,
+    /// By which interface, where it is fixed (SO_BINDTODEVICE, a scope id).
+    pub interface: Option<InterfaceId>,
+    /// `source` need not be one of the node's addresses (intercepted flows).
+    pub foreign_source: bool,
+}
+
+/// A way to a destination; kept by a flow until [`Inet::route_version`] changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// Where it leaves.
+    pub interface: InterfaceId,
+    /// The source address chosen (RFC 6724, RFC 1122 §3.3.4.3), or the one asked for.
+    pub source: IpAddr,
+    /// The neighbour it is handed to.
+    pub next_hop: IpAddr,
+    /// What the path carries: the interface's MTU or what PMTU discovery learnt, bytes of IP packet.
+    pub mtu: u32,
+    /// What the interface does by itself.
+    pub offload: Offload,
+    /// The destination is this node itself.
+    pub local: bool,
+    /// The destination is a broadcast address of the interface.
+    pub broadcast: bool,
+    /// [`Inet::route_version`] when it was made.
+    pub version: u32,
+}
+
+/// What is said of a packet that goes out.
+#[derive(Clone, Copy, Debug)]
+pub struct SendInfo {
+    /// The way, with the source address.
+    pub route: Route,
+    /// Where to.
+    pub destination: IpAddr,
+    /// The protocol of the window.
+    pub protocol: IpProtocol,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// TOS or traffic class: DSCP and ECN.
+    pub traffic_class: u8,
+    /// Flow label of IPv6.
+    pub flow_label: u32,
+    /// It may not be fragmented, here or (IPv4) on the way.
+    pub dont_fragment: bool,
+}
+
+/// What the interface of a route does for its packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offload {
+    /// Super-segments it takes.
+    pub gso: GsoKinds,
+    /// The largest super-segment, bytes of IP packet.
+    pub gso_max: u32,
+    /// It takes packets whose checksum is partial.
+    pub tx_checksum: bool,
+}
+
+/// The internet layer of a node.
+#[derive(Debug)]
+pub struct Inet {
+    /// Slot `id - 1` holds interface `id`; ids are never given twice.
+    interfaces: Vec<Option<Box<Interface>>>,
+    pub(crate) routes: RouteTable,
+    route_version: u32,
+    /// How many interfaces have the address in use: what is not in here is not ours.
+    owned: BTreeMap<IpAddr, u32>,
+    /// Packets from this node to itself.
+    pub(crate) loopback: VecDeque<(InterfaceId, Packet)>,
+    notices: VecDeque<Notice>,
+    /// Protocols whose packets for others are handed up, one bit each.
+    intercept: [u64; 4],
+}
+
+impl Inet {
+    /// One without interfaces but the loopback.
+    #[must_use]
+    pub fn new(_config: &Config, _rng: &mut Rng) -> Self {
+        let mut inet = Self {
+            interfaces: vec![Some(Box::new(Interface::loopback()))],
+            routes: RouteTable::default(),
+            route_version: 0,
+            owned: BTreeMap::new(),
+            loopback: VecDeque::new(),
+            notices: VecDeque::new(),
+            intercept: [0; 4],
+        };
+        for address in crate::iface::LOOPBACK_ADDRESSES {
+            inet.own(address);
+        }
+        inet
+    }
+
+    /// Changes whenever a [`Route`] may have become wrong.
+    #[must_use]
+    pub fn route_version(&self) -> u32 {
+        self.route_version
+    }
+
+    /// Whether `address` is one of this node's (and not tentative). All of 127.0.0.0/8 is.
+    #[must_use]
+    pub fn is_local(&self, address: IpAddr) -> bool {
+        self.owned.contains_key(&address) || matches!(address, IpAddr::V4(v4) if v4.is_loopback())
+    }
+
+    /// See [`Context::tx_room`].
+    #[must_use]
+    pub fn tx_room(&self, interface: InterfaceId) -> usize {
+        if interface == InterfaceId::LOOPBACK {
+            return LOOPBACK_QUEUE_LIMIT.saturating_sub(self.loopback.len());
+        }
+        self.interface(interface).map_or(0, Interface::tx_room)
+    }
+
+    /// An interface.
+    #[must_use]
+    pub fn interface(&self, id: InterfaceId) -> Option<&Interface> {
+        let slot = usize::try_from(id.0).ok()?.checked_sub(1)?;
+        self.interfaces.get(slot)?.as_deref()
+    }
+
+    pub(crate) fn interface_mut(&mut self, id: InterfaceId) -> Option<&mut Interface> {
+        let slot = usize::try_from(id.0).ok()?.checked_sub(1)?;
+        self.interfaces.get_mut(slot)?.as_deref_mut()
+    }
+
+    /// All interfaces, the loopback first.
+    pub fn interfaces(&self) -> impl Iterator<Item = (InterfaceId, &Interface)> {
+        (1..)
+            .map(InterfaceId)
+            .zip(&self.interfaces)
+            .filter_map(|(id, slot)| Some((id, slot.as_deref()?)))
+    }
+
+    /// All routes, longest prefix first.
+    pub fn routes(&self) -> impl Iterator<Item = &RouteEntry> {
+        self.routes.iter()
+    }
+
+    /// Adds a route to `destination`: by `gateway`, or, without one, to neighbours on the link.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] for an unknown interface, [`Error::AddressFamily`] when the gateway is
+    /// of the other family, [`Error::Invalid`] when it can't be a neighbour.
+    pub fn add_route(
+        &mut self,
+        destination: IpNet,
+        gateway: Option<IpAddr>,
+        interface: InterfaceId,
+        metric: u32,
+    ) -> Result<(), Error> {
+        self.interface(interface).ok_or(Error::NoDevice)?;
+        if let Some(gateway) = gateway {
+            if gateway.is_ipv4() != destination.addr().is_ipv4() {
+                return Err(Error::AddressFamily);
+            }
+            if gateway.is_multicast() || gateway.is_unspecified() {
+                return Err(Error::Invalid);
+            }
+        }
+        self.routes.insert(RouteEntry {
+            destination: destination.trunc(),
+            gateway,
+            interface,
+            metric,
+        });
+        self.routes_changed();
+        Ok(())
+    }
+
+    /// Takes a route out; false when there was none.
+    pub fn remove_route(
+        &mut self,
+        destination: IpNet,
+        gateway: Option<IpAddr>,
+        interface: InterfaceId,
+    ) -> bool {
+        let removed = self.routes.remove(destination.trunc(), gateway, interface);
+        self.routes_changed();
+        removed
+    }
+
+    /// Listens to `group` on an interface. Joining twice needs leaving twice.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] for an unknown interface, [`Error::Invalid`] when it is no group,
+    /// [`Error::NoBufferSpace`] when the interface listens to as many as it may.
+    pub fn join_group(&mut self, interface: InterfaceId, group: IpAddr) -> Result<(), Error> {
+        let interface = self.interface_mut(interface).ok_or(Error::NoDevice)?;
+        interface.join(group)
+    }
+
+    /// Takes back one [`join_group`](Self::join_group); false when there was none.
+    pub fn leave_group(&mut self, interface: InterfaceId, group: IpAddr) -> bool {
+        self.interface_mut(interface)
+            .is_some_and(|i| i.leave(group))
+    }
+
+    /// Takes an interface up or down; down, it loses what it had queued. False when there is none.
+    pub fn set_up(&mut self, interface: InterfaceId, up: bool) -> bool {
+        let Some(link) = self.interface_mut(interface) else {
+            return false;
+        };
+        link.set_up(up);
+        self.routes_changed();
+        true
+    }
+
+    /// Packets queued for the link of `interface`.
+    #[must_use]
+    pub fn queued(&self, interface: InterfaceId) -> usize {
+        if interface == InterfaceId::LOOPBACK {
+            return self.loopback.len();
+        }
+        self.interface(interface).map_or(0, Interface::queued)
+    }
+
+    /// Hands up (or no longer) packets of `protocol` that are for others, as
+    /// [`IpInfo::local`](crate::IpInfo::local)` == false`.
+    pub fn set_intercept(&mut self, protocol: IpProtocol, on: bool) {
+        let bit = 1u64 << (protocol.0 % 64);
+        let word = &mut self.intercept[usize::from(protocol.0 / 64)];
+        *word = if on { *word | bit } else { *word & !bit };
+    }
+
+    /// Whether packets of `protocol` for others are handed up.
+    #[must_use]
+    pub fn intercepts(&self, protocol: IpProtocol) -> bool {
+        self.intercept[usize::from(protocol.0 / 64)] & (1 << (protocol.0 % 64)) != 0
+    }
+
+    /// Takes the next packet that this node sent to itself, and the interface it counts as received
+    /// on, for [`ip::receive`](crate::ip::receive).
+    pub fn pop_loopback(&mut self) -> Option<(InterfaceId, Packet)> {
+        self.loopback.pop_front()
+    }
+
+    /// Takes the next notice for the transports.
+    pub fn pop_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    pub(crate) fn notify(&mut self, notice: Notice) {
+        self.notices.push_back(notice);
+    }
+
+    /// Moves up to `budget` packets of `interface` to `batch`; true when some are left.
+    pub fn poll_transmit(
+        &mut self,
+        interface: InterfaceId,
+        batch: &mut Batch,
+        budget: usize,
+    ) -> bool {
+        self.interface_mut(interface)
+            .is_some_and(|i| i.poll_transmit(batch, budget))
+    }
+
+    pub(crate) fn routes_changed(&mut self) {
+        self.route_version = self.route_version.wrapping_add(1);
+    }
+
+    pub(crate) fn own(&mut self, address: IpAddr) {
+        let count = self.owned.entry(address).or_default();
+        *count = count.saturating_add(1);
+        self.notify(Notice::Address(AddressChange::Added(address)));
+        self.routes_changed();
+    }
+
+    pub(crate) fn disown(&mut self, address: IpAddr) {
+        let Some(count) = self.owned.get_mut(&address) else {
+            return;
+        };
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.owned.remove(&address);
+            self.notify(Notice::Address(AddressChange::Removed(address)));
+        }
+        self.routes_changed();
+    }
+}
+
+/// Adds an interface with its addresses and the routes to their networks.
+pub fn add_interface(cx: &mut Context<'_>, config: InterfaceConfig) -> InterfaceId {
+    let inet = &mut *cx.inet;
+    let addresses = config.addresses.clone();
+    inet.interfaces.push(Some(Box::new(Interface::new(config))));
+    let id = InterfaceId(u32::try_from(inet.interfaces.len()).unwrap_or(u32::MAX));
+    for net in addresses {
+        // An address given twice is there once.
+        let _ = add_address(cx, id, net);
+    }
+    id
+}
+
+/// Takes an interface away, with its addresses, routes and neighbours. False when there is none,
+/// or for the loopback, which stays.
+pub fn remove_interface(cx: &mut Context<'_>, id: InterfaceId) -> bool {
+    if id == InterfaceId::LOOPBACK {
+        return false;
+    }
+    let Some(interface) = cx.inet.interface(id) else {
+        return false;
+    };
+    let nets: Vec<IpNet> = interface.addresses().iter().map(|a| a.net).collect();
+    for net in nets {
+        remove_address(cx, id, net);
+    }
+    let inet = &mut *cx.inet;
+    inet.routes.remove_interface(id);
+    if let Some(slot) = inet.interfaces.get_mut(id.0 as usize - 1) {
+        *slot = None;
+    }
+    inet.routes_changed();
+    true
+}
+
+/// Changes what an interface's link can do (its MTU, say); false when there is no such link.
+pub fn set_capabilities(cx: &mut Context<'_>, id: InterfaceId, capabilities: Capabilities) -> bool {
+    if id == InterfaceId::LOOPBACK {
+        return false;
+    }
+    let Some(interface) = cx.inet.interface_mut(id) else {
+        return false;
+    };
+    interface.set_capabilities(capabilities);
+    cx.inet.routes_changed();
+    true
+}
+
+/// Gives an interface an address, and with it a route to its network.
+///
+/// # Errors
+/// [`Error::NoDevice`] for an unknown interface, [`Error::AddressInUse`] when it has the address,
+/// [`Error::Invalid`] for one that no host can have.
+pub fn add_address(cx: &mut Context<'_>, id: InterfaceId, net: IpNet) -> Result<(), Error> {
+    let address = net.addr();
+    if address.is_multicast() || address.is_unspecified() {
+        return Err(Error::Invalid);
+    }
+    let inet = &mut *cx.inet;
+    let interface = inet.interface_mut(id).ok_or(Error::NoDevice)?;
+    if !interface.add_address(net) {
+        return Err(Error::AddressInUse);
+    }
+    inet.routes.insert(RouteEntry {
+        destination: net.trunc(),
+        gateway: None,
+        interface: id,
+        metric: 0,
+    });
+    inet.own(address);
+    Ok(())
+}
+
+/// Takes an address away from an interface; false when it does not have it.
+pub fn remove_address(cx: &mut Context<'_>, id: InterfaceId, net: IpNet) -> bool {
+    let inet = &mut *cx.inet;
+    let Some(interface) = inet.interface_mut(id) else {
+        return false;
+    };
+    let Some(removed) = interface.remove_address(net.addr()) else {
+        return false;
+    };
+    let network = removed.net.trunc();
+    if !interface
+        .addresses()
+        .iter()
+        .any(|a| a.net.trunc() == network)
+    {
+        inet.routes.remove(network, None, id);
+    }
+    inet.disown(removed.net.addr());
+    true
+}

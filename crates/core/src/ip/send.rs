@@ -1,0 +1,90 @@
+//! The way out: the IP header, fragments where they are allowed, and on to the link or back to
+//! ourselves.
+
+use crate::inet::LOOPBACK_QUEUE_LIMIT;
+use crate::{Context, Counter, Error, InterfaceId, Packet, SendInfo, iface};
+use sockeye_wire::{ipv4, ipv6};
+use std::net::IpAddr;
+
+/// The largest IPv4 packet, and the largest payload of an IPv6 packet.
+const LENGTH_MAX: usize = 65_535;
+
+/// See [`Context::send`].
+pub(crate) fn send(cx: &mut Context<'_>, info: &SendInfo, mut packet: Packet) -> Result<(), Error> {
+    cx.counters.add(Counter::IpOutRequests);
+    let payload_len = packet.len();
+    let header_len = match info.destination {
+        IpAddr::V4(_) => ipv4::HEADER_LEN,
+        IpAddr::V6(_) => ipv6::HEADER_LEN,
+    };
+    let limit = match info.destination {
+        IpAddr::V4(_) => LENGTH_MAX - header_len,
+        IpAddr::V6(_) => LENGTH_MAX,
+    };
+    if payload_len > limit {
+        return Err(Error::MessageSize);
+    }
+    if packet.meta.gso.is_none() && payload_len + header_len > info.route.mtu as usize {
+        cx.counters.add(Counter::IpFragFails);
+        return Err(Error::MessageSize);
+    }
+    push_header(info, &mut packet)?;
+    dispatch(cx, info, packet)
+}
+
+/// Puts the IP header before the transport's.
+fn push_header(info: &SendInfo, packet: &mut Packet) -> Result<(), Error> {
+    let payload_len = u16::try_from(packet.len()).map_err(|_| Error::MessageSize)?;
+    match (info.route.source, info.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let mut header = ipv4::Header::new(source, destination, info.protocol, payload_len);
+            header.tos = info.traffic_class;
+            header.ttl = info.hop_limit;
+            header.dont_fragment = info.dont_fragment;
+            header.emit(packet.push(ipv4::HEADER_LEN));
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let mut header = ipv6::Header::new(source, destination, info.protocol, payload_len);
+            header.traffic_class = info.traffic_class;
+            header.flow_label = info.flow_label;
+            header.hop_limit = info.hop_limit;
+            header.emit(packet.push(ipv6::HEADER_LEN));
+        }
+        _ => return Err(Error::AddressFamily),
+    }
+    Ok(())
+}
+
+/// Hands a whole IP packet to ourselves, to the link, or to both.
+fn dispatch(cx: &mut Context<'_>, info: &SendInfo, packet: Packet) -> Result<(), Error> {
+    let route = &info.route;
+    if route.local {
+        return loop_back(cx, InterfaceId::LOOPBACK, packet);
+    }
+    // RFC 1112 §6.1: who is in the group hears what it sends itself; likewise with broadcasts.
+    let hears_itself = info.destination.is_multicast()
+        && cx
+            .inet
+            .interface(route.interface)
+            .is_some_and(|i| i.is_member(info.destination));
+    if hears_itself || route.broadcast {
+        // A full loopback loses this copy alone; it is counted there.
+        let _ = loop_back(cx, route.interface, packet.clone());
+    }
+    // RFC 4291 §2.7: an interface-local group ends here.
+    if matches!(info.destination, IpAddr::V6(v6) if v6.is_multicast() && v6.octets()[1] & 0x0f <= 1)
+    {
+        return Ok(());
+    }
+    iface::output(cx, route.interface, route.next_hop, packet)
+}
+
+/// Queues a packet that this node is to receive on `interface`.
+fn loop_back(cx: &mut Context<'_>, interface: InterfaceId, packet: Packet) -> Result<(), Error> {
+    if cx.inet.loopback.len() >= LOOPBACK_QUEUE_LIMIT {
+        cx.counters.add(Counter::IpOutDiscards);
+        return Err(Error::NoBufferSpace);
+    }
+    cx.inet.loopback.push_back((interface, packet));
+    Ok(())
+}

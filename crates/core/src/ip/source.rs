@@ -1,0 +1,223 @@
+//! The choice of a source address (RFC 6724 §5, RFC 1122 §3.3.4.3).
+
+use crate::iface::{Address, AddressState};
+use crate::{Inet, InterfaceId};
+use ipnet::IpNet;
+use std::cmp::Reverse;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The address to send from to `destination`, by way of `next_hop` on `interface`.
+pub(crate) fn choose(
+    inet: &Inet,
+    interface: InterfaceId,
+    destination: IpAddr,
+    next_hop: IpAddr,
+) -> Option<IpAddr> {
+    match destination {
+        IpAddr::V4(v4) => choose_v4(inet, interface, v4, next_hop).map(IpAddr::V4),
+        IpAddr::V6(v6) => choose_v6(inet, interface, v6).map(IpAddr::V6),
+    }
+}
+
+/// RFC 1122 §3.3.4.3: an address of the interface it leaves by, best of the neighbour's network;
+/// any address of the node when the interface has none (an unnumbered one).
+fn choose_v4(
+    inet: &Inet,
+    interface: InterfaceId,
+    destination: Ipv4Addr,
+    next_hop: IpAddr,
+) -> Option<Ipv4Addr> {
+    let rank = |id: InterfaceId, address: &Address, v4: Ipv4Addr| {
+        (
+            id == interface,
+            address.state == AddressState::Preferred,
+            v4.is_link_local() == destination.is_link_local(),
+            address.net.contains(&next_hop),
+        )
+    };
+    let mut best = None;
+    for (id, address) in candidates(inet) {
+        let IpAddr::V4(v4) = address.net.addr() else {
+            continue;
+        };
+        let rank = rank(id, address, v4);
+        if best.is_none_or(|(r, _)| rank > r) {
+            best = Some((rank, v4));
+        }
+    }
+    best.map(|(_, v4)| v4)
+}
+
+/// RFC 6724 §5, rules 1, 2, 3, 5, 6 and 8; 4 (home addresses), 5.5 and 7 (temporary addresses)
+/// have nothing to tell apart here.
+fn choose_v6(inet: &Inet, interface: InterfaceId, destination: Ipv6Addr) -> Option<Ipv6Addr> {
+    let wanted = scope(destination);
+    let mut best = None;
+    for (id, address) in candidates(inet) {
+        let IpNet::V6(net) = address.net else {
+            continue;
+        };
+        let source = net.addr();
+        let own = scope(source);
+        // A zone is never left: RFC 4007 §5.
+        if own <= SCOPE_LINK && id != interface {
+            continue;
+        }
+        let rank = (
+            source == destination,
+            // The smallest scope that is enough, else the largest of those that are not.
+            own >= wanted,
+            if own >= wanted { 0x10 - own } else { own },
+            address.state == AddressState::Preferred,
+            id == interface,
+            label(source) == label(destination),
+            Reverse(128 - common_prefix(source, destination).min(net.prefix_len())),
+        );
+        if best.is_none_or(|(r, _)| rank > r) {
+            best = Some((rank, source));
+        }
+    }
+    best.map(|(_, source)| source)
+}
+
+/// Addresses that packets to others may carry.
+fn candidates(inet: &Inet) -> impl Iterator<Item = (InterfaceId, &Address)> {
+    inet.interfaces()
+        .filter(|(id, interface)| *id != InterfaceId::LOOPBACK && interface.is_up())
+        .flat_map(|(id, interface)| interface.addresses().iter().map(move |a| (id, a)))
+        .filter(|(_, address)| address.is_usable())
+}
+
+const SCOPE_LINK: u8 = 2;
+const SCOPE_SITE: u8 = 5;
+const SCOPE_GLOBAL: u8 = 14;
+
+/// RFC 6724 §3.1: scopes of unicast addresses on the scale of groups.
+fn scope(address: Ipv6Addr) -> u8 {
+    if address.is_multicast() {
+        return address.octets()[1] & 0x0f;
+    }
+    if address.is_loopback() || address.is_unicast_link_local() {
+        return SCOPE_LINK;
+    }
+    if address.segments()[0] & 0xffc0 == 0xfec0 {
+        return SCOPE_SITE;
+    }
+    SCOPE_GLOBAL
+}
+
+/// RFC 6724 §2.1: the labels of the default policy table.
+fn label(address: Ipv6Addr) -> u8 {
+    let [a, b, ..] = address.segments();
+    match address {
+        _ if address.is_loopback() => 0,
+        _ if address.to_ipv4_mapped().is_some() => 4,
+        _ if a == 0x2002 => 2,
+        _ if a == 0x2001 && b == 0 => 5,
+        _ if a & 0xfe00 == 0xfc00 => 13,
+        _ if a & 0xffc0 == 0xfec0 => 11,
+        _ if a == 0x3ffe => 12,
+        _ if address.to_bits() >> 32 == 0 => 3,
+        _ => 1,
+    }
+}
+
+fn common_prefix(a: Ipv6Addr, b: Ipv6Addr) -> u8 {
+    (a.to_bits() ^ b.to_bits()).leading_zeros() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::context::Parts;
+    use crate::iface::InterfaceConfig;
+    use crate::{Capabilities, Config, Instant, InterfaceId, Medium, RouteQuery, inet};
+    use sockeye_link::GsoKinds;
+    use std::net::IpAddr;
+
+    fn node(interfaces: &[&[&str]]) -> Parts {
+        let mut parts = Parts::new(Config::default(), [1; 32]);
+        for addresses in interfaces {
+            let mut config = InterfaceConfig::new(
+                "test0",
+                Capabilities {
+                    medium: Medium::Ip,
+                    mtu: 1500,
+                    tx_checksum: false,
+                    gso: GsoKinds::NONE,
+                    gso_max: 0,
+                    queues: 1,
+                },
+            );
+            config.addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+            inet::add_interface(&mut parts.context(Instant::ZERO), config);
+        }
+        for net in ["0.0.0.0/0", "::/0"] {
+            let to = InterfaceId(2);
+            parts
+                .inet
+                .add_route(net.parse().unwrap(), None, to, 0)
+                .unwrap();
+        }
+        parts
+    }
+
+    fn source(parts: &Parts, destination: &str, interface: Option<u32>) -> String {
+        let query = RouteQuery {
+            destination: destination.parse().unwrap(),
+            source: None,
+            interface: interface.map(InterfaceId),
+            foreign_source: false,
+        };
+        parts.inet.route(&query).map_or_else(
+            |e| format!("{e:?}"),
+            |r: crate::Route| IpAddr::to_string(&r.source),
+        )
+    }
+
+    #[test]
+    fn ipv4_takes_the_network_of_the_neighbour() {
+        let parts = node(&[
+            &["10.0.0.1/24", "10.1.0.1/16", "169.254.3.3/16"],
+            &["192.0.2.1/24"],
+        ]);
+        assert_eq!(source(&parts, "10.0.0.9", None), "10.0.0.1");
+        assert_eq!(source(&parts, "10.1.0.9", None), "10.1.0.1");
+        assert_eq!(source(&parts, "8.8.8.8", None), "10.0.0.1");
+        assert_eq!(source(&parts, "192.0.2.7", None), "192.0.2.1");
+        assert_eq!(source(&parts, "169.254.9.9", None), "169.254.3.3");
+        assert_eq!(source(&parts, "10.0.0.1", None), "10.0.0.1");
+        assert_eq!(source(&parts, "127.9.9.9", None), "127.0.0.1");
+    }
+
+    #[test]
+    fn ipv6_follows_rfc_6724_section_10_1() {
+        let parts = node(&[&[
+            "2001:db8:1::1/64",
+            "fe80::1/64",
+            "fd00::1/64",
+            "2002:c633:6401::d/48",
+        ]]);
+        // Rule 2: appropriate scope.
+        assert_eq!(source(&parts, "2001:db8:9::9", None), "2001:db8:1::1");
+        assert_eq!(source(&parts, "fe80::9", None), "fe80::1");
+        assert_eq!(source(&parts, "ff02::1", None), "fe80::1");
+        assert_eq!(source(&parts, "ff05::1", None), "2001:db8:1::1");
+        // Rule 6: matching label.
+        assert_eq!(source(&parts, "fd12::9", None), "fd00::1");
+        assert_eq!(
+            source(&parts, "2002:836b:4179::1", None),
+            "2002:c633:6401::d"
+        );
+        // Rule 1: same address.
+        assert_eq!(source(&parts, "fd00::1", None), "fd00::1");
+    }
+
+    #[test]
+    fn a_link_local_destination_needs_its_link_where_there_are_two() {
+        let parts = node(&[&["fe80::1/64"], &["fe80::2/64"]]);
+        assert_eq!(source(&parts, "fe80::9", None), "Invalid");
+        assert_eq!(source(&parts, "fe80::9", Some(3)), "fe80::2");
+        assert_eq!(source(&parts, "fe80::2", Some(3)), "fe80::2");
+        assert_eq!(source(&parts, "2001:db8::1", Some(3)), "NetworkUnreachable");
+    }
+}

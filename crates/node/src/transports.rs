@@ -1,0 +1,75 @@
+//! The transports of a node, by name and by protocol number.
+
+use sockeye_core::{Config, Context, InterfaceId, Rng, Transport, TransportId};
+use sockeye_wire::IpProtocol;
+use std::collections::BTreeMap;
+
+/// The built-in transports as typed fields, and those that were registered.
+pub(crate) struct Transports {
+    others: BTreeMap<IpProtocol, Box<dyn Transport>>,
+    /// Who is first to send next time.
+    turn: usize,
+}
+
+impl Transports {
+    pub(crate) fn new(_config: &Config, _rng: &mut Rng) -> Self {
+        Self {
+            others: BTreeMap::new(),
+            turn: 0,
+        }
+    }
+
+    pub(crate) fn register(&mut self, transport: Box<dyn Transport>, protocol: IpProtocol) {
+        self.others.insert(protocol, transport);
+    }
+
+    /// Who takes packets of `protocol`.
+    pub(crate) fn by_protocol(&mut self, protocol: IpProtocol) -> Option<&mut dyn Transport> {
+        Some(&mut **self.others.get_mut(&protocol)?)
+    }
+
+    /// Whose socket it is.
+    pub(crate) fn by_id(&mut self, id: TransportId) -> Option<&mut dyn Transport> {
+        let mut others = self.others.values_mut();
+        Some(&mut **others.find(|t| t.id() == id)?)
+    }
+
+    pub(crate) fn each(&mut self, f: impl FnMut(&mut dyn Transport)) {
+        self.all().into_iter().for_each(f);
+    }
+
+    /// Lets the transports send up to `budget` packets by `interface`, a different one first each
+    /// time. True when one has more.
+    pub(crate) fn pull(
+        &mut self,
+        cx: &mut Context<'_>,
+        interface: InterfaceId,
+        budget: usize,
+    ) -> bool {
+        self.turn = self.turn.wrapping_add(1);
+        let turn = self.turn;
+        let mut all = self.all();
+        let first = turn % all.len().max(1);
+        all.rotate_left(first);
+        let full = cx.inet.queued(interface).saturating_add(budget);
+        let mut more = false;
+        for transport in all {
+            let left = full
+                .saturating_sub(cx.inet.queued(interface))
+                .min(cx.tx_room(interface));
+            // Without room nobody is asked: whoever has data is asked again.
+            more |= left == 0 || transport.poll_transmit(cx, interface, left);
+        }
+        more
+    }
+
+    fn all(&mut self) -> Vec<&mut dyn Transport> {
+        self.others.values_mut().map(|t| &mut **t as _).collect()
+    }
+}
+
+impl std::fmt::Debug for Transports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transports").finish_non_exhaustive()
+    }
+}
