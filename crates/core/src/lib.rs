@@ -14,6 +14,7 @@ pub mod config;
 pub mod congestion;
 pub mod context;
 pub mod counters;
+pub mod demux;
 pub mod error;
 pub mod event;
 pub mod id;
@@ -21,9 +22,11 @@ pub mod iface;
 pub mod inet;
 pub mod ip;
 pub mod option;
+pub mod ports;
 pub mod range_set;
 pub mod readiness;
 pub mod rng;
+pub mod socket;
 pub mod timer;
 pub mod transport;
 
@@ -31,15 +34,18 @@ pub use config::Config;
 pub use congestion::CongestionController;
 pub use context::Context;
 pub use counters::{Counter, Counters};
+pub use demux::{Demux, Endpoint, Flow};
 pub use error::Error;
 pub use event::{Event, Observer};
 pub use id::{Handle, Slab, SocketId, TransportId};
 pub use iface::{Interface, InterfaceConfig};
 pub use inet::{Inet, InterfaceId, Offload, Route, RouteQuery, SendInfo};
 pub use option::{OptionValue, SocketOption};
+pub use ports::Ports;
 pub use range_set::RangeSet;
 pub use readiness::{Readiness, ReadyQueue};
 pub use rng::Rng;
+pub use socket::{Domain, Shutdown, SocketCommon};
 pub use sockeye_link::{
     Batch, Capabilities, Checksum, Gso, GsoKind, Instant, MacAddr, Medium, Meta, Packet, Payload,
 };

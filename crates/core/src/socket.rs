@@ -1,0 +1,653 @@
+//! What sockets of every transport have in common: their domain, the options of socket(7), ip(7)
+//! and ipv6(7), and the way from the addresses a program says to those on the wire.
+//!
+//! Not here: options of one protocol (TCP_*, ICMP_FILTER, …) and group memberships, which need the
+//! interfaces.
+
+use crate::demux::{Binding, Endpoint, Family, Sharing, is_scoped, to_mapped};
+use crate::{Config, Error, InterfaceId, OptionValue, SocketOption};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+/// The least that SO_RCVBUF sets, in bytes (Linux: SOCK_MIN_RCVBUF).
+pub const RECEIVE_BUFFER_MIN: usize = 2304;
+/// The least that SO_SNDBUF sets, in bytes (Linux: SOCK_MIN_SNDBUF).
+pub const SEND_BUFFER_MIN: usize = 4608;
+
+/// The address family of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// AF_INET.
+    V4,
+    /// AF_INET6: dual-stack unless IPV6_V6ONLY is set.
+    V6,
+}
+
+impl Domain {
+    /// 0.0.0.0 or ::.
+    #[must_use]
+    pub const fn unspecified(self) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Self::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        }
+    }
+}
+
+/// Which half of a connection `shutdown` closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shutdown {
+    /// Receiving.
+    Read,
+    /// Sending.
+    Write,
+    /// Both.
+    Both,
+}
+
+impl Shutdown {
+    /// Whether receiving ends.
+    #[must_use]
+    pub const fn reads(self) -> bool {
+        matches!(self, Self::Read | Self::Both)
+    }
+
+    /// Whether sending ends.
+    #[must_use]
+    pub const fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::Both)
+    }
+}
+
+/// What a socket does about the size of packets: IP_MTU_DISCOVER, IPV6_MTU_DISCOVER.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MtuDiscover {
+    /// IP_PMTUDISC_DONT: fragment here and let routers fragment.
+    Never,
+    /// IP_PMTUDISC_WANT: discover, and fragment here what is larger than the path carries.
+    #[default]
+    Want,
+    /// IP_PMTUDISC_DO: discover, and refuse what is larger (EMSGSIZE).
+    Always,
+    /// IP_PMTUDISC_PROBE: set DF, but ignore what was discovered.
+    Probe,
+    /// IP_PMTUDISC_INTERFACE: no DF, ignore what was discovered, refuse what the interface can't.
+    Interface,
+    /// IP_PMTUDISC_OMIT: as Interface, but fragment here.
+    Omit,
+}
+
+impl MtuDiscover {
+    /// Whether what is larger than the path may be fragmented here.
+    #[must_use]
+    pub const fn fragments(self) -> bool {
+        matches!(self, Self::Never | Self::Want | Self::Omit)
+    }
+
+    /// Whether packets are sent with DF set, where they are not fragmented.
+    #[must_use]
+    pub const fn sets_dont_fragment(self) -> bool {
+        matches!(self, Self::Want | Self::Always | Self::Probe)
+    }
+
+    fn from_value(value: i32) -> Result<Self, Error> {
+        Ok(match value {
+            0 => Self::Never,
+            1 => Self::Want,
+            2 => Self::Always,
+            3 => Self::Probe,
+            4 => Self::Interface,
+            5 => Self::Omit,
+            _ => return Err(Error::Invalid),
+        })
+    }
+
+    const fn value(self) -> i32 {
+        match self {
+            Self::Never => 0,
+            Self::Want => 1,
+            Self::Always => 2,
+            Self::Probe => 3,
+            Self::Interface => 4,
+            Self::Omit => 5,
+        }
+    }
+}
+
+/// The options and addresses common to all sockets, with Linux's defaults.
+#[derive(Clone, Debug)]
+pub struct SocketCommon {
+    /// Its address family.
+    pub domain: Domain,
+    /// Bytes on a stream: some options have no meaning there.
+    pub stream: bool,
+    /// It has a port: IPV6_V6ONLY can't change any more. The transport keeps this true.
+    pub bound: bool,
+    /// SO_REUSEADDR.
+    pub reuse_address: bool,
+    /// SO_REUSEPORT.
+    pub reuse_port: bool,
+    /// SO_BROADCAST.
+    pub broadcast: bool,
+    /// SO_BINDTODEVICE.
+    pub device: Option<InterfaceId>,
+    /// SO_PRIORITY.
+    pub priority: i32,
+    /// The limit that SO_RCVBUF set, in bytes: twice what was asked for.
+    pub receive_buffer: usize,
+    /// The limit that SO_SNDBUF set, in bytes: twice what was asked for.
+    pub send_buffer: usize,
+    /// IPV6_V6ONLY.
+    pub only_v6: bool,
+    /// IP_FREEBIND.
+    pub free_bind: bool,
+    /// IP_TTL; `None` for the node's default.
+    pub ttl: Option<u8>,
+    /// IPV6_UNICAST_HOPS; `None` for the node's default.
+    pub unicast_hops: Option<u8>,
+    /// IP_TOS.
+    pub tos: u8,
+    /// IPV6_TCLASS.
+    pub traffic_class: u8,
+    /// IP_MTU_DISCOVER.
+    pub mtu_discover: MtuDiscover,
+    /// IPV6_MTU_DISCOVER.
+    pub mtu_discover_v6: MtuDiscover,
+    /// IP_MULTICAST_TTL.
+    pub multicast_ttl: u8,
+    /// IPV6_MULTICAST_HOPS.
+    pub multicast_hops: u8,
+    /// IP_MULTICAST_LOOP.
+    pub multicast_loop: bool,
+    /// IPV6_MULTICAST_LOOP.
+    pub multicast_loop_v6: bool,
+    /// IP_MULTICAST_IF.
+    pub multicast_interface: Option<InterfaceId>,
+    /// IPV6_MULTICAST_IF.
+    pub multicast_interface_v6: Option<InterfaceId>,
+    /// IP_RECVERR, IPV6_RECVERR.
+    pub receive_errors: (bool, bool),
+    /// IP_PKTINFO, IPV6_RECVPKTINFO.
+    pub packet_info: (bool, bool),
+    /// IP_RECVTTL, IPV6_RECVHOPLIMIT.
+    pub receive_ttl: (bool, bool),
+    /// IP_RECVTOS, IPV6_RECVTCLASS.
+    pub receive_tos: (bool, bool),
+    buffer_max: (usize, usize),
+}
+
+impl SocketCommon {
+    /// A datagram or raw socket's options. A stream sets `stream` and its own buffers after.
+    #[must_use]
+    pub fn new(domain: Domain, config: &Config) -> Self {
+        Self {
+            domain,
+            stream: false,
+            bound: false,
+            reuse_address: false,
+            reuse_port: false,
+            broadcast: false,
+            device: None,
+            priority: 0,
+            receive_buffer: config.rmem.0,
+            send_buffer: config.wmem.0,
+            only_v6: false,
+            free_bind: false,
+            ttl: None,
+            unicast_hops: None,
+            tos: 0,
+            traffic_class: 0,
+            mtu_discover: MtuDiscover::default(),
+            mtu_discover_v6: MtuDiscover::default(),
+            multicast_ttl: 1,
+            multicast_hops: 1,
+            multicast_loop: true,
+            multicast_loop_v6: true,
+            multicast_interface: None,
+            multicast_interface_v6: None,
+            receive_errors: (false, false),
+            packet_info: (false, false),
+            receive_ttl: (false, false),
+            receive_tos: (false, false),
+            buffer_max: (config.rmem.1, config.wmem.1),
+        }
+    }
+
+    /// Sets an option. That an interface exists is the caller's to check.
+    ///
+    /// # Errors
+    /// [`Error::NoProtocolOption`] when it is none of these, or one of IPv6 on an IPv4 socket;
+    /// [`Error::Invalid`] when the value is out of range or of the wrong kind;
+    /// [`Error::NotPermitted`] for a priority above 6.
+    pub fn set_option(&mut self, option: SocketOption, value: &OptionValue) -> Result<(), Error> {
+        if is_v6(option) && self.domain == Domain::V4 {
+            return Err(Error::NoProtocolOption);
+        }
+        if let Some(flag) = self.flag(option) {
+            *flag = value.flag()?;
+            return Ok(());
+        }
+        match option {
+            SocketOption::OnlyV6 if self.bound => return Err(Error::Invalid),
+            SocketOption::OnlyV6 => self.only_v6 = value.flag()?,
+            SocketOption::BindToDevice => self.device = interface(value)?,
+            SocketOption::Priority => match value.int()? {
+                priority @ 0..=6 => self.priority = priority,
+                _ => return Err(Error::NotPermitted),
+            },
+            SocketOption::ReceiveBuffer => {
+                self.receive_buffer = buffer(value, self.buffer_max.0, RECEIVE_BUFFER_MIN)?;
+            }
+            SocketOption::SendBuffer => {
+                self.send_buffer = buffer(value, self.buffer_max.1, SEND_BUFFER_MIN)?;
+            }
+            SocketOption::Ttl => self.ttl = hops(value, 1)?,
+            SocketOption::UnicastHops => self.unicast_hops = hops(value, 0)?,
+            SocketOption::Tos => self.set_tos(value.int()?),
+            SocketOption::TrafficClass => self.traffic_class = hops(value, 0)?.unwrap_or(0),
+            SocketOption::MtuDiscover => self.mtu_discover = MtuDiscover::from_value(value.int()?)?,
+            SocketOption::MtuDiscoverV6 => {
+                self.mtu_discover_v6 = MtuDiscover::from_value(value.int()?)?;
+            }
+            SocketOption::MulticastTtl if self.stream => return Err(Error::Invalid),
+            SocketOption::MulticastTtl => self.multicast_ttl = hops(value, 0)?.unwrap_or(1),
+            SocketOption::MulticastHops if self.stream => return Err(Error::NoProtocolOption),
+            SocketOption::MulticastHops => self.multicast_hops = hops(value, 0)?.unwrap_or(1),
+            SocketOption::MulticastInterface => self.multicast_interface = interface(value)?,
+            SocketOption::MulticastInterfaceV6 => self.multicast_interface_v6 = interface(value)?,
+            _ => return Err(Error::NoProtocolOption),
+        }
+        Ok(())
+    }
+
+    /// What an option is set to.
+    ///
+    /// # Errors
+    /// [`Error::NoProtocolOption`] as in [`set_option`](Self::set_option).
+    pub fn option(&self, option: SocketOption, config: &Config) -> Result<OptionValue, Error> {
+        if is_v6(option) && self.domain == Domain::V4 {
+            return Err(Error::NoProtocolOption);
+        }
+        // `flag` borrows mutably for `set_option`'s sake; the copy is a hundred bytes.
+        if let Some(flag) = self.clone().flag(option) {
+            return Ok(OptionValue::Flag(*flag));
+        }
+        let index = |interface: Option<InterfaceId>| {
+            interface.map_or(0, |id| i32::try_from(id.0).unwrap_or(i32::MAX))
+        };
+        let bytes = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        Ok(OptionValue::Int(match option {
+            SocketOption::OnlyV6 => return Ok(OptionValue::Flag(self.only_v6)),
+            SocketOption::BindToDevice => index(self.device),
+            SocketOption::Priority => self.priority,
+            SocketOption::ReceiveBuffer => bytes(self.receive_buffer),
+            SocketOption::SendBuffer => bytes(self.send_buffer),
+            SocketOption::Ttl => self.ttl.unwrap_or(config.ttl).into(),
+            SocketOption::UnicastHops => self.unicast_hops.unwrap_or(config.ttl).into(),
+            SocketOption::Tos => self.tos.into(),
+            SocketOption::TrafficClass => self.traffic_class.into(),
+            SocketOption::MtuDiscover => self.mtu_discover.value(),
+            SocketOption::MtuDiscoverV6 => self.mtu_discover_v6.value(),
+            SocketOption::MulticastTtl => self.multicast_ttl.into(),
+            SocketOption::MulticastHops => self.multicast_hops.into(),
+            SocketOption::MulticastInterface => index(self.multicast_interface),
+            SocketOption::MulticastInterfaceV6 => index(self.multicast_interface_v6),
+            _ => return Err(Error::NoProtocolOption),
+        }))
+    }
+
+    /// How the options share a port.
+    #[must_use]
+    pub const fn sharing(&self) -> Sharing {
+        Sharing {
+            reuse_address: self.reuse_address,
+            reuse_port: self.reuse_port,
+            listening: false,
+            by_connect: false,
+        }
+    }
+
+    /// Which addresses reach the socket when it is bound to none.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        match (self.domain, self.only_v6) {
+            (Domain::V4, _) => Family::V4,
+            (Domain::V6, true) => Family::V6,
+            (Domain::V6, false) => Family::Both,
+        }
+    }
+
+    /// What a `bind` to `addr` asks for; a link-local address takes its interface from the scope
+    /// or from SO_BINDTODEVICE.
+    ///
+    /// # Errors
+    /// [`Error::AddressFamily`] when `addr` is of the other family; [`Error::Invalid`] for a
+    /// mapped address with IPV6_V6ONLY and a link-local one without its interface.
+    pub fn local(&self, addr: SocketAddr) -> Result<Endpoint, Error> {
+        match (self.domain, addr) {
+            (Domain::V4, SocketAddr::V4(_)) => Ok(addr.into()),
+            (Domain::V6, SocketAddr::V6(v6)) => {
+                if self.only_v6 && v6.ip().to_ipv4_mapped().is_some() {
+                    return Err(Error::Invalid);
+                }
+                self.with_scope(addr.into())
+            }
+            _ => Err(Error::AddressFamily),
+        }
+    }
+
+    /// The binding of the socket at `local`: port and address as [`local`](Self::local) gave them.
+    #[must_use]
+    pub fn binding(&self, local: Endpoint) -> Binding {
+        // ::ffff:0.0.0.0 is any IPv4 address.
+        let any = match (local.ip, self.family()) {
+            (IpAddr::V4(_), _) => Family::V4,
+            (IpAddr::V6(_), family) => family,
+        };
+        Binding::new(local, self.device, any)
+    }
+
+    /// The peer or destination that `addr` names, on the wire. An unspecified one means the
+    /// loopback, as everywhere in BSD sockets.
+    ///
+    /// # Errors
+    /// [`Error::AddressFamily`] when the socket can't reach that family;
+    /// [`Error::NetworkUnreachable`] for a mapped address with IPV6_V6ONLY; [`Error::Invalid`] for
+    /// a link-local one without its interface.
+    pub fn remote(&self, addr: SocketAddr) -> Result<Endpoint, Error> {
+        let mut endpoint = Endpoint::from(addr);
+        match (self.family(), addr, endpoint.ip) {
+            (Family::V4, SocketAddr::V6(_), _) | (Family::V6, SocketAddr::V4(_), _) => {
+                return Err(Error::AddressFamily);
+            }
+            (Family::V6, _, IpAddr::V4(_)) => return Err(Error::NetworkUnreachable),
+            _ => {}
+        }
+        if endpoint.is_unspecified() {
+            endpoint.ip = match endpoint.ip {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            };
+        }
+        self.with_scope(endpoint)
+    }
+
+    /// `endpoint` as the program is to see it: IPv4 as mapped on an IPv6 socket.
+    #[must_use]
+    pub fn show(&self, endpoint: Endpoint) -> SocketAddr {
+        match self.domain {
+            Domain::V4 => endpoint.into(),
+            // An unbound dual-stack socket shows ::, whatever it was made from.
+            Domain::V6 => {
+                let ip = to_mapped(endpoint.ip);
+                SocketAddrV6::new(ip, endpoint.port, 0, endpoint.scope).into()
+            }
+        }
+    }
+
+    /// TTL or hop limit of packets to `destination`.
+    #[must_use]
+    pub fn hop_limit(&self, destination: IpAddr, config: &Config) -> u8 {
+        match (destination, destination.is_multicast()) {
+            (IpAddr::V4(_), true) => self.multicast_ttl,
+            (IpAddr::V6(_), true) => self.multicast_hops,
+            (IpAddr::V4(_), false) => self.ttl.unwrap_or(config.ttl),
+            (IpAddr::V6(_), false) => self.unicast_hops.unwrap_or(config.ttl),
+        }
+    }
+
+    /// TOS or traffic class of packets to `destination`.
+    #[must_use]
+    pub const fn class(&self, destination: IpAddr) -> u8 {
+        match destination {
+            IpAddr::V4(_) => self.tos,
+            IpAddr::V6(_) => self.traffic_class,
+        }
+    }
+
+    /// What is done about the size of packets to `destination`.
+    #[must_use]
+    pub const fn mtu_policy(&self, destination: IpAddr) -> MtuDiscover {
+        match destination {
+            IpAddr::V4(_) => self.mtu_discover,
+            IpAddr::V6(_) => self.mtu_discover_v6,
+        }
+    }
+
+    /// The interface that packets to `destination` must leave by, where something fixes it:
+    /// SO_BINDTODEVICE, the scope, or for groups IP_MULTICAST_IF and IPV6_MULTICAST_IF.
+    #[must_use]
+    pub fn out_interface(&self, destination: Endpoint) -> Option<InterfaceId> {
+        let group = match destination.ip {
+            ip if !ip.is_multicast() => None,
+            IpAddr::V4(_) => self.multicast_interface,
+            IpAddr::V6(_) => self.multicast_interface_v6,
+        };
+        self.device.or(destination.scope_interface()).or(group)
+    }
+
+    /// A link-local address gets the interface of SO_BINDTODEVICE, or for groups of
+    /// IPV6_MULTICAST_IF, where it names none; every other address has none.
+    fn with_scope(&self, mut endpoint: Endpoint) -> Result<Endpoint, Error> {
+        if !is_scoped(endpoint.ip) {
+            return Ok(endpoint);
+        }
+        if endpoint.scope == 0 {
+            let interface = self.out_interface(endpoint);
+            endpoint.scope = match interface {
+                Some(interface) => interface.0,
+                // A group without an interface goes where the routes say.
+                None if endpoint.ip.is_multicast() => 0,
+                None => return Err(Error::Invalid),
+            };
+        }
+        if self.device.is_some_and(|device| device.0 != endpoint.scope) {
+            return Err(Error::Invalid);
+        }
+        Ok(endpoint)
+    }
+
+    /// A stream's ECN bits are TCP's own.
+    fn set_tos(&mut self, tos: i32) {
+        const ECN: u8 = 0b11;
+        let tos = u8::try_from(tos & 0xff).unwrap_or(0);
+        self.tos = if self.stream {
+            (tos & !ECN) | (self.tos & ECN)
+        } else {
+            tos
+        };
+    }
+
+    fn flag(&mut self, option: SocketOption) -> Option<&mut bool> {
+        Some(match option {
+            SocketOption::ReuseAddress => &mut self.reuse_address,
+            SocketOption::ReusePort => &mut self.reuse_port,
+            SocketOption::Broadcast => &mut self.broadcast,
+            SocketOption::FreeBind => &mut self.free_bind,
+            SocketOption::MulticastLoop => &mut self.multicast_loop,
+            SocketOption::MulticastLoopV6 => &mut self.multicast_loop_v6,
+            SocketOption::ReceiveErrors => &mut self.receive_errors.0,
+            SocketOption::ReceiveErrorsV6 => &mut self.receive_errors.1,
+            SocketOption::PacketInfo => &mut self.packet_info.0,
+            SocketOption::ReceivePacketInfoV6 => &mut self.packet_info.1,
+            SocketOption::ReceiveTtl => &mut self.receive_ttl.0,
+            SocketOption::ReceiveHopLimit => &mut self.receive_ttl.1,
+            SocketOption::ReceiveTos => &mut self.receive_tos.0,
+            SocketOption::ReceiveTrafficClass => &mut self.receive_tos.1,
+            _ => return None,
+        })
+    }
+}
+
+const fn is_v6(option: SocketOption) -> bool {
+    matches!(
+        option,
+        SocketOption::UnicastHops
+            | SocketOption::MulticastHops
+            | SocketOption::MulticastLoopV6
+            | SocketOption::MulticastInterfaceV6
+            | SocketOption::OnlyV6
+            | SocketOption::TrafficClass
+            | SocketOption::MtuDiscoverV6
+            | SocketOption::ReceiveErrorsV6
+            | SocketOption::ReceivePacketInfoV6
+            | SocketOption::ReceiveHopLimit
+            | SocketOption::ReceiveTrafficClass
+    )
+}
+
+/// A byte from `low` on, or -1 for the default.
+fn hops(value: &OptionValue, low: u8) -> Result<Option<u8>, Error> {
+    match value.int()? {
+        -1 => Ok(None),
+        n => match u8::try_from(n) {
+            Ok(n) if n >= low => Ok(Some(n)),
+            _ => Err(Error::Invalid),
+        },
+    }
+}
+
+fn interface(value: &OptionValue) -> Result<Option<InterfaceId>, Error> {
+    let index = u32::try_from(value.int()?).map_err(|_| Error::Invalid)?;
+    Ok((index != 0).then_some(InterfaceId(index)))
+}
+
+/// socket(7): the value is held below `max`, doubled for bookkeeping, and never below `min`.
+fn buffer(value: &OptionValue, max: usize, min: usize) -> Result<usize, Error> {
+    let asked = usize::try_from(value.int()?).unwrap_or(max);
+    Ok(asked.min(max).saturating_mul(2).max(min))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn common(domain: Domain) -> SocketCommon {
+        SocketCommon::new(domain, &Config::default())
+    }
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    /// ip(7), ipv6(7): what each option takes.
+    #[test]
+    fn values_out_of_range_are_refused() {
+        use SocketOption::{
+            MtuDiscover, MulticastHops, MulticastTtl, Priority, TrafficClass, Ttl, UnicastHops,
+        };
+        let table: &[(SocketOption, &[i32], &[i32])] = &[
+            (Ttl, &[-1, 1, 64, 255], &[-2, 0, 256]),
+            (UnicastHops, &[-1, 0, 255], &[-2, 256]),
+            (MulticastTtl, &[-1, 0, 1, 255], &[-2, 256]),
+            (MulticastHops, &[-1, 0, 1, 255], &[-2, 256]),
+            (TrafficClass, &[-1, 0, 255], &[-2, 256]),
+            (MtuDiscover, &[0, 1, 2, 3, 4, 5], &[-1, 6]),
+            (Priority, &[0, 6], &[]),
+        ];
+        for (option, good, bad) in table {
+            let mut socket = common(Domain::V6);
+            for &n in *good {
+                let set = socket.set_option(*option, &OptionValue::Int(n));
+                assert_eq!(set, Ok(()), "{option:?} = {n}");
+            }
+            let before = socket.option(*option, &Config::default());
+            for &n in *bad {
+                let set = socket.set_option(*option, &OptionValue::Int(n));
+                assert_eq!(set, Err(Error::Invalid), "{option:?} = {n}");
+            }
+            assert_eq!(socket.option(*option, &Config::default()), before);
+        }
+    }
+
+    #[test]
+    fn what_was_set_is_read_back() {
+        let config = Config::default();
+        let mut socket = common(Domain::V4);
+        let ttl = SocketOption::Ttl;
+        assert_eq!(socket.option(ttl, &config), Ok(OptionValue::Int(64)));
+        socket.set_option(ttl, &OptionValue::Int(9)).unwrap();
+        assert_eq!(socket.option(ttl, &config), Ok(OptionValue::Int(9)));
+        socket.set_option(ttl, &OptionValue::Int(-1)).unwrap();
+        assert_eq!(socket.option(ttl, &config), Ok(OptionValue::Int(64)));
+
+        let size = SocketOption::ReceiveBuffer;
+        for (asked, got) in [
+            (1000, 2304),
+            (65_536, 131_072),
+            (i32::MAX, 425_984),
+            (-1, 425_984),
+        ] {
+            socket.set_option(size, &OptionValue::Int(asked)).unwrap();
+            assert_eq!(socket.option(size, &config), Ok(OptionValue::Int(got)));
+        }
+    }
+
+    #[test]
+    fn options_of_the_other_family_and_of_no_socket_are_unknown() {
+        let mut v4 = common(Domain::V4);
+        for option in [
+            SocketOption::OnlyV6,
+            SocketOption::UnicastHops,
+            SocketOption::NoDelay,
+        ] {
+            let set = v4.set_option(option, &OptionValue::Int(1));
+            assert_eq!(set, Err(Error::NoProtocolOption), "{option:?}");
+        }
+        let mut v6 = common(Domain::V6);
+        v6.bound = true;
+        let set = v6.set_option(SocketOption::OnlyV6, &OptionValue::Flag(true));
+        assert_eq!(set, Err(Error::Invalid));
+    }
+
+    #[test]
+    fn a_stream_keeps_the_ecn_bits_to_itself() {
+        let mut stream = common(Domain::V4);
+        stream.stream = true;
+        stream
+            .set_option(SocketOption::Tos, &OptionValue::Int(0xff))
+            .unwrap();
+        assert_eq!(stream.tos, 0xfc);
+        let mut datagram = common(Domain::V4);
+        datagram
+            .set_option(SocketOption::Tos, &OptionValue::Int(0xff))
+            .unwrap();
+        assert_eq!(datagram.tos, 0xff);
+    }
+
+    #[test]
+    fn addresses_from_the_program_to_the_wire_and_back() {
+        let v4 = common(Domain::V4);
+        let dual = common(Domain::V6);
+        let mut only = common(Domain::V6);
+        only.only_v6 = true;
+
+        let peer = dual.remote(addr("[::ffff:10.0.0.1]:53")).unwrap();
+        assert_eq!(peer, v4.remote(addr("10.0.0.1:53")).unwrap());
+        assert_eq!(v4.show(peer), addr("10.0.0.1:53"));
+        assert_eq!(dual.show(peer), addr("[::ffff:10.0.0.1]:53"));
+
+        assert_eq!(v4.remote(addr("[::1]:1")), Err(Error::AddressFamily));
+        assert_eq!(v4.local(addr("[::1]:1")), Err(Error::AddressFamily));
+        assert_eq!(dual.local(addr("127.0.0.1:1")), Err(Error::AddressFamily));
+        assert_eq!(only.local(addr("[::ffff:1.2.3.4]:1")), Err(Error::Invalid));
+        let mapped = only.remote(addr("[::ffff:1.2.3.4]:1"));
+        assert_eq!(mapped, Err(Error::NetworkUnreachable));
+
+        let to_any = dual.remote(addr("[::]:7")).unwrap();
+        assert_eq!(dual.show(to_any), addr("[::1]:7"));
+    }
+
+    #[test]
+    fn a_link_local_address_needs_its_interface() {
+        let mut socket = common(Domain::V6);
+        assert_eq!(socket.remote(addr("[fe80::1]:1")), Err(Error::Invalid));
+        let scoped = socket.remote(addr("[fe80::1%3]:1")).unwrap();
+        assert_eq!(socket.out_interface(scoped), Some(InterfaceId(3)));
+        assert_eq!(socket.show(scoped), addr("[fe80::1%3]:1"));
+        socket.device = Some(InterfaceId(4));
+        assert_eq!(socket.remote(addr("[fe80::1%3]:1")), Err(Error::Invalid));
+        assert_eq!(socket.remote(addr("[fe80::1]:1")).unwrap().scope, 4);
+        // A global address has no scope, whatever was said.
+        assert_eq!(socket.remote(addr("[2001:db8::1%9]:1")).unwrap().scope, 0);
+    }
+}
