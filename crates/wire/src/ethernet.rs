@@ -150,3 +150,54 @@ impl std::str::FromStr for MacAddr {
         Ok(Self(bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_seen_on_the_wire() {
+        let bytes = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6];
+        let header = Header::parse(&bytes).unwrap();
+        assert!(header.destination.is_broadcast() && header.destination.is_multicast());
+        assert!(header.source.is_unicast());
+        assert_eq!(header.ethertype, EtherType::ARP);
+        let mut out = [0; 14];
+        header.emit(&mut out);
+        assert_eq!(out, bytes);
+        assert_eq!(Header::parse(&bytes[..13]), Err(ParseError::Truncated));
+    }
+
+    #[test]
+    fn addresses_made_of_others() {
+        let mac = |text: &str| text.parse::<MacAddr>().unwrap();
+        assert_eq!(
+            MacAddr::of_group_v4(Ipv4Addr::new(239, 255, 1, 2)),
+            mac("01:00:5e:7f:01:02")
+        );
+        assert_eq!(
+            MacAddr::of_group_v6("ff02::1:ff12:3456".parse().unwrap()),
+            mac("33:33:ff:12:34:56")
+        );
+        // RFC 2464 §4's example.
+        assert_eq!(
+            mac("34-56-78-9A-BC-DE").eui_64(),
+            [0x36, 0x56, 0x78, 0xff, 0xfe, 0x9a, 0xbc, 0xde]
+        );
+    }
+
+    #[test]
+    fn text_is_read_back() {
+        let text = "02:00:5e:10:fe:ff";
+        assert_eq!(text.parse::<MacAddr>().unwrap().to_string(), text);
+        for bad in [
+            "",
+            "02:00:5e:10:fe",
+            "02:00:5e:10:fe:ff:00",
+            "2:0:5e:10:fe:ff",
+            "02:00:5e:10:fe:+f",
+        ] {
+            assert_eq!(bad.parse::<MacAddr>(), Err(MacAddrError), "{bad}");
+        }
+    }
+}

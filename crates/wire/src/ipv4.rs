@@ -247,3 +247,110 @@ fn replace(packet: &mut [u8], at: usize, new: u16) {
     let checksum = checksum::update(checksum, old, new);
     packet[CHECKSUM..CHECKSUM + 2].copy_from_slice(&checksum.to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn emitted(header: Header) -> Vec<u8> {
+        let mut out = vec![0xee; header.header_len()];
+        header.emit(&mut out);
+        out
+    }
+
+    fn header() -> Header {
+        Header::new(
+            Ipv4Addr::new(10, 0, 2, 15),
+            Ipv4Addr::new(10, 0, 2, 2),
+            IpProtocol::TCP,
+            20,
+        )
+    }
+
+    #[test]
+    fn lengths_and_versions_are_checked() {
+        let good = emitted(header());
+        assert_eq!(Header::parse(&good), Ok(header()));
+        assert_eq!(Header::parse(&good[..19]), Err(ParseError::Truncated));
+        let with = |at: usize, value: u8| {
+            let mut bad = good.clone();
+            bad[at] = value;
+            Header::parse(&bad)
+        };
+        assert_eq!(with(0, 0x65), Err(ParseError::BadVersion));
+        assert_eq!(with(0, 0x44), Err(ParseError::BadLength));
+        assert_eq!(with(0, 0x46), Err(ParseError::Truncated));
+        assert_eq!(with(3, 19), Err(ParseError::BadLength));
+        assert_eq!(with(8, 63), Err(ParseError::BadChecksum));
+        assert_eq!(header().check_len(40), Ok(()));
+        assert_eq!(header().check_len(39), Err(ParseError::Truncated));
+    }
+
+    #[test]
+    fn a_ttl_of_one_is_not_decremented() {
+        let mut bytes = emitted(Header { ttl: 2, ..header() });
+        assert!(decrement_ttl(&mut bytes));
+        assert_eq!(Header::parse(&bytes).unwrap().ttl, 1);
+        assert!(!decrement_ttl(&mut bytes));
+        assert_eq!(Header::parse(&bytes).unwrap().ttl, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn parse_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Header::parse(&bytes);
+        }
+
+        #[test]
+        fn fields_changed_in_place_keep_the_checksum(
+            mut header in arbitrary(),
+            total_len in 60u16..,
+            identification: u16,
+        ) {
+            let mut bytes = emitted(header);
+            prop_assert_eq!(Header::parse(&bytes), Ok(header));
+            set_total_len(&mut bytes, total_len);
+            set_identification(&mut bytes, identification);
+            set_ecn(&mut bytes, Ecn::Ce);
+            header.total_len = total_len;
+            header.identification = identification;
+            header.tos |= 3;
+            if decrement_ttl(&mut bytes) {
+                header.ttl -= 1;
+            }
+            prop_assert_eq!(Header::parse(&bytes), Ok(header));
+            prop_assert_eq!(bytes, emitted(header));
+        }
+    }
+
+    fn arbitrary() -> impl Strategy<Value = Header> {
+        let options = proptest::collection::vec(any::<[u8; 4]>(), 0..=10);
+        (
+            any::<(u8, u16, bool, bool, u8, u8)>(),
+            0u16..8192,
+            any::<(u32, u32)>(),
+            60u16..,
+            options,
+        )
+            .prop_map(
+                |(fields, offset, (source, destination), total_len, options)| {
+                    let (tos, identification, dont_fragment, more_fragments, ttl, protocol) =
+                        fields;
+                    Header {
+                        tos,
+                        total_len,
+                        identification,
+                        dont_fragment,
+                        more_fragments,
+                        fragment_offset: offset * 8,
+                        ttl,
+                        protocol: IpProtocol(protocol),
+                        source: source.into(),
+                        destination: destination.into(),
+                        options: RawOptions::from_slice(options.as_flattened()).unwrap(),
+                    }
+                },
+            )
+    }
+}

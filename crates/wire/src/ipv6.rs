@@ -163,3 +163,57 @@ pub fn decrement_hop_limit(packet: &mut [u8]) -> bool {
     packet[HOP_LIMIT] -= 1;
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lengths_and_versions_are_checked() {
+        let header = Header::new(
+            Ipv6Addr::LOCALHOST,
+            Ipv6Addr::UNSPECIFIED,
+            IpProtocol::UDP,
+            8,
+        );
+        let mut bytes = [0; 40];
+        header.emit(&mut bytes);
+        assert_eq!(Header::parse(&bytes), Ok(header));
+        assert_eq!(Header::parse(&bytes[..39]), Err(ParseError::Truncated));
+        assert_eq!(header.check_len(48), Ok(()));
+        assert_eq!(header.check_len(47), Err(ParseError::Truncated));
+        bytes[0] = 0x45;
+        assert_eq!(Header::parse(&bytes), Err(ParseError::BadVersion));
+    }
+
+    #[test]
+    fn fields_are_changed_in_place() {
+        let mut header = Header::new(Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST, IpProtocol::TCP, 0);
+        header.hop_limit = 2;
+        header.traffic_class = 0b1011_1001;
+        header.flow_label = 0xabcde;
+        let mut bytes = [0; 40];
+        header.emit(&mut bytes);
+        set_payload_len(&mut bytes, 1234);
+        set_ecn(&mut bytes, Ecn::Ect0);
+        assert!(decrement_hop_limit(&mut bytes));
+        assert!(!decrement_hop_limit(&mut bytes));
+        (header.payload_len, header.traffic_class, header.hop_limit) = (1234, 0b1011_1010, 1);
+        assert_eq!(Header::parse(&bytes), Ok(header));
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_is_emitted_alike(mut bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            if let Some(first) = bytes.first_mut() {
+                *first = *first & 0x0f | 0x60;
+            }
+            if let Ok(header) = Header::parse(&bytes) {
+                let mut out = [0xee; 40];
+                header.emit(&mut out);
+                prop_assert_eq!(&out, &bytes[..40]);
+            }
+        }
+    }
+}

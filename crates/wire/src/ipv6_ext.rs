@@ -408,6 +408,8 @@ mod tests {
             identification: 0xdead_beef,
         };
         fragment.emit(&mut bytes);
+        // 1448 is 181 units of 8: 0x05a8 with the three low bits free; M is the lowest.
+        assert_eq!(bytes[..8], [DEST, 0, 0x05, 0xa9, 0xde, 0xad, 0xbe, 0xef]);
         let chain = walk(IpProtocol::FRAGMENT, &bytes).unwrap();
         assert_eq!(chain.fragment, Some(fragment));
         assert_eq!((chain.protocol, chain.offset), (IpProtocol(DEST), 8));

@@ -375,3 +375,215 @@ impl Encoder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn emitted(options: Options) -> Vec<u8> {
+        let mut out = vec![0xee; options.emitted_len()];
+        assert_eq!(options.emit(&mut out), out.len());
+        out
+    }
+
+    fn blocks(count: u32) -> Bounded<SackBlock, SACK_BLOCKS_MAX> {
+        let mut list = Bounded::new();
+        for i in 0..count {
+            list.push(SackBlock {
+                start: SeqNum(i * 100),
+                end: SeqNum(i * 100 + 50),
+            });
+        }
+        list
+    }
+
+    const TIMESTAMPS_1_2: Option<Timestamps> = Some(Timestamps { tsval: 1, tsecr: 2 });
+
+    #[test]
+    fn timestamps_alone_take_twelve_bytes() {
+        let options = Options {
+            timestamps: TIMESTAMPS_1_2,
+            ..Options::default()
+        };
+        assert_eq!(emitted(options), [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
+        assert_eq!(Options::parse(&emitted(options)), options);
+        assert!(emitted(Options::default()).is_empty());
+    }
+
+    #[test]
+    fn sack_blocks_are_cut_to_the_room_left() {
+        let with = |options: Options| Options::parse(&emitted(options)).sack.len();
+        let alone = Options {
+            sack: blocks(4),
+            ..Options::default()
+        };
+        assert_eq!(with(alone), 4);
+        let timestamps = Options {
+            timestamps: TIMESTAMPS_1_2,
+            ..alone
+        };
+        assert_eq!(with(timestamps), 3);
+        assert_eq!(timestamps.emitted_len(), 40);
+        assert_eq!(
+            with(Options {
+                md5: Some([7; 16]),
+                ..alone
+            }),
+            2
+        );
+        // 20 + 12 leave 8 bytes: too few for the head of the option and a block.
+        assert_eq!(
+            with(Options {
+                md5: Some([7; 16]),
+                ..timestamps
+            }),
+            0
+        );
+    }
+
+    #[test]
+    fn an_illegal_length_ends_the_parse_and_is_told() {
+        let mss_then = |tail: &[u8]| Options::parse(&[&[2, 4, 5, 0xb4], tail].concat());
+        let good = mss_then(&[3, 3, 7, 0]);
+        assert_eq!(
+            (good.mss, good.window_scale, good.malformed),
+            (Some(1460), Some(7), false)
+        );
+        // Length 0, length 1, beyond the end, without a length, of another length than its own.
+        for tail in [
+            &[3, 0, 7, 0][..],
+            &[3, 1, 7, 0],
+            &[3, 5, 7, 0],
+            &[1, 1, 1, 3],
+            &[3, 4, 7, 7],
+        ] {
+            let options = mss_then(tail);
+            assert_eq!(
+                (options.mss, options.window_scale),
+                (Some(1460), None),
+                "{tail:?}"
+            );
+            assert!(options.malformed, "{tail:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_options_are_skipped_by_their_length() {
+        let options = Options::parse(&[77, 5, 0, 0, 0, 253, 2, 3, 3, 7]);
+        assert_eq!(
+            options,
+            Options {
+                window_scale: Some(7),
+                ..Options::default()
+            }
+        );
+    }
+
+    #[test]
+    fn nothing_is_read_behind_the_end() {
+        assert_eq!(Options::parse(&[0, 3, 3, 7]), Options::default());
+    }
+
+    #[test]
+    fn fast_open_cookies_have_four_to_sixteen_bytes() {
+        assert_eq!(Options::parse(&[34, 2]).fast_open, Some(Bounded::new()));
+        assert_eq!(
+            &Options::parse(&[34, 6, 1, 2, 3, 4]).fast_open.unwrap()[..],
+            [1, 2, 3, 4]
+        );
+        let odd = Options::parse(&[34, 5, 1, 2, 3, 3, 3, 7]);
+        assert_eq!(
+            (odd.fast_open, odd.window_scale, odd.malformed),
+            (None, Some(7), false)
+        );
+    }
+
+    fn arbitrary() -> impl Strategy<Value = Options> {
+        let block = any::<(u32, u32)>().prop_map(|(start, end)| SackBlock {
+            start: SeqNum(start),
+            end: SeqNum(end),
+        });
+        let list = proptest::collection::vec(block, 0..=4);
+        let cookie = (0usize..8, any::<[u8; 16]>()).prop_map(|(n, bytes)| {
+            let len = if n == 0 { 0 } else { 2 + 2 * n };
+            Bounded::from_slice(&bytes[..len]).unwrap()
+        });
+        let ao = (
+            any::<(u8, u8)>(),
+            proptest::collection::vec(any::<u8>(), 0..=36),
+        )
+            .prop_map(|((key_id, rnext_key_id), mac)| Authentication {
+                key_id,
+                rnext_key_id,
+                mac: Bounded::from_slice(&mac).unwrap(),
+            });
+        let accecn =
+            (any::<bool>(), 0usize..=3, any::<[u8; 9]>()).prop_map(|(reversed, n, bytes)| AccEcn {
+                reversed,
+                counters: Bounded::from_slice(&bytes[..3 * n]).unwrap(),
+            });
+        (
+            any::<(
+                Option<u16>,
+                Option<u8>,
+                bool,
+                Option<(u32, u32)>,
+                Option<(bool, u16)>,
+            )>(),
+            list,
+            proptest::option::of(cookie),
+            proptest::option::weighted(0.1, any::<[u8; 16]>()),
+            proptest::option::weighted(0.1, ao),
+            proptest::option::of(accecn),
+        )
+            .prop_map(|(plain, sack, fast_open, md5, authentication, accecn)| {
+                let (mss, window_scale, sack_permitted, timestamps, user_timeout) = plain;
+                Options {
+                    mss,
+                    window_scale,
+                    sack_permitted,
+                    sack: Bounded::from_slice(&sack).unwrap(),
+                    timestamps: timestamps.map(|(tsval, tsecr)| Timestamps { tsval, tsecr }),
+                    user_timeout: user_timeout.map(|(minutes, timeout)| UserTimeout {
+                        minutes,
+                        timeout: timeout & 0x7fff,
+                    }),
+                    fast_open,
+                    md5,
+                    authentication,
+                    accecn,
+                    malformed: false,
+                }
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let options = Options::parse(&bytes);
+            prop_assert!(emitted(options).len() <= OPTIONS_LEN_MAX);
+        }
+
+        #[test]
+        fn what_fits_survives_and_what_does_not_is_left_out(options in arbitrary()) {
+            let out = emitted(options);
+            prop_assert!(out.len() <= OPTIONS_LEN_MAX && out.len().is_multiple_of(4));
+            let read = Options::parse(&out);
+            prop_assert!(!read.malformed);
+            // Emitting what was read gives the same bytes: nothing was garbled.
+            prop_assert_eq!(&emitted(read), &out);
+            let mut expected = options;
+            expected.sack.truncate(read.sack.len());
+            let roomy = options.md5.is_none() && options.authentication.is_none()
+                && options.fast_open.is_none() && options.accecn.is_none();
+            if roomy {
+                prop_assert_eq!(read, expected);
+            }
+            if read.sack.len() < options.sack.len() {
+                let option_head = if read.sack.is_empty() { 4 } else { 0 };
+                prop_assert!(out.len() + option_head + 8 > OPTIONS_LEN_MAX);
+            }
+        }
+    }
+}

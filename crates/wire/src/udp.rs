@@ -114,3 +114,58 @@ pub fn set_length(datagram: &mut [u8], length: u16) {
 pub fn set_checksum(datagram: &mut [u8], checksum: u16) {
     datagram[CHECKSUM_OFFSET..8].copy_from_slice(&checksum.to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lengths_are_checked() {
+        let header = Header {
+            source_port: 53,
+            destination_port: 5353,
+            length: 12,
+            checksum: 0,
+        };
+        let mut bytes = [0xee; 12];
+        header.emit(&mut bytes);
+        assert_eq!(
+            bytes,
+            [0, 53, 0x14, 0xe9, 0, 12, 0, 0, 0xee, 0xee, 0xee, 0xee]
+        );
+        assert_eq!(Header::parse(&bytes), Ok(header));
+        assert_eq!(header.check_len(12), Ok(()));
+        assert_eq!(header.check_len(11), Err(ParseError::Truncated));
+        assert_eq!(Header::parse(&bytes[..7]), Err(ParseError::Truncated));
+        set_length(&mut bytes, 7);
+        assert_eq!(Header::parse(&bytes), Err(ParseError::BadLength));
+    }
+
+    #[test]
+    fn the_coverage_of_udp_lite() {
+        let with = |length| Header {
+            source_port: 1,
+            destination_port: 2,
+            length,
+            checksum: 0,
+        };
+        assert_eq!(with(0).coverage(20), Ok(20));
+        assert_eq!(with(8).coverage(20), Ok(8));
+        assert_eq!(with(20).coverage(20), Ok(20));
+        assert_eq!(with(7).coverage(20), Err(ParseError::BadLength));
+        assert_eq!(with(21).coverage(20), Err(ParseError::BadLength));
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_is_emitted_alike(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
+            if let Ok(header) = Header::parse_lite(&bytes) {
+                let mut out = [0xee; 8];
+                header.emit(&mut out);
+                prop_assert_eq!(&out, &bytes[..8]);
+                prop_assert_eq!(Header::parse(&bytes).is_ok(), header.length >= 8);
+            }
+        }
+    }
+}
