@@ -12,7 +12,8 @@ pub mod offload;
 mod packet;
 mod time;
 
-pub use link::{Batch, Capabilities, GsoKinds, Link, MacAddr, Medium, Notify};
+pub use link::{Batch, Capabilities, GsoKinds, Link, Medium, Notify};
 pub use meta::{Checksum, Gso, GsoKind, Meta, UdpPorts};
 pub use packet::{HEADROOM, Packet, Payload};
+pub use sockeye_wire::MacAddr;
 pub use time::Instant;

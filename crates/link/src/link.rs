@@ -1,6 +1,7 @@
 //! The trait that a network device implements.
 
 use crate::{Instant, Packet};
+use sockeye_wire::MacAddr;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -10,28 +11,6 @@ pub type Batch = VecDeque<Packet>;
 
 /// Something to call when a link that was idle has packets, or one that was full has room.
 pub type Notify = Arc<dyn Fn() + Send + Sync>;
-
-/// An Ethernet (MAC-48) address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MacAddr(pub [u8; 6]);
-
-impl MacAddr {
-    /// ff:ff:ff:ff:ff:ff.
-    pub const BROADCAST: Self = Self([0xff; 6]);
-
-    /// Whether frames to it may reach more than one station (the group bit).
-    #[must_use]
-    pub const fn is_multicast(self) -> bool {
-        self.0[0] & 1 == 1
-    }
-}
-
-impl std::fmt::Display for MacAddr {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
-    }
-}
 
 /// What kind of packets a link carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
