@@ -1,2 +1,40 @@
 //! The command `sockeye`.
-fn main() {}
+//!
+//! One file a command; [`options`] are those that all commands with a node share, [`report`] is how
+//! they print. Exit status: 0 success, 1 no result, 2 error; `run` passes the program's own on. A
+//! reader that went away (a broken pipe) is success.
+
+mod doctor;
+mod report;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Network sockets in user space: a whole network node of your own, nothing in the kernel.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sockeye",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Doctor(doctor::Doctor),
+}
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return report::usage(&error),
+    };
+    let result = match args.command {
+        Command::Doctor(command) => command.run(),
+    };
+    result.unwrap_or_else(|error| report::failure(&error))
+}

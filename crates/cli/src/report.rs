@@ -1,0 +1,51 @@
+//! What the commands print, and what their exit status says.
+
+use anyhow::Result;
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// The command did what was asked, but there was no result: no reply, a 'no' that matters.
+pub(crate) const NO_RESULT: u8 = 1;
+
+/// The command could not do what was asked.
+pub(crate) const ERROR: u8 = 2;
+
+/// Reports a bad command line, or prints the help or version that was asked for.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let command = crate::Args::command();
+        let names: Vec<&str> = command
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .collect();
+        let _ = writeln!(io::stderr(), "\nThe commands are: {}", names.join(", "));
+    }
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(ERROR),
+    }
+}
+
+/// Reports an error on the standard error; a reader that went away is none.
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+    let gone = |cause: &(dyn std::error::Error + 'static)| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(gone) {
+        return ExitCode::SUCCESS;
+    }
+    let _ = writeln!(io::stderr(), "sockeye: {error:#}");
+    ExitCode::from(ERROR)
+}
+
+/// Prints `value` as one JSON document.
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}
