@@ -10,7 +10,7 @@ mod program;
 
 pub use binary::{sockeye, static_program};
 pub use namespace::{in_namespace, is_root};
-pub use program::{Output, Program, TempDir, have, ordinary_user, sha256};
+pub use program::{Output, Program, Running, TempDir, have, ordinary_user, sha256};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 

@@ -1,1 +1,5 @@
-//! Network devices: memory links, TUN, TAP, netem and capture.
+//! Network devices, and stages between a device and a node.
+//!
+//! - [`memory`]: a link between two nodes of one process.
+
+pub mod memory;
