@@ -80,6 +80,24 @@ impl Packet {
         }
     }
 
+    /// A packet whose head is all of `head`, without headroom, before `payload`.
+    #[must_use]
+    pub fn from_parts(head: Vec<u8>, payload: Payload) -> Self {
+        let payload_len = payload.iter().map(Bytes::len).sum();
+        Self {
+            buf: head,
+            payload,
+            payload_len,
+            ..Self::default()
+        }
+    }
+
+    /// Puts `slices` behind what is there.
+    pub fn append(&mut self, slices: Payload) {
+        self.payload_len += slices.iter().map(Bytes::len).sum::<usize>();
+        self.payload.extend(slices);
+    }
+
     /// Bytes in all, head and payload.
     #[must_use]
     pub fn len(&self) -> usize {
