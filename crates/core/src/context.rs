@@ -45,7 +45,26 @@ impl Context<'_> {
     /// [`Error::NoBufferSpace`] when the interface's queue is full (the packet is dropped and
     /// counted), [`Error::MessageSize`] when it is too large and may not be fragmented.
     pub fn send(&mut self, info: &SendInfo, packet: Packet) -> Result<(), Error> {
-        crate::ip::send(self, info, packet)
+        crate::ip::send(self, info, packet, true)
+    }
+
+    /// [`send`](Self::send) to a group without a copy for this node's own members
+    /// (IP_MULTICAST_LOOP off).
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub fn send_unheard(&mut self, info: &SendInfo, packet: Packet) -> Result<(), Error> {
+        crate::ip::send(self, info, packet, false)
+    }
+
+    /// Sends a packet that has its IP header already: a raw socket's. Of `info` the route, the
+    /// destination and nothing else counts.
+    ///
+    /// # Errors
+    /// [`Error::MessageSize`] when it is larger than the route carries, and those of
+    /// [`send`](Self::send).
+    pub fn send_with_header(&mut self, info: &SendInfo, packet: Packet) -> Result<(), Error> {
+        crate::ip::send_with_header(self, info, packet)
     }
 
     /// Packets that the queue of `interface` still takes.

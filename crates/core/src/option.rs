@@ -107,6 +107,10 @@ pub enum SocketOption {
     ReceiveTrafficClass,
     /// IPV6_CHECKSUM / the raw socket's checksum offset (-1 for none)
     ChecksumOffset,
+    /// UDP_SEGMENT (bytes of each datagram that a longer send is cut into, 0 for none)
+    UdpSegment,
+    /// UDP_GRO (flag)
+    UdpGro,
     /// ICMP_FILTER (32-bit mask of types that are held back)
     IcmpFilter,
     /// ICMP6_FILTER (256-bit mask of types that are held back, as bytes)

@@ -10,7 +10,7 @@ pub(crate) mod source;
 mod v4;
 mod v6;
 
-pub(crate) use send::send;
+pub(crate) use send::{send, send_with_header};
 
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};
 

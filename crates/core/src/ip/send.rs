@@ -9,8 +9,13 @@ use std::net::IpAddr;
 /// The largest IPv4 packet, and the largest payload of an IPv6 packet.
 const LENGTH_MAX: usize = 65_535;
 
-/// See [`Context::send`].
-pub(crate) fn send(cx: &mut Context<'_>, info: &SendInfo, mut packet: Packet) -> Result<(), Error> {
+/// See [`Context::send`]; `heard`: members of the group on this node get a copy.
+pub(crate) fn send(
+    cx: &mut Context<'_>,
+    info: &SendInfo,
+    mut packet: Packet,
+    heard: bool,
+) -> Result<(), Error> {
     cx.counters.add(Counter::IpOutRequests);
     let payload_len = packet.len();
     let header_len = match info.destination {
@@ -29,7 +34,21 @@ pub(crate) fn send(cx: &mut Context<'_>, info: &SendInfo, mut packet: Packet) ->
         return Err(Error::MessageSize);
     }
     push_header(info, &mut packet)?;
-    dispatch(cx, info, packet)
+    dispatch(cx, info, packet, heard)
+}
+
+/// See [`Context::send_with_header`].
+pub(crate) fn send_with_header(
+    cx: &mut Context<'_>,
+    info: &SendInfo,
+    packet: Packet,
+) -> Result<(), Error> {
+    cx.counters.add(Counter::IpOutRequests);
+    if packet.len() > info.route.mtu as usize {
+        cx.counters.add(Counter::IpFragFails);
+        return Err(Error::MessageSize);
+    }
+    dispatch(cx, info, packet, true)
 }
 
 /// Puts the IP header before the transport's.
@@ -56,13 +75,19 @@ fn push_header(info: &SendInfo, packet: &mut Packet) -> Result<(), Error> {
 }
 
 /// Hands a whole IP packet to ourselves, to the link, or to both.
-fn dispatch(cx: &mut Context<'_>, info: &SendInfo, packet: Packet) -> Result<(), Error> {
+fn dispatch(
+    cx: &mut Context<'_>,
+    info: &SendInfo,
+    packet: Packet,
+    heard: bool,
+) -> Result<(), Error> {
     let route = &info.route;
     if route.local {
         return loop_back(cx, InterfaceId::LOOPBACK, packet);
     }
     // RFC 1112 §6.1: who is in the group hears what it sends itself; likewise with broadcasts.
-    let hears_itself = info.destination.is_multicast()
+    let hears_itself = heard
+        && info.destination.is_multicast()
         && cx
             .inet
             .interface(route.interface)
@@ -71,9 +96,9 @@ fn dispatch(cx: &mut Context<'_>, info: &SendInfo, packet: Packet) -> Result<(),
         // A full loopback loses this copy alone; it is counted there.
         let _ = loop_back(cx, route.interface, packet.clone());
     }
-    // RFC 4291 §2.7: an interface-local group ends here.
-    if matches!(info.destination, IpAddr::V6(v6) if v6.is_multicast() && v6.octets()[1] & 0x0f <= 1)
-    {
+    // RFC 4291 §2.7: an interface-local group ends here; RFC 1112 §6.1: so does a TTL of 0.
+    let interface_local = matches!(info.destination, IpAddr::V6(v6) if v6.is_multicast() && v6.octets()[1] & 0x0f <= 1);
+    if interface_local || info.destination.is_multicast() && info.hop_limit == 0 {
         return Ok(());
     }
     iface::output(cx, route.interface, route.next_hop, packet)
