@@ -25,7 +25,7 @@ impl Node {
         self.loopback_pending = false;
         loop {
             let mut cx = self.parts.context(now);
-            let more = self.transports.pull(&mut cx, InterfaceId::LOOPBACK, budget);
+            self.transports.pull(&mut cx, InterfaceId::LOOPBACK, budget);
             let mut idle = true;
             while budget > 0
                 && let Some((interface, packet)) = self.parts.inet.pop_loopback()
