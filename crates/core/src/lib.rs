@@ -3,7 +3,7 @@
 //! - [`Context`] is everything that protocol code may touch: time, randomness, the internet layer
 //!   below, timers, readiness, counters, the observer. [`Transport`] is what plugs in above.
 //! - [`inet`] is the internet layer: [`iface`] (links, addresses, neighbours), [`ip`] (headers,
-//!   fragments, routes).
+//!   fragments, routes), [`icmp`].
 //! - [`id`], [`timer`], [`demux`], [`socket`], [`option`] are the pieces transports are made of.
 //!
 //! Nothing here reads a clock, blocks, locks or allocates by a peer's word. The transports
@@ -17,6 +17,7 @@ pub mod counters;
 pub mod demux;
 pub mod error;
 pub mod event;
+pub mod icmp;
 pub mod id;
 pub mod iface;
 pub mod inet;

@@ -153,8 +153,10 @@ pub trait Transport: Send + 'static {
     /// A packet for it arrived. See [`IpInfo`] for where the window stands.
     fn on_packet(&mut self, cx: &mut Context<'_>, ip: &IpInfo, packet: Packet) -> Disposition;
 
-    /// An ICMP error arrived about a packet of it.
-    fn on_icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>);
+    /// An ICMP error arrived about a packet of its protocol. Says whether the quote matches a flow
+    /// of its own (RFC 5927 §4: ports, and for TCP a sequence number in flight): only then is a
+    /// path MTU believed.
+    fn on_icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool;
 
     /// The path to `remote` carries packets of `mtu` bytes now.
     fn on_path_mtu(&mut self, cx: &mut Context<'_>, remote: IpAddr, mtu: u32);

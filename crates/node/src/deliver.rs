@@ -1,7 +1,10 @@
 //! From the internet layer up to the transports.
 
-use crate::{Instant, InterfaceId, Node, Packet};
+use crate::{Context, Instant, InterfaceId, IpProtocol, Node, Packet};
+use sockeye_core::icmp::{self, Problem};
 use sockeye_core::inet::Notice;
+use sockeye_core::ip::pmtu;
+use sockeye_core::transport::IcmpErrorKind;
 use sockeye_core::{Counter, Disposition, IpInfo, iface};
 
 /// Packets to itself that a node receives before others get their turn.
@@ -53,19 +56,34 @@ impl Node {
     fn deliver(&mut self, now: Instant, mut info: IpInfo, mut packet: Packet) {
         for _ in 0..=DECAPSULATIONS_MAX {
             let mut cx = self.parts.context(now);
+            if is_icmp(&info) {
+                match icmp::receive(&mut cx, &info, packet) {
+                    Some(message) => packet = message,
+                    None => return,
+                }
+            }
             let Some(transport) = self.transports.by_protocol(info.protocol) else {
-                cx.drop_packet(Counter::IpInUnknownProtos);
+                unknown_protocol(&mut cx, &info, packet);
                 return;
             };
             match transport.on_packet(&mut cx, &info, packet) {
-                Disposition::Taken | Disposition::NoSocket(_) => return,
+                Disposition::Taken => return,
+                Disposition::NoSocket(packet) => {
+                    // The others have answered in their own way.
+                    if matches!(info.protocol, IpProtocol::UDP | IpProtocol::UDPLITE) && info.local
+                    {
+                        icmp::send_error(&mut cx, &info, packet, Problem::PortUnreachable);
+                    }
+                    return;
+                }
                 Disposition::Decapsulated(protocol, inner) => {
                     info.protocol = protocol;
                     packet = inner;
                 }
             }
         }
-        self.parts.context(now).drop_packet(Counter::IpInHdrErrors);
+        let mut cx = self.parts.context(now);
+        cx.drop_packet(Counter::IpInHdrErrors);
     }
 
     /// Tells the transports what the internet layer has to tell them.
@@ -74,8 +92,13 @@ impl Node {
             let mut cx = self.parts.context(now);
             match notice {
                 Notice::IcmpError(error) => {
-                    if let Some(transport) = self.transports.by_protocol(error.protocol) {
-                        transport.on_icmp_error(&mut cx, &error.borrow());
+                    let transport = self.transports.by_protocol(error.protocol);
+                    let matched =
+                        transport.is_some_and(|t| t.on_icmp_error(&mut cx, &error.borrow()));
+                    if !matched {
+                        cx.counters.add(Counter::IcmpInUnmatched);
+                    } else if let IcmpErrorKind::PacketTooBig { mtu } = error.kind {
+                        pmtu::learn(&mut cx, error.destination, mtu);
                     }
                 }
                 Notice::PathMtu { remote, mtu } => {
@@ -87,5 +110,26 @@ impl Node {
                 }
             }
         }
+    }
+}
+
+fn is_icmp(info: &IpInfo) -> bool {
+    match info.protocol {
+        IpProtocol::ICMP => info.source.is_ipv4(),
+        IpProtocol::ICMPV6 => info.source.is_ipv6(),
+        _ => false,
+    }
+}
+
+/// Nobody takes packets of this protocol.
+fn unknown_protocol(cx: &mut Context<'_>, info: &IpInfo, packet: Packet) {
+    // An echo reply that no ping socket waits for is no unknown protocol.
+    if is_icmp(info) {
+        return;
+    }
+    cx.drop_packet(Counter::IpInUnknownProtos);
+    // RFC 8200 §4.7: what follows "no next header" is ignored.
+    if info.local && info.protocol != IpProtocol::NO_NEXT {
+        icmp::send_error(cx, info, packet, Problem::ProtocolUnreachable);
     }
 }

@@ -210,7 +210,8 @@ impl Node {
                         transport.on_timeout(&mut cx, handle.id);
                     }
                 }
-                Owner::Interface(_) | Owner::Inet => {}
+                Owner::Inet => inet::on_timeout(&mut cx),
+                Owner::Interface(_) => {}
             }
         }
         self.pass_notices(now);

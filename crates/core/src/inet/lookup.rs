@@ -35,7 +35,11 @@ impl Inet {
             interface: id,
             source,
             next_hop,
-            mtu: ip_mtu(interface.mtu(), destination),
+            mtu: self
+                .path_mtus
+                .get(destination)
+                .unwrap_or(u32::MAX)
+                .min(ip_mtu(interface.mtu(), destination)),
             offload: interface.offload(),
             local: false,
             broadcast,

@@ -15,9 +15,11 @@ mod notice;
 
 pub use notice::{Notice, OwnedIcmpError};
 
+use crate::icmp::RateLimit;
 use crate::iface::{Interface, InterfaceConfig};
+use crate::ip::pmtu::PathMtus;
 use crate::ip::route::{RouteEntry, RouteTable};
-use crate::{AddressChange, Batch, Capabilities, Config, Context, Error, Packet, Rng};
+use crate::{AddressChange, Batch, Capabilities, Config, Context, Error, Packet, Rng, TimerSlot};
 use ipnet::IpNet;
 use sockeye_link::GsoKinds;
 use sockeye_wire::IpProtocol;
@@ -112,6 +114,9 @@ pub struct Inet {
     /// Packets from this node to itself.
     pub(crate) loopback: VecDeque<(InterfaceId, Packet)>,
     notices: VecDeque<Notice>,
+    pub(crate) path_mtus: PathMtus,
+    pub(crate) path_mtu_timer: TimerSlot,
+    pub(crate) icmp_limit: RateLimit,
     /// Protocols whose packets for others are handed up, one bit each.
     intercept: [u64; 4],
 }
@@ -127,6 +132,9 @@ impl Inet {
             owned: BTreeMap::new(),
             loopback: VecDeque::new(),
             notices: VecDeque::new(),
+            path_mtus: PathMtus::default(),
+            path_mtu_timer: TimerSlot::default(),
+            icmp_limit: RateLimit::default(),
             intercept: [0; 4],
         };
         for address in crate::iface::LOOPBACK_ADDRESSES {
@@ -273,6 +281,11 @@ impl Inet {
         self.intercept[usize::from(protocol.0 / 64)] & (1 << (protocol.0 % 64)) != 0
     }
 
+    /// Whether packets of any protocol for others are handed up.
+    pub(crate) fn intercepts_any(&self) -> bool {
+        self.intercept != [0; 4]
+    }
+
     /// Takes the next packet that this node sent to itself, and the interface it counts as received
     /// on, for [`ip::receive`](crate::ip::receive).
     pub fn pop_loopback(&mut self) -> Option<(InterfaceId, Packet)> {
@@ -321,6 +334,11 @@ impl Inet {
         }
         self.routes_changed();
     }
+}
+
+/// A deadline of the internet layer has come ([`Owner::Inet`](crate::Owner::Inet)).
+pub fn on_timeout(cx: &mut Context<'_>) {
+    crate::ip::pmtu::on_timeout(cx);
 }
 
 /// Adds an interface with its addresses and the routes to their networks.

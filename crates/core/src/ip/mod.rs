@@ -4,6 +4,7 @@
 //!   with what is known of it, when it is for a transport.
 //! - `send` is [`Context::send`].
 
+pub mod pmtu;
 pub mod route;
 mod send;
 pub(crate) mod source;

@@ -2,8 +2,8 @@
 
 use super::{Arrival, Audience, Received, malformed};
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};
-use sockeye_wire::ParseError;
 use sockeye_wire::ipv4::{HEADER_LEN, Header};
+use sockeye_wire::{IpProtocol, ParseError};
 use std::net::{IpAddr, Ipv4Addr};
 
 pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet) -> Received {
@@ -95,6 +95,12 @@ fn judge(cx: &Context<'_>, arrival: Arrival, header: &Header) -> Option<Audience
         return None;
     }
     let handed_up = audience != Audience::Foreign
-        || cx.inet.intercepts(protocol) && destination != Ipv4Addr::UNSPECIFIED;
+        || destination != Ipv4Addr::UNSPECIFIED && intercepted(cx, protocol);
     handed_up.then_some(audience)
+}
+
+/// Whether packets of `protocol` for others are taken: those that are intercepted, and ICMP as
+/// soon as anything is, for errors about what intercepted flows send.
+fn intercepted(cx: &Context<'_>, protocol: IpProtocol) -> bool {
+    cx.inet.intercepts(protocol) || protocol == IpProtocol::ICMP && cx.inet.intercepts_any()
 }

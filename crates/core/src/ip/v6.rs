@@ -1,6 +1,7 @@
 //! Receiving IPv6 (RFC 8200).
 
 use super::{Arrival, Audience, Received, malformed};
+use crate::icmp::{self, Problem};
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};
 use sockeye_wire::ipv6::{HEADER_LEN, Header};
 use sockeye_wire::ipv6_ext::{self, Chain, Refusal};
@@ -13,9 +14,25 @@ pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet
     let chain = match walk(&header, &mut packet) {
         Ok(chain) => chain,
         Err(Refusal::Discard(error)) => return Err(malformed(error)),
-        Err(Refusal::ParameterProblem { .. }) => return Err(Counter::IpInHdrErrors),
+        Err(Refusal::ParameterProblem {
+            code,
+            pointer,
+            even_to_group,
+        }) => {
+            if audience != Audience::Foreign {
+                let info = info(arrival, &header, audience, header.next_header, HEADER_LEN)?;
+                packet.pull(HEADER_LEN);
+                let problem = Problem::Parameter {
+                    code,
+                    pointer,
+                    even_to_group,
+                };
+                icmp::send_error(cx, &info, packet, problem);
+            }
+            return Err(Counter::IpInHdrErrors);
+        }
     };
-    if audience == Audience::Foreign && !cx.inet.intercepts(chain.protocol) {
+    if audience == Audience::Foreign && !intercepted(cx, chain.protocol) {
         return Err(Counter::IpInAddrErrors);
     }
     if chain.fragment.is_some() {
@@ -23,19 +40,29 @@ pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet
     }
     let header_len = HEADER_LEN + chain.offset;
     packet.pull(header_len);
-    let info = IpInfo {
+    let info = info(arrival, &header, audience, chain.protocol, header_len)?;
+    Ok(Some((info, packet)))
+}
+
+fn info(
+    arrival: Arrival,
+    header: &Header,
+    audience: Audience,
+    protocol: IpProtocol,
+    header_len: usize,
+) -> Result<IpInfo, Counter> {
+    Ok(IpInfo {
         interface: arrival.interface,
         source: header.source.into(),
         destination: header.destination.into(),
-        protocol: chain.protocol,
+        protocol,
         hop_limit: header.hop_limit,
         traffic_class: header.traffic_class,
         flow_label: header.flow_label,
         header_len: u16::try_from(header_len).map_err(|_| Counter::IpInHdrErrors)?,
         local: audience != Audience::Foreign,
         broadcast: false,
-    };
-    Ok(Some((info, packet)))
+    })
 }
 
 /// Reads the header and cuts off what the link padded.
@@ -111,4 +138,10 @@ fn judge(cx: &Context<'_>, arrival: Arrival, header: &Header) -> Option<Audience
         .inet
         .is_local_on(IpAddr::V6(source), Some(arrival.interface));
     (arrival.own || !ours).then_some(audience)
+}
+
+/// Whether packets of `protocol` for others are taken: those that are intercepted, and ICMPv6 as
+/// soon as anything is, for errors about what intercepted flows send.
+fn intercepted(cx: &Context<'_>, protocol: IpProtocol) -> bool {
+    cx.inet.intercepts(protocol) || protocol == IpProtocol::ICMPV6 && cx.inet.intercepts_any()
 }

@@ -1,0 +1,184 @@
+//! Sending errors about received packets (RFC 1122 §3.2.2, RFC 4443 §2.4).
+
+use super::{answer, v4, v6};
+use crate::{Context, Counter, Instant, InterfaceId, IpInfo, Packet};
+use sockeye_wire::{IpProtocol, icmpv4, icmpv6, ipv6, ipv6_ext};
+use std::net::IpAddr;
+
+/// RFC 1812 §4.3.2.3: an error for IPv4 has at most 576 bytes.
+const LENGTH_MAX_V4: usize = 576;
+/// Bytes of IPv4 header before an error.
+const IPV4_LEN: usize = sockeye_wire::ipv4::HEADER_LEN;
+
+/// What is wrong with a received packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// No route leads on.
+    NetworkUnreachable,
+    /// The host does not answer.
+    HostUnreachable,
+    /// Nobody here speaks the protocol.
+    ProtocolUnreachable,
+    /// Nobody has the port.
+    PortUnreachable,
+    /// A policy forbids it.
+    Prohibited,
+    /// It does not fit the next link.
+    PacketTooBig {
+        /// Bytes of IP packet that fit.
+        mtu: u32,
+    },
+    /// It may not travel further.
+    HopLimitExceeded,
+    /// Fragments were missing for too long.
+    ReassemblyTimeout,
+    /// A header is wrong.
+    Parameter {
+        /// ICMPv6's code.
+        code: u8,
+        /// The byte it is about, counted from the IP header.
+        pointer: u32,
+        /// RFC 4443 §2.4 (e.3): the packet may have been sent to a group.
+        even_to_group: bool,
+    },
+}
+
+/// Complains to the source of a packet. Its window stands at the transport header, as it was
+/// handed up with `ip`.
+///
+/// Nothing is sent where the RFCs forbid it (about errors, to groups, from no host), nor beyond
+/// [`Config::icmp_errors`](crate::Config::icmp_errors).
+pub fn send_error(cx: &mut Context<'_>, ip: &IpInfo, mut packet: Packet, problem: Problem) {
+    if !may_complain(ip, &mut packet, problem) {
+        return;
+    }
+    // A program talking to itself harms nobody else.
+    let own = ip.interface == InterfaceId::LOOPBACK;
+    let (rate, burst) = cx.config.icmp_errors;
+    if !own && !cx.inet.icmp_limit.take(cx.now, rate, burst) {
+        cx.counters.add(Counter::IcmpOutRateLimited);
+        return;
+    }
+    packet.unpull(usize::from(ip.header_len));
+    let message = match ip.source {
+        IpAddr::V4(_) => {
+            let header = v4::header_for(problem);
+            let room = LENGTH_MAX_V4 - IPV4_LEN - icmpv4::HEADER_LEN;
+            let mut message = quote(&packet, room);
+            header.emit(message.push(icmpv4::HEADER_LEN));
+            message
+        }
+        IpAddr::V6(_) => {
+            let header = v6::header_for(problem, next_header_at(&mut packet));
+            // RFC 4443 §2.4 (c): as much as the least MTU takes.
+            let room = ipv6::MTU_MIN - ipv6::HEADER_LEN - icmpv6::HEADER_LEN;
+            let mut message = quote(&packet, room);
+            header.emit(message.push(icmpv6::HEADER_LEN));
+            message
+        }
+    };
+    let source = (ip.local && ip.is_unicast()).then_some(ip.destination);
+    let about = IpInfo {
+        protocol: match ip.source {
+            IpAddr::V4(_) => IpProtocol::ICMP,
+            IpAddr::V6(_) => IpProtocol::ICMPV6,
+        },
+        ..*ip
+    };
+    // Without a way back, or with a full queue, nobody hears of it.
+    let _ = answer(cx, &about, source, message);
+}
+
+/// Whether the rules allow an error about the packet at all.
+fn may_complain(ip: &IpInfo, packet: &mut Packet, problem: Problem) -> bool {
+    // RFC 1122 §3.2.2 and RFC 4443 §2.4 (e.6): the source must be one host.
+    let to_host = match ip.source {
+        IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_broadcast() && !v4.is_multicast(),
+        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast(),
+    };
+    // RFC 4443 §2.4 (e.3): two errors may be about a packet to a group.
+    let despite_group = match problem {
+        Problem::PacketTooBig { .. } => ip.source.is_ipv6(),
+        Problem::Parameter { even_to_group, .. } => even_to_group,
+        _ => false,
+    };
+    if !to_host || !(ip.is_unicast() || despite_group) {
+        return false;
+    }
+    // RFC 1122 §3.2.2, RFC 4443 §2.4 (e.1, e.2): never about an error. What is too short to tell
+    // counts as one.
+    if !packet.pull_up(1) {
+        return !matches!(ip.protocol, IpProtocol::ICMP | IpProtocol::ICMPV6);
+    }
+    match ip.protocol {
+        IpProtocol::ICMP => !v4::is_error(packet.head()),
+        IpProtocol::ICMPV6 => !v6::is_error(packet.head()),
+        _ => true,
+    }
+}
+
+/// A message that holds the first `room` bytes of `packet`.
+fn quote(packet: &Packet, room: usize) -> Packet {
+    let mut quote = Vec::with_capacity(room.min(packet.len()));
+    for chunk in packet.chunks() {
+        let left = room - quote.len();
+        quote.extend_from_slice(&chunk[..left.min(chunk.len())]);
+    }
+    Packet::from_slice(&quote)
+}
+
+/// Where the headers of an IPv6 packet name its upper protocol.
+fn next_header_at(packet: &mut Packet) -> u32 {
+    let named = ipv6::Header::parse(packet.head()).ok().and_then(|header| {
+        let behind = packet.head().get(ipv6::HEADER_LEN..)?;
+        let chain = ipv6_ext::walk(header.next_header, behind).ok()?;
+        u32::try_from(chain.next_header_at).ok()
+    });
+    named.unwrap_or(0)
+}
+
+/// A token bucket over all errors of a node.
+#[derive(Debug, Default)]
+pub(crate) struct RateLimit {
+    /// Nanoseconds' worth of tokens spent, as of `at`.
+    spent: u64,
+    at: Instant,
+}
+
+impl RateLimit {
+    /// Takes a token; false when there is none.
+    fn take(&mut self, now: Instant, rate: u32, burst: u32) -> bool {
+        let Some(cost) = 1_000_000_000u64.checked_div(u64::from(rate)) else {
+            return false;
+        };
+        let passed = now.saturating_since(self.at).as_nanos();
+        self.spent = self
+            .spent
+            .saturating_sub(u64::try_from(passed).unwrap_or(u64::MAX));
+        self.at = now;
+        if self.spent.saturating_add(cost) > cost.saturating_mul(u64::from(burst)) {
+            return false;
+        }
+        self.spent += cost;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bucket_gives_a_burst_and_then_the_rate() {
+        let mut limit = RateLimit::default();
+        let taken = |limit: &mut RateLimit, ms| {
+            (0..100)
+                .filter(|_| limit.take(Instant::from_millis(ms), 1000, 50))
+                .count()
+        };
+        assert_eq!(taken(&mut limit, 0), 50);
+        assert_eq!(taken(&mut limit, 10), 10);
+        assert_eq!(taken(&mut limit, 10_000), 50);
+        assert!(!limit.take(Instant::FAR, 0, 50));
+    }
+}

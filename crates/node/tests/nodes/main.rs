@@ -1,0 +1,5 @@
+//! Whole nodes, two at a time, with packets carried by hand.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod common;
+mod ping;
