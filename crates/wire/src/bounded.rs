@@ -58,6 +58,11 @@ impl<T: Copy + Default, const N: usize> Bounded<T, N> {
     pub fn as_slice(&self) -> &[T] {
         &self.items[..usize::from(self.len)]
     }
+
+    /// The values, to change in place.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.items[..usize::from(self.len)]
+    }
 }
 
 impl<T: Copy + Default, const N: usize> Default for Bounded<T, N> {

@@ -186,31 +186,33 @@ fn fold32(sum: u32) -> u16 {
 }
 
 /// One's complement sum of `bytes` as 64-bit lanes in machine order, padded with zeros. It is
-/// congruent to the 16-bit sum: 2^64 - 1 is a multiple of 2^16 - 1.
+/// congruent to the 16-bit sum: 2^64 - 1 is a multiple of 2^16 - 1, so a word counts the same in
+/// whichever lane it lies.
 fn sum_lanes(bytes: &[u8]) -> u64 {
-    let mut blocks = bytes.chunks_exact(32);
-    let mut sums = [0u64; 4];
-    for block in &mut blocks {
-        for (sum, word) in sums.iter_mut().zip(block.chunks_exact(8)) {
-            *sum = add_lanes(*sum, word_of(word));
+    // Four sums that do not wait for one another.
+    let mut sums = [0; 4];
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    for block in blocks {
+        for (sum, word) in sums.iter_mut().zip(block.as_chunks::<8>().0) {
+            *sum = add_lanes(*sum, u64::from_ne_bytes(*word));
         }
     }
     let mut sum = sums.into_iter().fold(0, add_lanes);
-    let mut words = blocks.remainder().chunks_exact(8);
-    for word in &mut words {
-        sum = add_lanes(sum, word_of(word));
+    let (words, rest) = rest.as_chunks::<8>();
+    for word in words {
+        sum = add_lanes(sum, u64::from_ne_bytes(*word));
     }
-    add_lanes(sum, word_of(words.remainder()))
-}
-
-/// Up to eight bytes as they lie in memory, zeros behind them.
-fn word_of(bytes: &[u8]) -> u64 {
-    if let Ok(word) = <[u8; 8]>::try_from(bytes) {
-        return u64::from_ne_bytes(word);
+    let (halves, rest) = rest.as_chunks::<4>();
+    for half in halves {
+        sum = add_lanes(sum, u64::from(u32::from_ne_bytes(*half)));
     }
-    let mut padded = [0; 8];
-    padded[..bytes.len()].copy_from_slice(bytes);
-    u64::from_ne_bytes(padded)
+    let last = match *rest {
+        [a, b, c] => u64::from(u16::from_ne_bytes([a, b])) + u64::from(u16::from_ne_bytes([c, 0])),
+        [a, b] => u64::from(u16::from_ne_bytes([a, b])),
+        [a] => u64::from(u16::from_ne_bytes([a, 0])),
+        _ => 0,
+    };
+    add_lanes(sum, last)
 }
 
 /// Addition with the carry out of the top put back in at the bottom.

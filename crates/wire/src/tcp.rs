@@ -69,12 +69,11 @@ impl Header {
     /// [`Truncated`](ParseError::Truncated) when `bytes` end inside the header,
     /// [`BadLength`](ParseError::BadLength) when the data offset is below 5.
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
-        let (mut header, data_offset) = Self::parse_fixed(bytes)?;
+        let fixed = take::<HEADER_LEN>(bytes)?;
         let options = bytes
-            .get(HEADER_LEN..data_offset)
+            .get(HEADER_LEN..data_offset(fixed)?)
             .ok_or(ParseError::Truncated)?;
-        header.options = Options::parse(options);
-        Ok(header)
+        Ok(Self::from_fixed(fixed, Options::parse(options)))
     }
 
     /// Reads the 20 bytes before the options, and the data offset in bytes, which may lie beyond
@@ -84,15 +83,18 @@ impl Header {
     /// As [`parse`](Self::parse), except that the options may be missing.
     pub fn parse_fixed(bytes: &[u8]) -> Result<(Self, usize), ParseError> {
         let fixed = take::<HEADER_LEN>(bytes)?;
+        Ok((
+            Self::from_fixed(fixed, Options::default()),
+            data_offset(fixed)?,
+        ))
+    }
+
+    fn from_fixed(fixed: &[u8; HEADER_LEN], options: Options) -> Self {
         let be16 = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
         let be32 = |at: usize| {
             u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
         };
-        let data_offset = usize::from(fixed[12] >> 4) * 4;
-        if data_offset < HEADER_LEN {
-            return Err(ParseError::BadLength);
-        }
-        let header = Self {
+        Self {
             source_port: be16(0),
             destination_port: be16(2),
             seq: SeqNum(be32(4)),
@@ -101,9 +103,8 @@ impl Header {
             window: be16(14),
             checksum: be16(CHECKSUM_OFFSET),
             urgent_pointer: be16(18),
-            options: Options::default(),
-        };
-        Ok((header, data_offset))
+            options,
+        }
     }
 
     /// Bytes that [`emit`](Self::emit) writes.
@@ -128,6 +129,16 @@ impl Header {
         out[14..16].copy_from_slice(&self.window.to_be_bytes());
         out[CHECKSUM_OFFSET..18].copy_from_slice(&self.checksum.to_be_bytes());
         out[18..20].copy_from_slice(&self.urgent_pointer.to_be_bytes());
+    }
+}
+
+/// The data offset in bytes.
+fn data_offset(fixed: &[u8; HEADER_LEN]) -> Result<usize, ParseError> {
+    let data_offset = usize::from(fixed[12] >> 4) * 4;
+    if data_offset < HEADER_LEN {
+        Err(ParseError::BadLength)
+    } else {
+        Ok(data_offset)
     }
 }
 

@@ -303,7 +303,7 @@ fn tcp_options() {
     // Bytes that are likely to be an option: a known kind, then a length that may be right.
     let likely = prop::collection::vec(
         prop_oneof![
-            bytes(1..4),
+            prop::collection::vec(0u8..6, 1..4),
             prop::sample::select(vec![
                 vec![0],
                 vec![1],
