@@ -1,301 +1,268 @@
-//! A link between two nodes of one process: what one end sends, the other receives.
+//! A link between two nodes of one process.
 //!
-//! Nothing is copied: a packet crosses as it is, super-segments whole and checksums partial where
-//! the configuration allows. A full queue back-pressures; the sender is told when there is room.
+//! Packets cross as they are: head and payload change hands, nothing is copied, and a
+//! super-segment stays one where the link's [`MemoryConfig`] says so. Each direction is a queue
+//! with a limit in packets and in bytes; a full one leaves the rest with the sender, which is
+//! notified when the receiver has taken something. An end whose peer is gone swallows what is
+//! sent, as a cable does that is plugged in nowhere, and counts it.
 
-use sockeye_link::{Batch, Capabilities, GsoKinds, Instant, Link, MacAddr, Medium, Notify, Packet};
+pub use crate::queue::MemoryConfig;
+use crate::queue::{Queue, lock};
+use sockeye_link::{Batch, Capabilities, Instant, Link, Medium, Notify};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-/// What a memory link is like, the same from both ends.
-#[derive(Clone, Copy, Debug)]
-pub struct MemoryConfig {
-    /// Bytes of IP packet, 1500 unless set.
-    pub mtu: u32,
-    /// Ethernet frames instead of bare IP packets.
-    pub ethernet: bool,
-    /// Packets cross with partial checksums: nobody sums.
-    pub checksum_offload: bool,
-    /// The largest super-segment in bytes of IP packet, 0 for none.
-    pub gso_max: u32,
-    /// Packets that one direction holds.
-    pub packets_max: usize,
-    /// Bytes that one direction holds; one packet more than that may be there.
-    pub bytes_max: usize,
-}
-
-impl Default for MemoryConfig {
-    /// All offloads: an MTU of 1500 that super-segments of 64 KiB cross whole.
-    fn default() -> Self {
-        Self {
-            mtu: 1500,
-            ethernet: false,
-            checksum_offload: true,
-            gso_max: 65_535,
-            packets_max: 1024,
-            bytes_max: 4 << 20,
-        }
-    }
-}
-
-impl MemoryConfig {
-    /// No offloads: every packet is cut to the MTU and summed, as on a wire.
-    #[must_use]
-    pub fn plain() -> Self {
-        Self {
-            checksum_offload: false,
-            gso_max: 0,
-            ..Self::default()
-        }
-    }
-}
-
-/// One direction.
-#[derive(Default)]
-struct Queue {
-    state: Mutex<State>,
-    /// Whether the sender found it full since it last had room.
-    starved: AtomicBool,
-}
-
-#[derive(Default)]
-struct State {
-    packets: Batch,
-    bytes: usize,
-    /// The other end is gone: what is sent is lost, as on a cable that nobody holds.
-    closed: bool,
-    on_packets: Option<Notify>,
-    on_room: Option<Notify>,
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held; the queue is whole in any case.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One end of a link between two nodes of one process.
+/// One end of a link in memory.
+#[derive(Debug)]
 pub struct MemoryLink {
-    capabilities: Capabilities,
+    shared: Arc<Shared>,
+    /// Which end: what is sent here waits in the other one's queue.
+    end: usize,
+    medium: Medium,
+    lost: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
     config: MemoryConfig,
-    out: Arc<Queue>,
-    back: Arc<Queue>,
+    ends: Mutex<[End; 2]>,
+}
+
+#[derive(Debug, Default)]
+struct End {
+    /// What waits for this end.
+    queue: Queue,
+    gone: bool,
 }
 
 impl MemoryLink {
-    /// Both ends.
+    /// The two ends of a new link, each with its medium (an Ethernet end has its own address).
+    ///
+    /// # Panics
+    /// When one end speaks Ethernet and the other one bare IP.
     #[must_use]
-    pub fn pair(config: MemoryConfig) -> (Self, Self) {
-        let (there, back) = (Arc::new(Queue::default()), Arc::new(Queue::default()));
-        let end = |last, out: &Arc<Queue>, back: &Arc<Queue>| Self {
-            capabilities: capabilities(&config, last),
+    pub fn pair(config: MemoryConfig, a: Medium, b: Medium) -> (Self, Self) {
+        assert!(
+            matches!(a, Medium::Ip) == matches!(b, Medium::Ip),
+            "both ends of a link speak Ethernet, or both bare IP"
+        );
+        let shared = Arc::new(Shared {
             config,
-            out: out.clone(),
-            back: back.clone(),
+            ends: Mutex::default(),
+        });
+        let end = |shared, end, medium| Self {
+            shared,
+            end,
+            medium,
+            lost: 0,
         };
-        (end(1, &there, &back), end(2, &back, &there))
+        (end(Arc::clone(&shared), 0, a), end(shared, 1, b))
     }
-}
 
-fn capabilities(config: &MemoryConfig, last: u8) -> Capabilities {
-    let medium = match config.ethernet {
-        // Locally administered; the two ends differ in the last byte.
-        true => Medium::Ethernet(MacAddr([0x02, 0, 0, 0, 0, last])),
-        false => Medium::Ip,
-    };
-    Capabilities {
-        medium,
-        mtu: config.mtu,
-        tx_checksum: config.checksum_offload,
-        gso: if config.gso_max > 0 {
-            GsoKinds::ALL
-        } else {
-            GsoKinds::NONE
-        },
-        gso_max: config.gso_max.min(65_535),
-        queues: 1,
+    /// The two ends of a link that carries bare IP packets.
+    #[must_use]
+    pub fn pair_ip(config: MemoryConfig) -> (Self, Self) {
+        Self::pair(config, Medium::Ip, Medium::Ip)
+    }
+
+    /// Whether the other end still exists.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        !lock(&self.shared.ends)[self.peer()].gone
+    }
+
+    /// Packets that were sent though the other end is gone.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    fn peer(&self) -> usize {
+        1 - self.end
     }
 }
 
 impl Link for MemoryLink {
     fn capabilities(&self) -> Capabilities {
-        self.capabilities
+        self.shared.config.capabilities(self.medium)
     }
 
     fn recv_batch(&mut self, _now: Instant, rx: &mut Batch, max: usize) -> io::Result<usize> {
-        let mut state = self.back.lock();
-        let count = state.packets.len().min(max);
-        let State { packets, bytes, .. } = &mut *state;
-        for packet in packets.drain(..count) {
-            *bytes -= packet.len();
-            rx.push_back(packet);
-        }
-        let notify = if count > 0 && self.back.starved.swap(false, Ordering::Relaxed) {
-            state.on_room.clone()
-        } else {
-            None
-        };
-        drop(state);
-        if let Some(notify) = notify {
-            notify();
-        }
-        Ok(count)
+        let mut ends = lock(&self.shared.ends);
+        let (taken, again) = ends[self.end].queue.drain(rx, max);
+        let notify = again.then(|| ends[self.peer()].queue.notify.clone());
+        drop(ends);
+        call(notify.flatten());
+        Ok(taken)
     }
 
     fn send_batch(&mut self, _now: Instant, tx: &mut Batch) -> io::Result<usize> {
-        let mut state = self.out.lock();
-        if state.closed {
-            let lost = tx.len();
-            tx.clear();
-            return Ok(lost);
+        if tx.is_empty() {
+            return Ok(0);
         }
-        let was_empty = state.packets.is_empty();
-        let mut count = 0;
-        while let Some(packet) = tx.front() {
-            if state.packets.len() >= self.config.packets_max
-                || state.bytes >= self.config.bytes_max
-            {
-                self.out.starved.store(true, Ordering::Relaxed);
-                break;
-            }
-            state.bytes += packet.len();
-            state.packets.extend(tx.pop_front());
-            count += 1;
+        let mut ends = lock(&self.shared.ends);
+        let peer = &mut ends[self.peer()];
+        if peer.gone {
+            let all = tx.drain(..).count();
+            self.lost = self.lost.saturating_add(all as u64);
+            return Ok(all);
         }
-        let notify = if was_empty && count > 0 {
-            state.on_packets.clone()
-        } else {
-            None
-        };
-        drop(state);
-        if let Some(notify) = notify {
-            notify();
-        }
-        Ok(count)
+        let was_empty = peer.queue.len() == 0;
+        let taken = peer.queue.fill(tx, &self.shared.config);
+        let notify = (was_empty && taken > 0).then(|| peer.queue.notify.clone());
+        drop(ends);
+        call(notify.flatten());
+        Ok(taken)
     }
 
     fn has_room(&self) -> bool {
-        let state = self.out.lock();
-        state.closed
-            || (state.packets.len() < self.config.packets_max
-                && state.bytes < self.config.bytes_max)
+        let ends = lock(&self.shared.ends);
+        let peer = &ends[self.peer()];
+        peer.gone || !peer.queue.is_full(&self.shared.config)
     }
 
     fn set_notify(&mut self, notify: Notify) {
-        self.out.lock().on_room = Some(notify.clone());
-        let mut back = self.back.lock();
-        let waiting = !back.packets.is_empty();
-        back.on_packets = Some(notify.clone());
-        drop(back);
-        // What came before anybody listened is told now.
-        if waiting {
-            notify();
-        }
+        lock(&self.shared.ends)[self.end].queue.notify = Some(notify);
     }
 }
 
 impl Drop for MemoryLink {
     fn drop(&mut self) {
-        let mut back = self.back.lock();
-        back.closed = true;
-        back.packets.clear();
-        back.bytes = 0;
-        let notify = back.on_room.take();
-        drop(back);
-        if let Some(notify) = notify {
-            notify();
-        }
-        // What this end sent still arrives; the notifies of a dead end are not called again.
-        self.out.lock().on_room = None;
+        let mut ends = lock(&self.shared.ends);
+        ends[self.end].queue.clear();
+        ends[self.end].gone = true;
+        // A sender that waits for room would wait forever.
+        let notify = ends[self.peer()].queue.notify.clone();
+        drop(ends);
+        call(notify);
     }
 }
 
-impl std::fmt::Debug for MemoryLink {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MemoryLink")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+/// Calls without a lock held: a notified node may use its link at once.
+fn call(notify: Option<Notify>) {
+    if let Some(notify) = notify {
+        notify();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
+    use bytes::Bytes;
+    use sockeye_link::{Checksum, Gso, GsoKind, MacAddr, Packet};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const NOW: Instant = Instant::ZERO;
 
-    fn batch(sizes: &[usize]) -> Batch {
-        sizes
-            .iter()
-            .map(|len| Packet::from_slice(&vec![0; *len]))
-            .collect()
+    fn packets(lens: &[usize]) -> Batch {
+        lens.iter().map(|&n| Packet::from_vec(vec![0; n])).collect()
     }
 
-    fn counter() -> (Arc<AtomicUsize>, Notify) {
-        let count = Arc::new(AtomicUsize::new(0));
-        let counted = count.clone();
-        (
-            count,
-            Arc::new(move || drop(counted.fetch_add(1, Ordering::Relaxed))),
-        )
+    fn counter(link: &mut MemoryLink) -> Arc<AtomicUsize> {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        link.set_notify(Arc::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }));
+        calls
     }
 
     #[test]
-    fn packets_cross_in_order() {
-        let (mut a, mut b) = MemoryLink::pair(MemoryConfig::default());
-        assert_eq!(a.send_batch(NOW, &mut batch(&[1, 2, 3])).unwrap(), 3);
+    fn packets_cross_without_being_copied() {
+        let (mut a, mut b) = MemoryLink::pair_ip(MemoryConfig::default());
+        let payload = Bytes::from(vec![1; 5000]);
+        let mut packet = Packet::with_payload([payload.clone()].into_iter().collect());
+        packet.push(40).fill(9);
+        packet.meta.checksum = Checksum::Partial {
+            start: 20,
+            offset: 16,
+        };
+        packet.meta.gso = Some(Gso {
+            kind: GsoKind::TcpV4,
+            size: 1460,
+        });
+        packet.meta.flow_hash = 77;
+        let head = packet.head().as_ptr();
+        let meta = packet.meta;
+        assert_eq!(a.send_batch(NOW, &mut [packet].into()).unwrap(), 1);
         let mut rx = Batch::new();
-        assert_eq!(b.recv_batch(NOW, &mut rx, 2).unwrap(), 2);
-        assert_eq!(b.recv_batch(NOW, &mut rx, 2).unwrap(), 1);
-        assert_eq!(rx.iter().map(Packet::len).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(b.recv_batch(NOW, &mut rx, 10).unwrap(), 1);
+        assert_eq!(rx[0].head().as_ptr(), head);
+        assert_eq!(rx[0].payload()[0].as_ptr(), payload.as_ptr());
+        assert_eq!(rx[0].meta.checksum, meta.checksum);
+        assert_eq!(rx[0].meta.gso, meta.gso);
+        assert_eq!(rx[0].meta.flow_hash, 0);
     }
 
     #[test]
-    fn a_full_queue_keeps_the_rest_and_tells_when_there_is_room() {
+    fn a_full_queue_leaves_the_rest_with_the_sender() {
         let config = MemoryConfig {
-            packets_max: 2,
+            queue_packets_max: 3,
             ..MemoryConfig::default()
         };
-        let (mut a, mut b) = MemoryLink::pair(config);
-        let (told, notify) = counter();
-        a.set_notify(notify);
-        let mut tx = batch(&[1, 2, 3]);
-        assert_eq!(a.send_batch(NOW, &mut tx).unwrap(), 2);
-        assert_eq!(tx.len(), 1);
+        let (mut a, mut b) = MemoryLink::pair_ip(config);
+        let (at_a, at_b) = (counter(&mut a), counter(&mut b));
+        let calls = || (at_a.load(Ordering::Relaxed), at_b.load(Ordering::Relaxed));
+        let mut tx = packets(&[1, 2, 3, 4, 5]);
+        assert_eq!(a.send_batch(NOW, &mut tx).unwrap(), 3);
+        assert_eq!(tx.len(), 2);
         assert!(!a.has_room());
-        b.recv_batch(NOW, &mut Batch::new(), 1).unwrap();
-        assert_eq!(told.load(Ordering::Relaxed), 1);
+        assert_eq!(calls(), (0, 1), "b has packets");
+        assert_eq!(a.send_batch(NOW, &mut tx).unwrap(), 0);
+        assert_eq!(calls(), (0, 1), "b knows already");
+        let mut rx = Batch::new();
+        assert_eq!(b.recv_batch(NOW, &mut rx, 1).unwrap(), 1);
+        assert_eq!(calls(), (1, 1), "a has room");
         assert!(a.has_room());
-        assert_eq!(a.send_batch(NOW, &mut tx).unwrap(), 1);
-    }
-
-    #[test]
-    fn the_receiver_is_told_once_while_packets_wait() {
-        let (mut a, mut b) = MemoryLink::pair(MemoryConfig::default());
-        a.send_batch(NOW, &mut batch(&[1])).unwrap();
-        let (told, notify) = counter();
-        b.set_notify(notify);
-        assert_eq!(
-            told.load(Ordering::Relaxed),
-            1,
-            "what came before is told at once"
-        );
-        a.send_batch(NOW, &mut batch(&[1])).unwrap();
-        assert_eq!(told.load(Ordering::Relaxed), 1);
-        b.recv_batch(NOW, &mut Batch::new(), 9).unwrap();
-        a.send_batch(NOW, &mut batch(&[1])).unwrap();
-        assert_eq!(told.load(Ordering::Relaxed), 2);
-    }
-
-    #[test]
-    fn what_is_sent_to_nobody_is_lost() {
-        let (mut a, b) = MemoryLink::pair(MemoryConfig::default());
-        drop(b);
-        let mut tx = batch(&[1, 1]);
+        assert_eq!(b.recv_batch(NOW, &mut rx, 9).unwrap(), 2);
+        assert_eq!(calls(), (1, 1), "nobody was refused since");
         assert_eq!(a.send_batch(NOW, &mut tx).unwrap(), 2);
-        assert!(tx.is_empty());
+        assert_eq!(calls(), (1, 2));
+        assert_eq!(b.recv_batch(NOW, &mut rx, 9).unwrap(), 2);
+        let lens: Vec<_> = rx.iter().map(Packet::len).collect();
+        assert_eq!(lens, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_queue_is_limited_in_bytes() {
+        let config = MemoryConfig {
+            queue_bytes_max: 1000,
+            ..MemoryConfig::default()
+        };
+        let (mut a, mut b) = MemoryLink::pair_ip(config);
+        let mut tx = packets(&[600, 400, 1]);
+        assert_eq!(a.send_batch(NOW, &mut tx).unwrap(), 2);
+        b.recv_batch(NOW, &mut Batch::new(), 2).unwrap();
+        // One that is larger than the limit crosses alone.
+        let mut tx = packets(&[5000, 1]);
+        assert_eq!(a.send_batch(NOW, &mut tx).unwrap(), 1);
+        assert_eq!(tx.len(), 1);
+    }
+
+    #[test]
+    fn a_link_whose_other_end_is_gone_swallows_packets() {
+        let (mut a, mut b) = MemoryLink::pair_ip(MemoryConfig::default());
+        let at_b = counter(&mut b);
+        a.send_batch(NOW, &mut packets(&[7])).unwrap();
+        drop(a);
+        assert_eq!(at_b.load(Ordering::Relaxed), 2);
+        let mut rx = Batch::new();
+        assert_eq!(b.recv_batch(NOW, &mut rx, 9).unwrap(), 1);
+        assert!(!b.is_connected());
+        assert!(b.has_room());
+        assert_eq!(b.send_batch(NOW, &mut packets(&[1, 2])).unwrap(), 2);
+        assert_eq!(b.lost(), 2);
+    }
+
+    #[test]
+    fn offloads_are_advertised_as_configured() {
+        let medium = |last| Medium::Ethernet(MacAddr([2, 0, 0, 0, 0, last]));
+        let (a, b) = MemoryLink::pair(MemoryConfig::default(), medium(1), medium(2));
+        assert_eq!(a.capabilities().medium, medium(1));
+        assert_eq!(b.capabilities().medium, medium(2));
+        assert_eq!(b.capabilities().gso_max, 65_535);
+        let (a, _b) = MemoryLink::pair_ip(MemoryConfig::without_offloads());
+        assert!(!a.capabilities().tx_checksum);
+        assert_eq!(a.capabilities().gso_max, 0);
     }
 }

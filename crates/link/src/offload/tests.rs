@@ -55,8 +55,11 @@ impl Sample {
         let mut offset = udp::CHECKSUM_OFFSET;
         if self.protocol == IpProtocol::TCP {
             offset = tcp::CHECKSUM_OFFSET;
-            let mut options = Options::default();
-            options.timestamps = self.timestamps.then_some(Timestamps { tsval: 5, tsecr: 6 });
+            let timestamps = Timestamps { tsval: 5, tsecr: 6 };
+            let options = Options {
+                timestamps: self.timestamps.then_some(timestamps),
+                ..Options::default()
+            };
             let header = tcp::Header {
                 source_port: 80,
                 destination_port: 4000,
@@ -260,7 +263,7 @@ fn pieces_share_the_payload() {
     sample.slices = vec![vec![7; 3000]];
     let mut packet = sample.packet();
     let head = packet.head().to_vec();
-    let (meta, slices) = (packet.meta, smallvec::smallvec![payload.clone()]);
+    let (meta, slices) = (packet.meta, smallvec::smallvec![payload]);
     packet = Packet::from_parts(head, slices);
     packet.meta = meta;
     for piece in segment(packet, Medium::Ip).unwrap() {
