@@ -5,6 +5,7 @@
 //! RFC 5095), and so are jumbo payloads (RFC 2675): both are refused as RFC 8200 says. The
 //! authentication and ESP headers count as upper layers.
 
+use crate::icmpv6::ParameterProblemCode;
 use crate::ipv6::HEADER_LEN as IPV6_LEN;
 use crate::{IpProtocol, ParseError, take};
 
@@ -22,13 +23,6 @@ pub const ROUTER_ALERT_LEN: usize = 8;
 const PAD1: u8 = 0;
 const PADN: u8 = 1;
 const ROUTER_ALERT: u8 = 5;
-
-/// Codes of ICMPv6 parameter problems that a walk can end with.
-mod code {
-    pub(super) const ERRONEOUS_FIELD: u8 = 0;
-    pub(super) const UNRECOGNIZED_NEXT_HEADER: u8 = 1;
-    pub(super) const UNRECOGNIZED_OPTION: u8 = 2;
-}
 
 /// Where a chain ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +62,7 @@ pub enum Refusal {
     Discard(ParseError),
     /// Drop it and answer an ICMPv6 parameter problem.
     ParameterProblem {
-        /// The message's code.
+        /// The message's code: a [`ParameterProblemCode`].
         code: u8,
         /// The byte it is about, counted from the IPv6 header.
         pointer: u32,
@@ -110,7 +104,7 @@ pub fn walk(next_header: IpProtocol, bytes: &[u8]) -> Result<Chain, Refusal> {
             // RFC 8200 §4.1: anywhere else it is as good as unknown.
             IpProtocol::HOP_BY_HOP => {
                 return Err(Refusal::ParameterProblem {
-                    code: code::UNRECOGNIZED_NEXT_HEADER,
+                    code: ParameterProblemCode::UNRECOGNIZED_NEXT_HEADER.0,
                     pointer: pointer(chain.next_header_at),
                     even_to_group: false,
                 });
@@ -125,7 +119,7 @@ pub fn walk(next_header: IpProtocol, bytes: &[u8]) -> Result<Chain, Refusal> {
                 // RFC 8200 §4.4: an unknown routing type is skipped when no segments are left.
                 if header[3] != 0 {
                     return Err(Refusal::ParameterProblem {
-                        code: code::ERRONEOUS_FIELD,
+                        code: ParameterProblemCode::ERRONEOUS_FIELD.0,
                         pointer: pointer(IPV6_LEN + chain.offset + 2),
                         even_to_group: false,
                     });
@@ -293,7 +287,7 @@ fn unrecognized(kind: u8, at: usize) -> Result<(), Refusal> {
         0b00 => Ok(()),
         0b01 => Err(ParseError::Unsupported.into()),
         action => Err(Refusal::ParameterProblem {
-            code: code::UNRECOGNIZED_OPTION,
+            code: ParameterProblemCode::UNRECOGNIZED_OPTION.0,
             pointer: pointer(at),
             even_to_group: action == 0b10,
         }),
