@@ -64,6 +64,32 @@ impl Query<'_> {
     pub const fn query_interval_s(&self) -> u32 {
         multicast::decode_8(self.query_interval_code)
     }
+
+    /// Bytes that [`emit`](Self::emit) writes.
+    #[must_use]
+    pub fn emitted_len(&self) -> usize {
+        match self.version {
+            Version::V1 | Version::V2 => HEADER_LEN,
+            Version::V3 => QUERY_V3_LEN + self.sources.as_flattened().len(),
+        }
+    }
+
+    /// Writes the query with its checksum into the front of `out`.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`emitted_len`](Self::emitted_len).
+    pub fn emit(&self, out: &mut [u8]) {
+        let out = &mut out[..self.emitted_len()];
+        out[..2].copy_from_slice(&[QUERY, self.max_resp_code]);
+        out[4..8].copy_from_slice(&self.group.octets());
+        if self.version == Version::V3 {
+            let [high, low] = multicast::count(self.sources.len());
+            let flags = u8::from(self.suppress) << 3 | self.robustness & 0x07;
+            out[8..12].copy_from_slice(&[flags, self.query_interval_code, high, low]);
+            out[12..].copy_from_slice(self.sources.as_flattened());
+        }
+        fill_checksum(out);
+    }
 }
 
 /// A message.
@@ -150,34 +176,6 @@ fn query(bytes: &[u8], max_resp_code: u8, group: Ipv4Addr) -> Result<Query<'_>, 
         .get(..usize::from(u16::from_be_bytes([high, low])))
         .ok_or(ParseError::Truncated)?;
     Ok(query)
-}
-
-impl Query<'_> {
-    /// Bytes that [`emit`](Self::emit) writes.
-    #[must_use]
-    pub fn emitted_len(&self) -> usize {
-        match self.version {
-            Version::V1 | Version::V2 => HEADER_LEN,
-            Version::V3 => QUERY_V3_LEN + self.sources.as_flattened().len(),
-        }
-    }
-
-    /// Writes the query with its checksum into the front of `out`.
-    ///
-    /// # Panics
-    /// When `out` is shorter than [`emitted_len`](Self::emitted_len).
-    pub fn emit(&self, out: &mut [u8]) {
-        let out = &mut out[..self.emitted_len()];
-        out[..2].copy_from_slice(&[QUERY, self.max_resp_code]);
-        out[4..8].copy_from_slice(&self.group.octets());
-        if self.version == Version::V3 {
-            let [high, low] = multicast::count(self.sources.len());
-            let flags = u8::from(self.suppress) << 3 | self.robustness & 0x07;
-            out[8..12].copy_from_slice(&[flags, self.query_interval_code, high, low]);
-            out[12..].copy_from_slice(self.sources.as_flattened());
-        }
-        fill_checksum(out);
-    }
 }
 
 /// Writes a version 1 report of 8 bytes, with its checksum, into the front of `out`.

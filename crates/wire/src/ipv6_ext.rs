@@ -86,13 +86,7 @@ impl From<ParseError> for Refusal {
 /// # Errors
 /// A [`Refusal`]: what RFC 8200 says is to become of the packet.
 pub fn walk(next_header: IpProtocol, bytes: &[u8]) -> Result<Chain, Refusal> {
-    let mut chain = Chain {
-        protocol: next_header,
-        offset: 0,
-        next_header_at: 6,
-        fragment: None,
-        router_alert: None,
-    };
+    let mut chain = Chain::start(next_header);
     for _ in 0..HEADERS_MAX {
         let rest = bytes.get(chain.offset..).ok_or(ParseError::Truncated)?;
         let len = match chain.protocol {
@@ -135,19 +129,44 @@ pub fn walk(next_header: IpProtocol, bytes: &[u8]) -> Result<Chain, Refusal> {
             }
             _ => return Ok(chain),
         };
-        chain.next_header_at = IPV6_LEN + chain.offset;
-        chain.protocol = IpProtocol(rest[0]);
-        chain.offset += len;
+        chain.step(rest[0], len);
         if chain.fragment.is_some() {
             return Ok(chain);
         }
     }
-    match chain.protocol {
-        IpProtocol::HOP_BY_HOP
-        | IpProtocol::DESTINATION_OPTIONS
-        | IpProtocol::ROUTING
-        | IpProtocol::FRAGMENT => Err(ParseError::TooMany.into()),
-        _ => Ok(chain),
+    if is_followed(chain.protocol) {
+        Err(ParseError::TooMany.into())
+    } else {
+        Ok(chain)
+    }
+}
+
+/// Goes along the chain of a packet that an ICMPv6 error quotes, to find its upper layer: this
+/// node once sent it, so nothing in it is judged or acted on. It goes on behind the fragment
+/// header of a first fragment.
+///
+/// # Errors
+/// [`Truncated`](ParseError::Truncated) when the quote ends inside the chain,
+/// [`TooMany`](ParseError::TooMany) above [`HEADERS_MAX`].
+pub fn walk_quoted(next_header: IpProtocol, bytes: &[u8]) -> Result<Chain, ParseError> {
+    let mut chain = Chain::start(next_header);
+    for _ in 0..HEADERS_MAX {
+        if !is_followed(chain.protocol) || chain.fragment.is_some_and(|f| f.offset != 0) {
+            return Ok(chain);
+        }
+        let rest = bytes.get(chain.offset..).ok_or(ParseError::Truncated)?;
+        let len = if chain.protocol == IpProtocol::FRAGMENT {
+            chain.fragment = Some(Fragment::parse(rest)?).filter(|f| !f.is_atomic());
+            FRAGMENT_LEN
+        } else {
+            variable(rest)?.len()
+        };
+        chain.step(rest[0], len);
+    }
+    if is_followed(chain.protocol) {
+        Err(ParseError::TooMany)
+    } else {
+        Ok(chain)
     }
 }
 
@@ -168,6 +187,25 @@ pub fn first_fragment_is_whole(next_header: IpProtocol, bytes: &[u8]) -> bool {
         _ => 0,
     };
     chain.fragment.is_none() && upper >= needed
+}
+
+impl Chain {
+    const fn start(next_header: IpProtocol) -> Self {
+        Self {
+            protocol: next_header,
+            offset: 0,
+            next_header_at: 6,
+            fragment: None,
+            router_alert: None,
+        }
+    }
+
+    /// Goes over a header of `len` bytes that names `next`.
+    fn step(&mut self, next: u8, len: usize) {
+        self.next_header_at = IPV6_LEN + self.offset;
+        self.protocol = IpProtocol(next);
+        self.offset += len;
+    }
 }
 
 impl Fragment {
@@ -231,6 +269,17 @@ pub fn emit_router_alert(next_header: IpProtocol, value: u16, out: &mut [u8]) {
         PADN,
         0,
     ]);
+}
+
+/// Whether a walk goes on behind such a header.
+const fn is_followed(protocol: IpProtocol) -> bool {
+    matches!(
+        protocol,
+        IpProtocol::HOP_BY_HOP
+            | IpProtocol::DESTINATION_OPTIONS
+            | IpProtocol::ROUTING
+            | IpProtocol::FRAGMENT
+    )
 }
 
 /// A header with a length field in units of 8 bytes, the first unit not counted: 8 bytes at least.
@@ -427,6 +476,30 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_is_not_judged() {
+        // A routing header with segments left, a first fragment, an option that nobody knows.
+        let mut bytes = vec![IpProtocol::FRAGMENT.0, 0, 0, 1, 0, 0, 0, 0];
+        bytes.extend([DEST, 0, 0, 1, 0, 0, 0, 9]);
+        bytes.extend([UDP, 0, 0xde, 4, 0, 0, 0, 0]);
+        let chain = walk_quoted(IpProtocol::ROUTING, &bytes).unwrap();
+        assert_eq!((chain.protocol, chain.offset), (IpProtocol::UDP, 24));
+        assert_eq!(chain.fragment.map(|f| (f.offset, f.more)), Some((0, true)));
+        assert_eq!(
+            walk_quoted(IpProtocol::ROUTING, &bytes[..20]),
+            Err(ParseError::Truncated)
+        );
+        // What a later fragment holds is no header.
+        bytes[11] = 9;
+        let chain = walk_quoted(IpProtocol::ROUTING, &bytes).unwrap();
+        assert_eq!((chain.protocol, chain.offset), (IpProtocol(DEST), 16));
+        let endless = [DEST, 0, 1, 4, 0, 0, 0, 0].repeat(HEADERS_MAX + 1);
+        assert_eq!(
+            walk_quoted(IpProtocol(DEST), &endless),
+            Err(ParseError::TooMany)
+        );
+    }
+
+    #[test]
     fn limits_hold() {
         let mut bytes = [DEST, 0, PADN, 4, 0, 0, 0, 0].repeat(HEADERS_MAX + 1);
         assert_eq!(
@@ -474,6 +547,8 @@ mod tests {
                 prop_assert!(chain.offset <= bytes.len());
                 prop_assert!(chain.next_header_at == 6 || chain.next_header_at - 40 < bytes.len());
             }
+            let quoted = walk_quoted(IpProtocol(first), &bytes);
+            prop_assert!(quoted.is_err() || quoted.is_ok_and(|c| c.offset <= bytes.len()));
             let _ = first_fragment_is_whole(IpProtocol(first), &bytes);
         }
 

@@ -49,7 +49,8 @@ fn error(cx: &mut Context<'_>, ip: &IpInfo, header: Header, message: &[u8]) -> T
     let quoted = header.quote(behind).ok_or(Counter::IcmpInErrors)?;
     let original = ipv6::Header::parse(quoted).map_err(|_| Counter::IcmpInErrors)?;
     let behind = quoted.get(ipv6::HEADER_LEN..).unwrap_or_default();
-    let chain = ipv6_ext::walk(original.next_header, behind).map_err(|_| Counter::IcmpInErrors)?;
+    let chain =
+        ipv6_ext::walk_quoted(original.next_header, behind).map_err(|_| Counter::IcmpInErrors)?;
     // The transport header is in the first fragment alone.
     if chain.fragment.is_some_and(|f| f.offset != 0) {
         return Ok(None);
