@@ -40,7 +40,7 @@ pub use demux::{Demux, Endpoint, Flow};
 pub use error::Error;
 pub use event::{Event, Observer};
 pub use id::{Handle, Slab, SocketId, TransportId};
-pub use iface::{Interface, InterfaceConfig};
+pub use iface::{Interface, InterfaceConfig, Neighbour, NeighbourState};
 pub use inet::{Inet, InterfaceId, Offload, Route, RouteQuery, SendInfo};
 pub use intercept::{IncomingId, Scope, Unreachable};
 pub use option::{OptionValue, SocketOption};

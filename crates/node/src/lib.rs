@@ -16,7 +16,9 @@
 mod deliver;
 mod transports;
 
-pub use sockeye_core::iface::{Address, AddressState, InterfaceConfig, Traffic};
+pub use sockeye_core::iface::{
+    Address, AddressState, InterfaceConfig, Neighbour, NeighbourState, Traffic,
+};
 pub use sockeye_core::ip::route::RouteEntry;
 pub use sockeye_core::{
     Batch, Capabilities, Config, Context, Counters, Error, Handle, Instant, Interface, InterfaceId,
@@ -26,7 +28,7 @@ pub use sockeye_wire::IpProtocol;
 
 use ipnet::IpNet;
 use sockeye_core::context::Parts;
-use sockeye_core::{Owner, inet};
+use sockeye_core::{Owner, iface, inet};
 use std::net::IpAddr;
 use transports::Transports;
 
@@ -80,18 +82,22 @@ impl Node {
         inet::set_capabilities(&mut self.parts.context(now), id, capabilities)
     }
 
-    /// Takes an interface up or down; false when there is none.
-    pub fn set_up(&mut self, id: InterfaceId, up: bool) -> bool {
-        self.parts.inet.set_up(id, up)
+    /// Takes an interface up or down; down, it forgets its neighbours and loses what it had queued.
+    /// False when there is none.
+    pub fn set_up(&mut self, now: Instant, id: InterfaceId, up: bool) -> bool {
+        inet::set_up(&mut self.parts.context(now), id, up)
     }
 
-    /// Gives an interface an address, and with it a route to its network.
+    /// Gives an interface an address, and with it a route to its network. Whether an IPv6 address
+    /// is checked for being in use first, the interface's configuration said.
     ///
     /// # Errors
     /// [`Error::NoDevice`] for an unknown interface, [`Error::AddressInUse`] when it has the
     /// address, [`Error::Invalid`] for one that no host can have.
     pub fn add_address(&mut self, now: Instant, id: InterfaceId, net: IpNet) -> Result<(), Error> {
-        inet::add_address(&mut self.parts.context(now), id, net)?;
+        let interface = self.parts.inet.interface(id).ok_or(Error::NoDevice)?;
+        let detect = interface.detects_duplicates();
+        inet::add_address(&mut self.parts.context(now), id, net, detect)?;
         self.pass_notices(now);
         Ok(())
     }
@@ -173,6 +179,14 @@ impl Node {
         self.parts.inet.routes()
     }
 
+    /// The neighbours of all interfaces.
+    pub fn neighbours(&self) -> impl Iterator<Item = (InterfaceId, Neighbour)> {
+        self.parts
+            .inet
+            .interfaces()
+            .flat_map(|(id, interface)| interface.neighbours().map(move |n| (id, n)))
+    }
+
     /// Its counters.
     #[must_use]
     pub fn counters(&self) -> &Counters {
@@ -211,7 +225,7 @@ impl Node {
                     }
                 }
                 Owner::Inet => inet::on_timeout(&mut cx),
-                Owner::Interface(_) => {}
+                Owner::Interface(id) => iface::on_timeout(&mut cx, id),
             }
         }
         self.pass_notices(now);

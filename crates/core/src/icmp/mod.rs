@@ -8,11 +8,13 @@
 //! (RFC 6633: ignored).
 
 mod error;
+mod failed;
 mod v4;
 mod v6;
 
 pub(crate) use error::RateLimit;
 pub use error::{Problem, send_error};
+pub(crate) use failed::host_unreachable;
 
 use crate::inet::{Notice, OwnedIcmpError};
 use crate::transport::IcmpErrorKind;
@@ -28,9 +30,7 @@ const QUOTED_MIN: usize = 8;
 pub fn receive(cx: &mut Context<'_>, ip: &IpInfo, packet: Packet) -> Option<Packet> {
     cx.counters.add(Counter::IcmpInMsgs);
     let taken = match (ip.source, ip.destination) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            v4::receive(cx, ip, source, destination, packet)
-        }
+        (IpAddr::V4(_), IpAddr::V4(destination)) => v4::receive(cx, ip, destination, packet),
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             v6::receive(cx, ip, source, destination, packet)
         }

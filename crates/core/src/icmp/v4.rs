@@ -13,7 +13,6 @@ use std::net::{IpAddr, Ipv4Addr};
 pub(super) fn receive(
     cx: &mut Context<'_>,
     ip: &IpInfo,
-    _source: Ipv4Addr,
     destination: Ipv4Addr,
     mut packet: Packet,
 ) -> Taken {

@@ -1,6 +1,7 @@
 //! Receiving ICMPv6 (RFC 4443).
 
 use super::{Problem, Quote, Taken, answer, is_intact, report};
+use crate::iface::nd;
 use crate::transport::IcmpErrorKind;
 use crate::{Context, Counter, IpInfo, Packet};
 use sockeye_wire::icmpv6::{
@@ -12,7 +13,7 @@ use std::net::{IpAddr, Ipv6Addr};
 pub(super) fn receive(
     cx: &mut Context<'_>,
     ip: &IpInfo,
-    _source: Ipv6Addr,
+    source: Ipv6Addr,
     destination: Ipv6Addr,
     mut packet: Packet,
 ) -> Taken {
@@ -35,6 +36,11 @@ pub(super) fn receive(
             Ok(None)
         }
         Header::EchoReply(_) if ip.local => Ok(Some(packet)),
+        _ if header.type_and_code().0.is_neighbor_discovery() && ip.local => {
+            packet.linearize();
+            nd::receive(cx, ip, source, destination, packet.head())?;
+            Ok(None)
+        }
         _ if header.type_and_code().0.is_error() => {
             packet.linearize();
             error(cx, ip, header, packet.head())

@@ -1,15 +1,27 @@
-//! Interfaces: a link's medium, its addresses, and the queue of packets to it.
+//! Interfaces: a link's medium, its addresses, its neighbours, and the queue of packets to it.
+//!
+//! A frame comes in by [`receive`]; an IP packet goes out by `output`, which asks `resolve` for
+//! the neighbour on an Ethernet. `neighbour` is the state machine, `arp` and `nd` its two
+//! languages, `dad` keeps our own addresses unique.
 
 mod address;
+mod arp;
+pub(crate) mod dad;
 mod group;
+pub(crate) mod nd;
+mod neighbour;
 mod receive;
+mod resolve;
 mod transmit;
 
 pub use address::{Address, AddressState};
+pub use neighbour::{NEIGHBOUR_QUEUE_BYTES, NEIGHBOUR_QUEUE_LIMIT, Neighbour, NeighbourState};
 pub use receive::{receive, receive_own};
+pub use resolve::on_timeout;
+pub(crate) use resolve::settle;
 pub(crate) use transmit::output;
 
-use crate::{Batch, Capabilities, Medium, Offload, Packet};
+use crate::{Batch, Capabilities, Medium, Offload, Packet, Rng, TimerSlot};
 use ipnet::IpNet;
 use sockeye_link::GsoKinds;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -33,6 +45,11 @@ pub struct InterfaceConfig {
     pub capabilities: Capabilities,
     /// Its addresses, each with the prefix length of its network.
     pub addresses: Vec<IpNet>,
+    /// It gets an IPv6 link-local address as well (RFC 4291 §2.8, RFC 7217): yes.
+    pub link_local: bool,
+    /// On an Ethernet, its IPv6 addresses are used only after nobody objected for a second or two
+    /// (RFC 4862 §5.4): yes.
+    pub detect_duplicates: bool,
 }
 
 impl InterfaceConfig {
@@ -43,6 +60,8 @@ impl InterfaceConfig {
             name: name.into(),
             capabilities,
             addresses: Vec::new(),
+            link_local: true,
+            detect_duplicates: true,
         }
     }
 
@@ -78,16 +97,22 @@ pub struct Interface {
     up: bool,
     addresses: Vec<Address>,
     groups: group::Groups,
+    neighbours: neighbour::Neighbours,
+    /// Armed for what is due first of neighbours and duplicate address detection.
+    timer: TimerSlot,
+    detect_duplicates: bool,
     tx: Batch,
     traffic: Traffic,
 }
 
 impl Interface {
-    pub(crate) fn new(config: InterfaceConfig) -> Self {
+    pub(crate) fn new(config: InterfaceConfig, rng: &mut Rng) -> Self {
         let InterfaceConfig {
             name,
             capabilities,
             addresses: _,
+            link_local: _,
+            detect_duplicates,
         } = config;
         Self {
             name,
@@ -95,13 +120,16 @@ impl Interface {
             up: true,
             addresses: Vec::new(),
             groups: group::Groups::default(),
+            neighbours: neighbour::Neighbours::new(rng),
+            timer: TimerSlot::default(),
+            detect_duplicates,
             tx: Batch::new(),
             traffic: Traffic::default(),
         }
     }
 
-    pub(crate) fn loopback() -> Self {
-        let mut lo = Self::new(InterfaceConfig::new(
+    pub(crate) fn loopback(rng: &mut Rng) -> Self {
+        let config = InterfaceConfig::new(
             "lo",
             Capabilities {
                 medium: Medium::Ip,
@@ -111,7 +139,8 @@ impl Interface {
                 gso_max: 65_535,
                 queues: 1,
             },
-        ));
+        );
+        let mut lo = Self::new(config, rng);
         let [v4, v6] = LOOPBACK_ADDRESSES;
         for (address, prefix_len) in [(v4, 8), (v6, 128)] {
             let net = IpNet::new(address, prefix_len).expect("the prefix fits its family");
@@ -148,6 +177,17 @@ impl Interface {
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// Its neighbours on an Ethernet.
+    pub fn neighbours(&self) -> impl Iterator<Item = Neighbour> {
+        self.neighbours.iter()
+    }
+
+    /// Whether new IPv6 addresses are checked for being in use already.
+    #[must_use]
+    pub fn detects_duplicates(&self) -> bool {
+        self.detect_duplicates && matches!(self.capabilities.medium, Medium::Ethernet(_))
     }
 
     /// What went through it.
@@ -191,10 +231,15 @@ impl Interface {
         })
     }
 
+    pub(crate) fn timer_mut(&mut self) -> &mut TimerSlot {
+        &mut self.timer
+    }
+
     pub(crate) fn set_up(&mut self, up: bool) {
         self.up = up;
         if !up {
             self.tx.clear();
+            self.neighbours.clear();
         }
     }
 

@@ -16,7 +16,7 @@ mod notice;
 pub use notice::{Notice, OwnedIcmpError};
 
 use crate::icmp::RateLimit;
-use crate::iface::{Interface, InterfaceConfig};
+use crate::iface::{self, Interface, InterfaceConfig, dad};
 use crate::ip::pmtu::PathMtus;
 use crate::ip::route::{RouteEntry, RouteTable};
 use crate::{AddressChange, Batch, Capabilities, Config, Context, Error, Packet, Rng, TimerSlot};
@@ -119,14 +119,16 @@ pub struct Inet {
     pub(crate) icmp_limit: RateLimit,
     /// Protocols whose packets for others are handed up, one bit each.
     intercept: [u64; 4],
+    /// RFC 7217's secret_key.
+    secret: (u64, u64),
 }
 
 impl Inet {
     /// One without interfaces but the loopback.
     #[must_use]
-    pub fn new(_config: &Config, _rng: &mut Rng) -> Self {
+    pub fn new(_config: &Config, rng: &mut Rng) -> Self {
         let mut inet = Self {
-            interfaces: vec![Some(Box::new(Interface::loopback()))],
+            interfaces: vec![Some(Box::new(Interface::loopback(rng)))],
             routes: RouteTable::default(),
             route_version: 0,
             owned: BTreeMap::new(),
@@ -136,8 +138,9 @@ impl Inet {
             path_mtu_timer: TimerSlot::default(),
             icmp_limit: RateLimit::default(),
             intercept: [0; 4],
+            secret: (rng.next_u64(), rng.next_u64()),
         };
-        for address in crate::iface::LOOPBACK_ADDRESSES {
+        for address in iface::LOOPBACK_ADDRESSES {
             inet.own(address);
         }
         inet
@@ -248,14 +251,18 @@ impl Inet {
             .is_some_and(|i| i.leave(group))
     }
 
-    /// Takes an interface up or down; down, it loses what it had queued. False when there is none.
-    pub fn set_up(&mut self, interface: InterfaceId, up: bool) -> bool {
-        let Some(link) = self.interface_mut(interface) else {
-            return false;
-        };
-        link.set_up(up);
-        self.routes_changed();
-        true
+    /// Whether `address` is a neighbour on the link of `interface`, by its routes.
+    #[must_use]
+    pub fn is_on_link(&self, interface: InterfaceId, address: IpAddr) -> bool {
+        matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+            || self
+                .routes
+                .lookup(address, |e| e.interface == interface)
+                .is_some_and(|e| e.gateway.is_none())
+    }
+
+    pub(crate) fn secret(&self) -> (u64, u64) {
+        self.secret
     }
 
     /// Packets queued for the link of `interface`.
@@ -343,13 +350,18 @@ pub fn on_timeout(cx: &mut Context<'_>) {
 
 /// Adds an interface with its addresses and the routes to their networks.
 pub fn add_interface(cx: &mut Context<'_>, config: InterfaceConfig) -> InterfaceId {
-    let inet = &mut *cx.inet;
     let addresses = config.addresses.clone();
-    inet.interfaces.push(Some(Box::new(Interface::new(config))));
-    let id = InterfaceId(u32::try_from(inet.interfaces.len()).unwrap_or(u32::MAX));
+    let link_local = config.link_local;
+    let link = Interface::new(config, cx.rng);
+    let detect = link.detects_duplicates();
+    cx.inet.interfaces.push(Some(Box::new(link)));
+    let id = InterfaceId(u32::try_from(cx.inet.interfaces.len()).unwrap_or(u32::MAX));
     for net in addresses {
         // An address given twice is there once.
-        let _ = add_address(cx, id, net);
+        let _ = add_address(cx, id, net, detect);
+    }
+    if link_local {
+        dad::add_link_local(cx, id, 0, detect);
     }
     id
 }
@@ -369,6 +381,9 @@ pub fn remove_interface(cx: &mut Context<'_>, id: InterfaceId) -> bool {
     }
     let inet = &mut *cx.inet;
     inet.routes.remove_interface(id);
+    if let Some(link) = inet.interface_mut(id) {
+        cx.timers.disarm(link.timer_mut());
+    }
     if let Some(slot) = inet.interfaces.get_mut(id.0 as usize - 1) {
         *slot = None;
     }
@@ -389,12 +404,30 @@ pub fn set_capabilities(cx: &mut Context<'_>, id: InterfaceId, capabilities: Cap
     true
 }
 
-/// Gives an interface an address, and with it a route to its network.
+/// Takes an interface up or down; down, it forgets its neighbours and loses what it had queued.
+/// False when there is none.
+pub fn set_up(cx: &mut Context<'_>, id: InterfaceId, up: bool) -> bool {
+    let Some(link) = cx.inet.interface_mut(id) else {
+        return false;
+    };
+    link.set_up(up);
+    iface::settle(cx, id);
+    cx.inet.routes_changed();
+    true
+}
+
+/// Gives an interface an address, and with it a route to its network. With `detect`, an IPv6
+/// address is tentative first, until nobody on the link objected (RFC 4862 §5.4).
 ///
 /// # Errors
 /// [`Error::NoDevice`] for an unknown interface, [`Error::AddressInUse`] when it has the address,
 /// [`Error::Invalid`] for one that no host can have.
-pub fn add_address(cx: &mut Context<'_>, id: InterfaceId, net: IpNet) -> Result<(), Error> {
+pub fn add_address(
+    cx: &mut Context<'_>,
+    id: InterfaceId,
+    net: IpNet,
+    detect: bool,
+) -> Result<(), Error> {
     let address = net.addr();
     if address.is_multicast() || address.is_unspecified() {
         return Err(Error::Invalid);
@@ -410,17 +443,25 @@ pub fn add_address(cx: &mut Context<'_>, id: InterfaceId, net: IpNet) -> Result<
         interface: id,
         metric: 0,
     });
-    inet.own(address);
+    if detect && address.is_ipv6() {
+        dad::begin(cx, id, address);
+    } else {
+        inet.own(address);
+    }
     Ok(())
 }
 
 /// Takes an address away from an interface; false when it does not have it.
 pub fn remove_address(cx: &mut Context<'_>, id: InterfaceId, net: IpNet) -> bool {
+    forget_address(cx, id, net.addr())
+}
+
+pub(crate) fn forget_address(cx: &mut Context<'_>, id: InterfaceId, address: IpAddr) -> bool {
     let inet = &mut *cx.inet;
     let Some(interface) = inet.interface_mut(id) else {
         return false;
     };
-    let Some(removed) = interface.remove_address(net.addr()) else {
+    let Some(removed) = interface.remove_address(address) else {
         return false;
     };
     let network = removed.net.trunc();
@@ -431,6 +472,9 @@ pub fn remove_address(cx: &mut Context<'_>, id: InterfaceId, net: IpNet) -> bool
     {
         inet.routes.remove(network, None, id);
     }
-    inet.disown(removed.net.addr());
+    if removed.is_usable() {
+        inet.disown(address);
+    }
+    iface::settle(cx, id);
     true
 }
