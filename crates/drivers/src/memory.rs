@@ -122,7 +122,13 @@ impl Link for MemoryLink {
     }
 
     fn set_notify(&mut self, notify: Notify) {
-        lock(&self.shared.ends)[self.end].queue.notify = Some(notify);
+        let mut ends = lock(&self.shared.ends);
+        let queue = &mut ends[self.end].queue;
+        queue.notify = Some(Arc::clone(&notify));
+        // What came before anybody listened is told now.
+        let waiting = queue.len() > 0;
+        drop(ends);
+        call(waiting.then_some(notify));
     }
 }
 
@@ -210,6 +216,10 @@ mod tests {
         assert_eq!(calls(), (0, 1), "b has packets");
         assert_eq!(a.send_batch(NOW, &mut tx).unwrap(), 0);
         assert_eq!(calls(), (0, 1), "b knows already");
+        let late = counter(&mut b);
+        assert_eq!(late.load(Ordering::Relaxed), 1, "what came before is told");
+        let at_b = late;
+        let calls = || (at_a.load(Ordering::Relaxed), at_b.load(Ordering::Relaxed));
         let mut rx = Batch::new();
         assert_eq!(b.recv_batch(NOW, &mut rx, 1).unwrap(), 1);
         assert_eq!(calls(), (1, 1), "a has room");

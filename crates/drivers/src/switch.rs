@@ -141,8 +141,16 @@ impl Link for SwitchPort {
     }
 
     fn set_notify(&mut self, notify: Notify) {
-        if let Some(queue) = lock(&self.shared.fabric).ports.get_mut(&self.number) {
-            queue.notify = Some(notify);
+        let mut fabric = lock(&self.shared.fabric);
+        let Some(queue) = fabric.ports.get_mut(&self.number) else {
+            return;
+        };
+        queue.notify = Some(Arc::clone(&notify));
+        // What came before anybody listened is told now.
+        let waiting = queue.len() > 0;
+        drop(fabric);
+        if waiting {
+            notify();
         }
     }
 }
