@@ -17,7 +17,9 @@ pub use notice::{Notice, OwnedIcmpError};
 
 use crate::icmp::RateLimit;
 use crate::iface::{self, Interface, InterfaceConfig, dad};
+use crate::ip::Identifications;
 use crate::ip::pmtu::PathMtus;
+use crate::ip::reassembly::Reassembly;
 use crate::ip::route::{RouteEntry, RouteTable};
 use crate::{AddressChange, Batch, Capabilities, Config, Context, Error, Packet, Rng, TimerSlot};
 use ipnet::IpNet;
@@ -116,6 +118,8 @@ pub struct Inet {
     notices: VecDeque<Notice>,
     pub(crate) path_mtus: PathMtus,
     pub(crate) path_mtu_timer: TimerSlot,
+    pub(crate) reassembly: Reassembly,
+    pub(crate) identifications: Identifications,
     pub(crate) icmp_limit: RateLimit,
     /// Protocols whose packets for others are handed up, one bit each.
     intercept: [u64; 4],
@@ -136,6 +140,8 @@ impl Inet {
             notices: VecDeque::new(),
             path_mtus: PathMtus::default(),
             path_mtu_timer: TimerSlot::default(),
+            reassembly: Reassembly::default(),
+            identifications: Identifications::new(rng),
             icmp_limit: RateLimit::default(),
             intercept: [0; 4],
             secret: (rng.next_u64(), rng.next_u64()),
@@ -346,6 +352,7 @@ impl Inet {
 /// A deadline of the internet layer has come ([`Owner::Inet`](crate::Owner::Inet)).
 pub fn on_timeout(cx: &mut Context<'_>) {
     crate::ip::pmtu::on_timeout(cx);
+    crate::ip::reassembly::on_timeout(cx);
 }
 
 /// Adds an interface with its addresses and the routes to their networks.

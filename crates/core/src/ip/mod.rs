@@ -4,13 +4,16 @@
 //!   with what is known of it, when it is for a transport.
 //! - `send` is [`Context::send`].
 
+mod fragment;
 pub mod pmtu;
+pub(crate) mod reassembly;
 pub mod route;
 mod send;
 pub(crate) mod source;
 mod v4;
 mod v6;
 
+pub(crate) use fragment::Identifications;
 pub(crate) use send::{send, send_with_header};
 
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};

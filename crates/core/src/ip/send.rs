@@ -1,6 +1,7 @@
 //! The way out: the IP header, fragments where they are allowed, and on to the link or back to
 //! ourselves.
 
+use super::fragment;
 use crate::inet::LOOPBACK_QUEUE_LIMIT;
 use crate::{Context, Counter, Error, InterfaceId, Packet, SendInfo, iface};
 use sockeye_wire::{ipv4, ipv6};
@@ -30,10 +31,16 @@ pub(crate) fn send(
         return Err(Error::MessageSize);
     }
     if packet.meta.gso.is_none() && payload_len + header_len > info.route.mtu as usize {
-        cx.counters.add(Counter::IpFragFails);
-        return Err(Error::MessageSize);
+        if info.dont_fragment {
+            cx.counters.add(Counter::IpFragFails);
+            return Err(Error::MessageSize);
+        }
+        for piece in fragment::cut(cx, info, packet)? {
+            dispatch(cx, info, piece, heard)?;
+        }
+        return Ok(());
     }
-    push_header(info, &mut packet)?;
+    push_header(cx, info, &mut packet)?;
     dispatch(cx, info, packet, heard)
 }
 
@@ -52,7 +59,7 @@ pub(crate) fn send_with_header(
 }
 
 /// Puts the IP header before the transport's.
-fn push_header(info: &SendInfo, packet: &mut Packet) -> Result<(), Error> {
+fn push_header(cx: &mut Context<'_>, info: &SendInfo, packet: &mut Packet) -> Result<(), Error> {
     let payload_len = u16::try_from(packet.len()).map_err(|_| Error::MessageSize)?;
     match (info.route.source, info.destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -60,6 +67,11 @@ fn push_header(info: &SendInfo, packet: &mut Packet) -> Result<(), Error> {
             header.tos = info.traffic_class;
             header.ttl = info.hop_limit;
             header.dont_fragment = info.dont_fragment;
+            // RFC 6864 §4.1: of a packet that is never fragmented it means nothing.
+            if !info.dont_fragment {
+                let ids = &mut cx.inet.identifications;
+                header.identification = ids.next(source, destination, info.protocol);
+            }
             header.emit(packet.push(ipv4::HEADER_LEN));
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {

@@ -1,20 +1,32 @@
 //! Receiving IPv4 (RFC 791, RFC 1122 §3.2.1).
 
+use super::reassembly::{self, First, Fragment, Key};
 use super::{Arrival, Audience, Received, malformed};
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};
 use sockeye_wire::ipv4::{HEADER_LEN, Header};
-use sockeye_wire::{IpProtocol, ParseError};
+use sockeye_wire::{Ecn, IpProtocol, ParseError};
 use std::net::{IpAddr, Ipv4Addr};
 
+/// Bytes of a first fragment that an error about it may quote (RFC 1812 §4.3.2.3).
+const QUOTE_MAX: usize = 576;
+
 pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet) -> Received {
-    let header = parse(&mut packet).map_err(malformed)?;
+    let mut header = parse(&mut packet).map_err(malformed)?;
     let audience = judge(cx, arrival, &header).ok_or(Counter::IpInAddrErrors)?;
     if header.is_fragment() {
-        return Err(Counter::IpReasmFails);
+        let first = info(arrival, &header, audience);
+        let Some(whole) = reassemble(cx, arrival, &header, first, packet)? else {
+            return Ok(None);
+        };
+        (header, packet) = whole;
     }
     let header_len = header.header_len();
     packet.pull(header_len);
-    let info = IpInfo {
+    Ok(Some((info(arrival, &header, audience), packet)))
+}
+
+fn info(arrival: Arrival, header: &Header, audience: Audience) -> IpInfo {
+    IpInfo {
         interface: arrival.interface,
         source: header.source.into(),
         destination: header.destination.into(),
@@ -22,11 +34,67 @@ pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet
         hop_limit: header.ttl,
         traffic_class: header.tos,
         flow_label: 0,
-        header_len: header_len as u16,
+        // At most 60.
+        header_len: header.header_len() as u16,
         local: audience != Audience::Foreign,
         broadcast: audience == Audience::Broadcast,
+    }
+}
+
+/// Keeps a fragment (RFC 791 §3.2). With the last one missing, the whole comes back at its IP
+/// header.
+fn reassemble(
+    cx: &mut Context<'_>,
+    arrival: Arrival,
+    header: &Header,
+    info: IpInfo,
+    mut packet: Packet,
+) -> Result<Option<(Header, Packet)>, Counter> {
+    let offset = usize::from(header.fragment_offset);
+    let more = header.more_fragments;
+    if !reassembly::is_possible(offset, header.payload_len(), more) {
+        return Err(Counter::IpReasmFails);
+    }
+    let header_len = header.header_len();
+    let first = (offset == 0).then(|| {
+        let mut quote = packet.clone();
+        quote.truncate(QUOTE_MAX.max(header_len));
+        quote.pull(header_len);
+        First {
+            header: packet.head()[..header_len].to_vec(),
+            info,
+            quote,
+        }
+    });
+    packet.pull(header_len);
+    let fragment = Fragment {
+        key: Key {
+            interface: arrival.interface,
+            source: header.source.into(),
+            destination: header.destination.into(),
+            protocol: Some(header.protocol),
+            identification: u32::from(header.identification),
+        },
+        offset,
+        more,
+        ecn: header.ecn(),
+        first,
+        packet,
     };
-    Ok(Some((info, packet)))
+    let Some(whole) = reassembly::receive(cx, fragment)? else {
+        return Ok(None);
+    };
+    const FAILED: Counter = Counter::IpReasmFails;
+    let mut header = Header::parse_quoted(&whole.header).map_err(|_| FAILED)?;
+    let mut packet = Packet::with_payload(whole.payload);
+    header.total_len = u16::try_from(header.header_len() + packet.len()).map_err(|_| FAILED)?;
+    header.more_fragments = false;
+    header.fragment_offset = 0;
+    if whole.congestion_experienced {
+        header.tos = Ecn::Ce.put(header.tos);
+    }
+    header.emit(packet.push(header.header_len()));
+    Ok(Some((header, packet)))
 }
 
 /// Reads the header and cuts off what the link padded.

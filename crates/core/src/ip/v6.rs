@@ -1,17 +1,53 @@
 //! Receiving IPv6 (RFC 8200).
 
+use super::reassembly::{self, First, Fragment, Key};
 use super::{Arrival, Audience, Received, malformed};
 use crate::icmp::{self, Problem};
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};
+use sockeye_wire::icmpv6::ParameterProblemCode;
 use sockeye_wire::ipv6::{HEADER_LEN, Header};
 use sockeye_wire::ipv6_ext::{self, Chain, Refusal};
-use sockeye_wire::{IpProtocol, ParseError};
+use sockeye_wire::{Ecn, IpProtocol, ParseError, ipv6};
 use std::net::{IpAddr, Ipv6Addr};
+
+/// Where the payload length and the next header lie in the IPv6 header.
+const PAYLOAD_LENGTH_AT: usize = 4;
+const NEXT_HEADER_AT: usize = 6;
+/// Where the offset lies in a fragment header.
+const FRAGMENT_OFFSET_AT: usize = 2;
 
 pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet) -> Received {
     let header = parse(&mut packet).map_err(malformed)?;
     let audience = judge(cx, arrival, &header).ok_or(Counter::IpInAddrErrors)?;
-    let chain = match walk(&header, &mut packet) {
+    match follow(cx, arrival, &header, audience, packet)? {
+        Followed::Upper(info, packet) => Ok(Some((info, packet))),
+        Followed::Kept => Ok(None),
+        // What was put together may have extension headers of its own, but no fragments again.
+        Followed::Whole(header, whole) => match follow(cx, arrival, &header, audience, whole)? {
+            Followed::Upper(info, packet) => Ok(Some((info, packet))),
+            Followed::Kept | Followed::Whole(..) => Err(Counter::IpReasmFails),
+        },
+    }
+}
+
+/// Where the extension headers led.
+enum Followed {
+    /// To the upper layer.
+    Upper(IpInfo, Packet),
+    /// To a fragment that waits for others.
+    Kept,
+    /// To the fragment that was missing: the whole, at its IP header.
+    Whole(Header, Packet),
+}
+
+fn follow(
+    cx: &mut Context<'_>,
+    arrival: Arrival,
+    header: &Header,
+    audience: Audience,
+    mut packet: Packet,
+) -> Result<Followed, Counter> {
+    let chain = match walk(header, &mut packet) {
         Ok(chain) => chain,
         Err(Refusal::Discard(error)) => return Err(malformed(error)),
         Err(Refusal::ParameterProblem {
@@ -19,29 +55,141 @@ pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet
             pointer,
             even_to_group,
         }) => {
-            if audience != Audience::Foreign {
-                let info = info(arrival, &header, audience, header.next_header, HEADER_LEN)?;
-                packet.pull(HEADER_LEN);
-                let problem = Problem::Parameter {
-                    code,
-                    pointer,
-                    even_to_group,
-                };
-                icmp::send_error(cx, &info, packet, problem);
-            }
+            let problem = Problem::Parameter {
+                code,
+                pointer,
+                even_to_group,
+            };
+            let info = info(arrival, header, audience, header.next_header, HEADER_LEN)?;
+            complain(cx, &info, packet, problem);
             return Err(Counter::IpInHdrErrors);
         }
     };
     if audience == Audience::Foreign && !intercepted(cx, chain.protocol) {
         return Err(Counter::IpInAddrErrors);
     }
-    if chain.fragment.is_some() {
-        return Err(Counter::IpReasmFails);
-    }
     let header_len = HEADER_LEN + chain.offset;
+    let info = info(arrival, header, audience, chain.protocol, header_len)?;
+    if let Some(piece) = chain.fragment {
+        let whole = reassemble(cx, arrival, header, &info, piece, packet)?;
+        return Ok(whole.map_or(Followed::Kept, |(header, packet)| {
+            Followed::Whole(header, packet)
+        }));
+    }
     packet.pull(header_len);
-    let info = info(arrival, &header, audience, chain.protocol, header_len)?;
-    Ok(Some((info, packet)))
+    Ok(Followed::Upper(info, packet))
+}
+
+/// Keeps a fragment (RFC 8200 §4.5). With the last one missing, the whole comes back at its IP
+/// header.
+fn reassemble(
+    cx: &mut Context<'_>,
+    arrival: Arrival,
+    header: &Header,
+    info: &IpInfo,
+    piece: ipv6_ext::Fragment,
+    mut packet: Packet,
+) -> Result<Option<(Header, Packet)>, Counter> {
+    const FAILED: Counter = Counter::IpReasmFails;
+    let header_len = usize::from(info.header_len);
+    let offset = usize::from(piece.offset);
+    let len = packet.len() - header_len;
+    if !reassembly::is_possible(offset, len, piece.more) {
+        // RFC 8200 §4.5: at the payload length, or at the offset that leads too far.
+        let pointer = match piece.more && !len.is_multiple_of(8) {
+            true => PAYLOAD_LENGTH_AT,
+            false => header_len - ipv6_ext::FRAGMENT_LEN + FRAGMENT_OFFSET_AT,
+        };
+        complain(
+            cx,
+            info,
+            packet,
+            erroneous(ParameterProblemCode::ERRONEOUS_FIELD, pointer),
+        );
+        return Err(FAILED);
+    }
+    let first = if offset == 0 {
+        // RFC 7112 §5: headers that are cut apart can't be filtered.
+        let behind = packet.head().get(header_len..).unwrap_or_default();
+        if !ipv6_ext::first_fragment_is_whole(piece.next_header, behind) {
+            complain(
+                cx,
+                info,
+                packet,
+                erroneous(ParameterProblemCode::INCOMPLETE_CHAIN, 0),
+            );
+            return Err(FAILED);
+        }
+        let mut quote = packet.clone();
+        quote.truncate(ipv6::MTU_MIN.max(header_len));
+        quote.pull(header_len);
+        let unfragmented = header_len - ipv6_ext::FRAGMENT_LEN;
+        let mut header = packet.head()[..unfragmented].to_vec();
+        *next_header_of_fragment(&mut header).ok_or(FAILED)? = piece.next_header.0;
+        Some(First {
+            header,
+            info: *info,
+            quote,
+        })
+    } else {
+        None
+    };
+    packet.pull(header_len);
+    let fragment = Fragment {
+        key: Key {
+            interface: arrival.interface,
+            source: header.source.into(),
+            destination: header.destination.into(),
+            protocol: None,
+            identification: piece.identification,
+        },
+        offset,
+        more: piece.more,
+        ecn: header.ecn(),
+        first,
+        packet,
+    };
+    let Some(whole) = reassembly::receive(cx, fragment)? else {
+        return Ok(None);
+    };
+    let mut packet = Packet::with_payload(whole.payload);
+    let window = packet.push(whole.header.len());
+    window.copy_from_slice(&whole.header);
+    let payload_len = u16::try_from(packet.len() - HEADER_LEN).map_err(|_| FAILED)?;
+    ipv6::set_payload_len(packet.head_mut(), payload_len);
+    if whole.congestion_experienced {
+        ipv6::set_ecn(packet.head_mut(), Ecn::Ce);
+    }
+    let header = Header::parse(packet.head()).map_err(|_| FAILED)?;
+    Ok(Some((header, packet)))
+}
+
+/// The byte in `headers`, which end before a fragment header, that names it.
+fn next_header_of_fragment(headers: &mut [u8]) -> Option<&mut u8> {
+    let mut named_at = NEXT_HEADER_AT;
+    let mut at = HEADER_LEN;
+    while headers.get(named_at) != Some(&IpProtocol::FRAGMENT.0) {
+        named_at = at;
+        at += 8 + 8 * usize::from(*headers.get(at + 1)?);
+    }
+    headers.get_mut(named_at)
+}
+
+fn erroneous(code: ParameterProblemCode, pointer: usize) -> Problem {
+    Problem::Parameter {
+        code: code.0,
+        pointer: u32::try_from(pointer).unwrap_or(u32::MAX),
+        even_to_group: false,
+    }
+}
+
+/// Complains about a packet at its IP header, when it is for us.
+fn complain(cx: &mut Context<'_>, info: &IpInfo, mut packet: Packet, problem: Problem) {
+    let header_len = usize::from(info.header_len);
+    if info.local && packet.pull_up(header_len) {
+        packet.pull(header_len);
+        icmp::send_error(cx, info, packet, problem);
+    }
 }
 
 fn info(

@@ -3,4 +3,5 @@
 
 mod common;
 mod ethernet;
+mod fragments;
 mod ping;
