@@ -4,4 +4,5 @@
 mod common;
 mod ethernet;
 mod fragments;
+mod offload;
 mod ping;
