@@ -1,1 +1,5 @@
-//! Network sockets in user space: a whole node of your own, with std- and tokio-shaped sockets.
+//! x
+mod parker;
+mod sync;
+mod token;
+mod waiters;
