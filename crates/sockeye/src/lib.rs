@@ -1,4 +1,8 @@
-//! x
+//! Network sockets in user space.
+#![deny(unsafe_code)]
+
+pub mod error;
+mod option_table;
 mod parker;
 mod sync;
 mod token;

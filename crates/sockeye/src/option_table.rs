@@ -1,305 +1,462 @@
-//! The one table of socket options: Linux's level, number and byte layout on one side, the typed
-//! [`SocketOption`] on the other. `Socket`, `run` and every other face read it.
+//! The one table between Linux's socket options (level, name, byte layout) and the core's.
 //!
-//! An option that is not in here, or that the socket's transport does not know, is ENOPROTOOPT:
-//! none is silently ignored. SO_TYPE, SO_ERROR, SO_RCVTIMEO and others that the face itself
-//! answers are marked [`Owner::Face`].
+//! Numbers and layouts are those of socket(7), ip(7), ipv6(7), tcp(7), udp(7), icmp(7) and raw(7).
+//! What a value means and which are valid is the core's business; what an option can't be on a
+//! socket is ENOPROTOOPT. Options of the face itself (SO_TYPE, SO_RCVTIMEO, memberships) are in
+//! `socket::option`.
 
 use sockeye_core::{Error, OptionValue, SocketOption};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-/// How an option's bytes are laid out.
+/// Bytes of a device name with its NUL.
+const IFNAMSIZ: usize = 16;
+/// Bytes of a congestion control's name with its NUL.
+const TCP_CA_NAME_MAX: usize = 16;
+/// Of linux/icmp.h; libc does not have it.
+const ICMP_FILTER: i32 = 1;
+/// Of linux/icmpv6.h.
+const ICMPV6_FILTER: i32 = 1;
+/// Of linux/ipv6.h: the raw socket's checksum offset.
+const SOL_RAW: i32 = 255;
+
+/// How an option's bytes are read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// A C int, of which zero or not counts.
+enum Layout {
+    /// An int that is on or off.
     Flag,
-    /// A C int.
+    /// An int.
     Int,
-    /// A C int, or on the older multicast options a single byte.
-    ByteOrInt,
-    /// A C int of whole seconds.
+    /// An int of seconds.
     Seconds,
-    /// A C int of milliseconds.
+    /// An int of seconds; below zero means none.
+    SecondsOrNone,
+    /// An unsigned int of milliseconds.
     Millis,
-    /// `struct linger`.
+    /// struct linger.
     Linger,
-    /// `struct timeval`.
-    TimeVal,
-    /// A name, NUL-terminated or not.
+    /// The name of a congestion control.
     Name,
-    /// Bytes of this length.
-    Bytes(usize),
+    /// The name of a device.
+    Device,
+    /// struct in_addr, ip_mreq or ip_mreqn.
+    MulticastDevice,
+    /// This many bytes.
+    Mask(usize),
 }
 
-/// Who answers an option.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// The socket's transport.
-    Transport(SocketOption),
-    /// The face.
-    Face(FaceOption),
-}
+struct Row(i32, i32, SocketOption, Layout);
 
-/// Options that the face itself answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaceOption {
-    /// SO_TYPE
-    Type,
-    /// SO_DOMAIN
-    Domain,
-    /// SO_PROTOCOL
-    Protocol,
-    /// SO_ERROR
-    Error,
-    /// SO_ACCEPTCONN
-    AcceptConn,
-    /// SO_RCVTIMEO
-    ReceiveTimeout,
-    /// SO_SNDTIMEO
-    SendTimeout,
-    /// TCP_INFO
-    TcpInfo,
-}
+#[rustfmt::skip]
+static TABLE: &[Row] = &[
+    Row(libc::SOL_SOCKET, libc::SO_REUSEADDR, SocketOption::ReuseAddress, Layout::Flag),
+    Row(libc::SOL_SOCKET, libc::SO_REUSEPORT, SocketOption::ReusePort, Layout::Flag),
+    Row(libc::SOL_SOCKET, libc::SO_KEEPALIVE, SocketOption::KeepAlive, Layout::Flag),
+    Row(libc::SOL_SOCKET, libc::SO_BROADCAST, SocketOption::Broadcast, Layout::Flag),
+    Row(libc::SOL_SOCKET, libc::SO_OOBINLINE, SocketOption::OobInline, Layout::Flag),
+    Row(libc::SOL_SOCKET, libc::SO_LINGER, SocketOption::Linger, Layout::Linger),
+    Row(libc::SOL_SOCKET, libc::SO_RCVBUF, SocketOption::ReceiveBuffer, Layout::Int),
+    Row(libc::SOL_SOCKET, libc::SO_SNDBUF, SocketOption::SendBuffer, Layout::Int),
+    Row(libc::SOL_SOCKET, libc::SO_RCVLOWAT, SocketOption::ReceiveLowWater, Layout::Int),
+    Row(libc::SOL_SOCKET, libc::SO_BINDTODEVICE, SocketOption::BindToDevice, Layout::Device),
+    Row(libc::SOL_SOCKET, libc::SO_PRIORITY, SocketOption::Priority, Layout::Int),
 
-/// A row of the table.
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    /// SOL_SOCKET, IPPROTO_TCP, …
-    pub level: i32,
-    /// SO_…, TCP_…
-    pub number: i32,
-    /// Its C name.
-    pub name: &'static str,
-    /// Its bytes.
-    pub layout: Layout,
-    /// Who answers it.
-    pub owner: Owner,
-}
+    Row(libc::IPPROTO_TCP, libc::TCP_NODELAY, SocketOption::NoDelay, Layout::Flag),
+    Row(libc::IPPROTO_TCP, libc::TCP_MAXSEG, SocketOption::MaxSegment, Layout::Int),
+    Row(libc::IPPROTO_TCP, libc::TCP_CORK, SocketOption::Cork, Layout::Flag),
+    Row(libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, SocketOption::KeepIdle, Layout::Seconds),
+    Row(libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, SocketOption::KeepInterval, Layout::Seconds),
+    Row(libc::IPPROTO_TCP, libc::TCP_KEEPCNT, SocketOption::KeepCount, Layout::Int),
+    Row(libc::IPPROTO_TCP, libc::TCP_SYNCNT, SocketOption::SynCount, Layout::Int),
+    Row(libc::IPPROTO_TCP, libc::TCP_LINGER2, SocketOption::Linger2, Layout::SecondsOrNone),
+    Row(libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, SocketOption::UserTimeout, Layout::Millis),
+    Row(libc::IPPROTO_TCP, libc::TCP_QUICKACK, SocketOption::QuickAck, Layout::Flag),
+    Row(libc::IPPROTO_TCP, libc::TCP_CONGESTION, SocketOption::Congestion, Layout::Name),
+    Row(libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, SocketOption::NotSentLowWater, Layout::Int),
+    Row(libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP, SocketOption::WindowClamp, Layout::Int),
+    Row(libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, SocketOption::DeferAccept, Layout::Seconds),
 
-macro_rules! rows {
-    ($($level:ident $number:ident $layout:ident $(($len:literal))? => $kind:ident $option:ident;)*) => {
-        &[$(Row {
-            level: libc::$level,
-            number: libc::$number,
-            name: stringify!($number),
-            layout: Layout::$layout $(($len))?,
-            owner: rows!(@ $kind $option),
-        },)*]
-    };
-    (@ transport $option:ident) => { Owner::Transport(SocketOption::$option) };
-    (@ face $option:ident) => { Owner::Face(FaceOption::$option) };
-}
+    Row(libc::IPPROTO_UDP, libc::UDP_SEGMENT, SocketOption::UdpSegment, Layout::Int),
+    Row(libc::IPPROTO_UDP, libc::UDP_GRO, SocketOption::UdpGro, Layout::Flag),
 
-/// All of them.
-pub const TABLE: &[Row] = rows! {
-    SOL_SOCKET SO_REUSEADDR Flag => transport ReuseAddress;
-    SOL_SOCKET SO_REUSEPORT Flag => transport ReusePort;
-    SOL_SOCKET SO_KEEPALIVE Flag => transport KeepAlive;
-    SOL_SOCKET SO_BROADCAST Flag => transport Broadcast;
-    SOL_SOCKET SO_OOBINLINE Flag => transport OobInline;
-    SOL_SOCKET SO_LINGER Linger => transport Linger;
-    SOL_SOCKET SO_RCVBUF Int => transport ReceiveBuffer;
-    SOL_SOCKET SO_SNDBUF Int => transport SendBuffer;
-    SOL_SOCKET SO_RCVLOWAT Int => transport ReceiveLowWater;
-    SOL_SOCKET SO_PRIORITY Int => transport Priority;
-    SOL_SOCKET SO_BINDTODEVICE Name => transport BindToDevice;
-    SOL_SOCKET SO_BINDTOIFINDEX Int => transport BindToDevice;
-    SOL_SOCKET SO_TYPE Int => face Type;
-    SOL_SOCKET SO_DOMAIN Int => face Domain;
-    SOL_SOCKET SO_PROTOCOL Int => face Protocol;
-    SOL_SOCKET SO_ERROR Int => face Error;
-    SOL_SOCKET SO_ACCEPTCONN Int => face AcceptConn;
-    SOL_SOCKET SO_RCVTIMEO TimeVal => face ReceiveTimeout;
-    SOL_SOCKET SO_SNDTIMEO TimeVal => face SendTimeout;
-    IPPROTO_TCP TCP_NODELAY Flag => transport NoDelay;
-    IPPROTO_TCP TCP_MAXSEG Int => transport MaxSegment;
-    IPPROTO_TCP TCP_CORK Flag => transport Cork;
-    IPPROTO_TCP TCP_KEEPIDLE Seconds => transport KeepIdle;
-    IPPROTO_TCP TCP_KEEPINTVL Seconds => transport KeepInterval;
-    IPPROTO_TCP TCP_KEEPCNT Int => transport KeepCount;
-    IPPROTO_TCP TCP_SYNCNT Int => transport SynCount;
-    IPPROTO_TCP TCP_LINGER2 Seconds => transport Linger2;
-    IPPROTO_TCP TCP_USER_TIMEOUT Millis => transport UserTimeout;
-    IPPROTO_TCP TCP_QUICKACK Flag => transport QuickAck;
-    IPPROTO_TCP TCP_CONGESTION Name => transport Congestion;
-    IPPROTO_TCP TCP_NOTSENT_LOWAT Int => transport NotSentLowWater;
-    IPPROTO_TCP TCP_WINDOW_CLAMP Int => transport WindowClamp;
-    IPPROTO_TCP TCP_DEFER_ACCEPT Seconds => transport DeferAccept;
-    IPPROTO_TCP TCP_INFO Bytes(232) => face TcpInfo;
-    IPPROTO_IP IP_TTL Int => transport Ttl;
-    IPPROTO_IP IP_TOS ByteOrInt => transport Tos;
-    IPPROTO_IP IP_MTU_DISCOVER Int => transport MtuDiscover;
-    IPPROTO_IP IP_MTU Int => transport Mtu;
-    IPPROTO_IP IP_RECVERR Flag => transport ReceiveErrors;
-    IPPROTO_IP IP_PKTINFO Flag => transport PacketInfo;
-    IPPROTO_IP IP_RECVTTL Flag => transport ReceiveTtl;
-    IPPROTO_IP IP_RECVTOS Flag => transport ReceiveTos;
-    IPPROTO_IP IP_HDRINCL Flag => transport HeaderIncluded;
-    IPPROTO_IP IP_FREEBIND Flag => transport FreeBind;
-    IPPROTO_IP IP_MULTICAST_TTL ByteOrInt => transport MulticastTtl;
-    IPPROTO_IP IP_MULTICAST_LOOP ByteOrInt => transport MulticastLoop;
-    IPPROTO_IPV6 IPV6_UNICAST_HOPS Int => transport UnicastHops;
-    IPPROTO_IPV6 IPV6_MULTICAST_HOPS Int => transport MulticastHops;
-    IPPROTO_IPV6 IPV6_MULTICAST_LOOP Flag => transport MulticastLoopV6;
-    IPPROTO_IPV6 IPV6_MULTICAST_IF Int => transport MulticastInterfaceV6;
-    IPPROTO_IPV6 IPV6_V6ONLY Flag => transport OnlyV6;
-    IPPROTO_IPV6 IPV6_TCLASS Int => transport TrafficClass;
-    IPPROTO_IPV6 IPV6_MTU_DISCOVER Int => transport MtuDiscoverV6;
-    IPPROTO_IPV6 IPV6_RECVERR Flag => transport ReceiveErrorsV6;
-    IPPROTO_IPV6 IPV6_RECVPKTINFO Flag => transport ReceivePacketInfoV6;
-    IPPROTO_IPV6 IPV6_RECVHOPLIMIT Flag => transport ReceiveHopLimit;
-    IPPROTO_IPV6 IPV6_RECVTCLASS Flag => transport ReceiveTrafficClass;
-    IPPROTO_IPV6 IPV6_CHECKSUM Int => transport ChecksumOffset;
-};
+    Row(libc::IPPROTO_IP, libc::IP_TTL, SocketOption::Ttl, Layout::Int),
+    Row(libc::IPPROTO_IP, libc::IP_TOS, SocketOption::Tos, Layout::Int),
+    Row(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, SocketOption::MtuDiscover, Layout::Int),
+    Row(libc::IPPROTO_IP, libc::IP_MTU, SocketOption::Mtu, Layout::Int),
+    Row(libc::IPPROTO_IP, libc::IP_RECVERR, SocketOption::ReceiveErrors, Layout::Flag),
+    Row(libc::IPPROTO_IP, libc::IP_PKTINFO, SocketOption::PacketInfo, Layout::Flag),
+    Row(libc::IPPROTO_IP, libc::IP_RECVTTL, SocketOption::ReceiveTtl, Layout::Flag),
+    Row(libc::IPPROTO_IP, libc::IP_RECVTOS, SocketOption::ReceiveTos, Layout::Flag),
+    Row(libc::IPPROTO_IP, libc::IP_HDRINCL, SocketOption::HeaderIncluded, Layout::Flag),
+    Row(libc::IPPROTO_IP, libc::IP_FREEBIND, SocketOption::FreeBind, Layout::Flag),
+    Row(libc::IPPROTO_IP, libc::IP_MULTICAST_TTL, SocketOption::MulticastTtl, Layout::Int),
+    Row(libc::IPPROTO_IP, libc::IP_MULTICAST_LOOP, SocketOption::MulticastLoop, Layout::Flag),
+    Row(libc::IPPROTO_IP, libc::IP_MULTICAST_IF, SocketOption::MulticastInterface, Layout::MulticastDevice),
 
-/// Options whose numbers the libc crate lacks.
-const MORE: &[Row] = &[
-    // linux/icmp.h: level SOL_RAW (255).
-    Row { level: 255, number: 1, name: "ICMP_FILTER", layout: Layout::Bytes(4), owner: Owner::Transport(SocketOption::IcmpFilter) },
-    // linux/icmpv6.h
-    Row {
-        level: libc::IPPROTO_ICMPV6,
-        number: 1,
-        name: "ICMPV6_FILTER",
-        layout: Layout::Bytes(32),
-        owner: Owner::Transport(SocketOption::Icmp6Filter),
-    },
+    Row(libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, SocketOption::UnicastHops, Layout::Int),
+    Row(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_HOPS, SocketOption::MulticastHops, Layout::Int),
+    Row(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_LOOP, SocketOption::MulticastLoopV6, Layout::Flag),
+    Row(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, SocketOption::MulticastInterfaceV6, Layout::Int),
+    Row(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, SocketOption::OnlyV6, Layout::Flag),
+    Row(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, SocketOption::TrafficClass, Layout::Int),
+    Row(libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, SocketOption::MtuDiscoverV6, Layout::Int),
+    Row(libc::IPPROTO_IPV6, libc::IPV6_MTU, SocketOption::Mtu, Layout::Int),
+    Row(libc::IPPROTO_IPV6, libc::IPV6_RECVERR, SocketOption::ReceiveErrorsV6, Layout::Flag),
+    Row(libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, SocketOption::ReceivePacketInfoV6, Layout::Flag),
+    Row(libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, SocketOption::ReceiveHopLimit, Layout::Flag),
+    Row(libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, SocketOption::ReceiveTrafficClass, Layout::Flag),
+
+    Row(libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, SocketOption::ChecksumOffset, Layout::Int),
+    Row(SOL_RAW, libc::IPV6_CHECKSUM, SocketOption::ChecksumOffset, Layout::Int),
+    Row(SOL_RAW, ICMP_FILTER, SocketOption::IcmpFilter, Layout::Mask(4)),
+    Row(libc::IPPROTO_ICMPV6, ICMPV6_FILTER, SocketOption::Icmp6Filter, Layout::Mask(32)),
 ];
 
-/// The row of an option, if it is one of ours.
-#[must_use]
-pub fn find(level: i32, number: i32) -> Option<&'static Row> {
-    TABLE.iter().chain(MORE).find(|row| (row.level, row.number) == (level, number))
+/// What the table asks of a node's interfaces.
+pub(crate) trait Devices {
+    /// The index of an interface by its name.
+    fn index(&self, name: &str) -> Option<u32>;
+    /// Its name.
+    fn name(&self, index: u32) -> Option<String>;
+    /// The index of the interface that has an address.
+    fn with_address(&self, address: Ipv4Addr) -> Option<u32>;
+    /// An address of the interface.
+    fn address(&self, index: u32) -> Option<Ipv4Addr>;
 }
 
-impl Row {
-    /// Reads a value as the program laid it out.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when it is too short or names no time.
-    pub fn parse(&self, bytes: &[u8]) -> Result<OptionValue, Error> {
-        Ok(match self.layout {
-            Layout::Flag => OptionValue::Flag(int(bytes)? != 0),
-            Layout::Int => OptionValue::Int(int(bytes)?),
-            Layout::ByteOrInt if bytes.len() < 4 => OptionValue::Int(i32::from(*bytes.first().ok_or(Error::Invalid)?)),
-            Layout::ByteOrInt => OptionValue::Int(int(bytes)?),
-            Layout::Seconds => OptionValue::Time(duration(int(bytes)?, Duration::from_secs)),
-            Layout::Millis => OptionValue::Time(duration(int(bytes)?, Duration::from_millis)),
-            Layout::Linger => {
-                let (on, seconds) = (int(bytes)?, int(bytes.get(4..).ok_or(Error::Invalid)?)?);
-                let time = duration(seconds.max(0), Duration::from_secs);
-                OptionValue::Time(time.filter(|_| on != 0))
-            }
-            Layout::TimeVal => OptionValue::Time(time_val(bytes)?),
-            Layout::Name => OptionValue::Bytes(bytes.iter().copied().take_while(|b| *b != 0).collect()),
-            Layout::Bytes(len) => OptionValue::Bytes(bytes.get(..len).ok_or(Error::Invalid)?.to_vec()),
-        })
-    }
+/// The option under `level` and `name`.
+fn find(level: i32, name: i32) -> Result<(SocketOption, Layout), Error> {
+    let row = TABLE.iter().find(|row| row.0 == level && row.1 == name);
+    row.map(|row| (row.2, row.3)).ok_or(Error::NoProtocolOption)
+}
 
-    /// Lays a value out as the kernel does. A buffer that is shorter gets the front of it.
-    #[must_use]
-    pub fn emit(&self, value: &OptionValue) -> Vec<u8> {
-        let number = match value {
-            OptionValue::Flag(on) => i32::from(*on),
-            OptionValue::Int(n) => *n,
-            OptionValue::Time(time) => self.time_as_int(*time),
-            OptionValue::Bytes(bytes) => return self.emit_bytes(bytes),
-        };
-        match (self.layout, value) {
-            (Layout::Linger, OptionValue::Time(time)) => {
-                [i32::from(time.is_some()).to_ne_bytes(), number.to_ne_bytes()].concat()
-            }
-            (Layout::TimeVal, OptionValue::Time(time)) => {
-                let time = time.unwrap_or_default();
-                let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-                [seconds.to_ne_bytes(), i64::from(time.subsec_micros()).to_ne_bytes()].concat()
-            }
-            _ => number.to_ne_bytes().to_vec(),
+/// Which option `level` and `name` mean.
+///
+/// # Errors
+/// [`Error::NoProtocolOption`].
+pub(crate) fn option(level: i32, name: i32) -> Result<SocketOption, Error> {
+    find(level, name).map(|(option, _)| option)
+}
+
+/// The value that setsockopt(2) was given.
+///
+/// # Errors
+/// [`Error::NoProtocolOption`] for an option that is not in the table, [`Error::Invalid`] for a
+/// value of the wrong size, [`Error::NoDevice`] and [`Error::AddressNotAvailable`] for interfaces
+/// that are not there.
+pub(crate) fn read(
+    devices: &dyn Devices,
+    level: i32,
+    name: i32,
+    bytes: &[u8],
+) -> Result<(SocketOption, OptionValue), Error> {
+    let (option, layout) = find(level, name)?;
+    let number = || int(level, bytes);
+    let seconds = |n: i32| u64::try_from(n).map(Duration::from_secs);
+    let value = match layout {
+        Layout::Flag => OptionValue::Flag(number()? != 0),
+        Layout::Int => OptionValue::Int(number()?),
+        Layout::Seconds => OptionValue::Time(Some(seconds(number()?).map_err(|_| Error::Invalid)?)),
+        Layout::SecondsOrNone => OptionValue::Time(seconds(number()?).ok()),
+        Layout::Millis => {
+            let millis = u64::try_from(number()?).map_err(|_| Error::Invalid)?;
+            OptionValue::Time(Some(Duration::from_millis(millis)))
         }
-    }
-
-    fn emit_bytes(&self, bytes: &[u8]) -> Vec<u8> {
-        let mut bytes = bytes.to_vec();
-        if self.layout == Layout::Name && !bytes.is_empty() {
-            // TCP_CONGESTION answers TCP_CA_NAME_MAX bytes, a device its name with its NUL.
-            bytes.resize(if self.number == libc::TCP_CONGESTION { 16 } else { bytes.len() + 1 }, 0);
+        Layout::Linger => {
+            let on = int_at(bytes, 0)? != 0;
+            // As in the kernel, a negative time is a very long one.
+            let time = Duration::from_secs(int_at(bytes, 4)?.cast_unsigned().into());
+            OptionValue::Time(on.then_some(time))
         }
-        bytes
-    }
+        Layout::Name => {
+            let name = text(bytes, TCP_CA_NAME_MAX);
+            if name.is_empty() {
+                return Err(Error::Invalid);
+            }
+            OptionValue::Bytes(name.to_vec())
+        }
+        Layout::Device => {
+            let name = text(bytes, IFNAMSIZ);
+            let name = std::str::from_utf8(name).map_err(|_| Error::NoDevice)?;
+            match name {
+                "" => index(0),
+                name => index(devices.index(name).ok_or(Error::NoDevice)?),
+            }
+        }
+        Layout::MulticastDevice => index(multicast_device(devices, bytes)?),
+        Layout::Mask(len) => {
+            let mask = bytes.get(..len.min(bytes.len())).unwrap_or(bytes);
+            if mask.is_empty() {
+                return Err(Error::Invalid);
+            }
+            let mut whole = mask.to_vec();
+            whole.resize(len, 0);
+            OptionValue::Bytes(whole)
+        }
+    };
+    Ok((option, value))
+}
 
-    fn time_as_int(&self, time: Option<Duration>) -> i32 {
-        let Some(time) = time else { return if self.layout == Layout::Seconds { -1 } else { 0 } };
-        let number = if self.layout == Layout::Millis { time.as_millis() } else { u128::from(time.as_secs()) };
-        i32::try_from(number).unwrap_or(i32::MAX)
+/// Writes a value as getsockopt(2) returns it, and says how many bytes it has.
+///
+/// # Errors
+/// [`Error::NoProtocolOption`] for an option that is not in the table, [`Error::Invalid`] when
+/// `out` is too short for one that is not cut.
+pub(crate) fn write(
+    devices: &dyn Devices,
+    level: i32,
+    name: i32,
+    value: &OptionValue,
+    out: &mut [u8],
+) -> Result<usize, Error> {
+    let (_, layout) = find(level, name)?;
+    let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
+    Ok(match layout {
+        Layout::Flag | Layout::Int => put_int(level, value.int()?, out),
+        Layout::Seconds => put_int(level, value.time()?.map_or(0, seconds), out),
+        Layout::SecondsOrNone => put_int(level, value.time()?.map_or(-1, seconds), out),
+        Layout::Millis => {
+            let millis = value.time()?.unwrap_or_default().as_millis();
+            put_int(level, i32::try_from(millis).unwrap_or(i32::MAX), out)
+        }
+        Layout::Linger => {
+            let time = value.time()?;
+            let on = i32::from(time.is_some()).to_ne_bytes();
+            let time = time.map_or(0, seconds).to_ne_bytes();
+            put(&[on, time].concat(), out)
+        }
+        Layout::Name => {
+            let OptionValue::Bytes(name) = value else {
+                return Err(Error::Invalid);
+            };
+            let mut padded = name.clone();
+            padded.resize(TCP_CA_NAME_MAX, 0);
+            put(&padded, out)
+        }
+        Layout::Device => match u32::try_from(value.int()?).ok().filter(|n| *n != 0) {
+            None => 0,
+            Some(_) if out.len() < IFNAMSIZ => return Err(Error::Invalid),
+            Some(index) => {
+                let mut name = devices.name(index).ok_or(Error::NoDevice)?.into_bytes();
+                name.truncate(IFNAMSIZ - 1);
+                name.push(0);
+                put(&name, out)
+            }
+        },
+        Layout::MulticastDevice => {
+            let index = u32::try_from(value.int()?).unwrap_or(0);
+            let address = devices.address(index).unwrap_or(Ipv4Addr::UNSPECIFIED);
+            put(&address.octets(), out)
+        }
+        Layout::Mask(_) => match value {
+            OptionValue::Bytes(mask) => put(mask, out),
+            _ => return Err(Error::Invalid),
+        },
+    })
+}
+
+/// The int in `bytes`. At the level IP a single byte counts as well.
+pub(crate) fn int(level: i32, bytes: &[u8]) -> Result<i32, Error> {
+    match (level, bytes) {
+        (libc::IPPROTO_IP, []) => Ok(0),
+        (libc::IPPROTO_IP, [byte] | [byte, _] | [byte, _, _]) => Ok((*byte).into()),
+        _ => int_at(bytes, 0),
     }
 }
 
-fn int(bytes: &[u8]) -> Result<i32, Error> {
-    let bytes = bytes.first_chunk().ok_or(Error::Invalid)?;
-    Ok(i32::from_ne_bytes(*bytes))
+/// The int at `offset`.
+pub(crate) fn int_at(bytes: &[u8], offset: usize) -> Result<i32, Error> {
+    let int = bytes.get(offset..).and_then(<[u8]>::first_chunk);
+    int.map(|int| i32::from_ne_bytes(*int))
+        .ok_or(Error::Invalid)
 }
 
-/// A negative number is no time.
-fn duration(number: i32, unit: fn(u64) -> Duration) -> Option<Duration> {
-    u64::try_from(number).ok().map(unit)
-}
-
-/// `struct timeval`: zero is "no time-out" (socket(7)), a negative one times out at once, and
-/// microseconds beyond a second are no number (EDOM; the nearest of ours is `Invalid`).
-fn time_val(bytes: &[u8]) -> Result<Option<Duration>, Error> {
-    let (seconds, rest) = bytes.split_first_chunk().ok_or(Error::Invalid)?;
-    let micros = rest.first_chunk().ok_or(Error::Invalid)?;
-    let (seconds, micros) = (i64::from_ne_bytes(*seconds), i64::from_ne_bytes(*micros));
-    if !(0..1_000_000).contains(&micros) {
-        return Err(Error::Invalid);
+/// Writes an int, cut to what `out` takes; at the level IP a small one in a short buffer is a
+/// single byte.
+pub(crate) fn put_int(level: i32, value: i32, out: &mut [u8]) -> usize {
+    match u8::try_from(value) {
+        Ok(byte) if level == libc::IPPROTO_IP && (1..4).contains(&out.len()) => put(&[byte], out),
+        _ => put(&value.to_ne_bytes(), out),
     }
-    if seconds < 0 {
-        return Ok(Some(Duration::from_nanos(1)));
-    }
-    let time = Duration::from_secs(seconds.unsigned_abs()) + Duration::from_micros(micros.unsigned_abs());
-    Ok(Some(time).filter(|time| !time.is_zero()))
 }
 
-#[cfg(test)]
+/// Writes what of `bytes` fits.
+pub(crate) fn put(bytes: &[u8], out: &mut [u8]) -> usize {
+    let len = bytes.len().min(out.len());
+    out[..len].copy_from_slice(&bytes[..len]);
+    len
+}
+
+/// `bytes` up to the first NUL, and so far that one fits.
+fn text(bytes: &[u8], max: usize) -> &[u8] {
+    let bytes = &bytes[..bytes.len().min(max - 1)];
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+fn index(index: u32) -> OptionValue {
+    OptionValue::Int(i32::try_from(index).unwrap_or(i32::MAX))
+}
+
+/// struct ip_mreqn {multiaddr, address, ifindex}, ip_mreq {multiaddr, interface} or in_addr.
+pub(crate) fn multicast_device(devices: &dyn Devices, bytes: &[u8]) -> Result<u32, Error> {
+    let address_at = |offset: usize| {
+        let octets = bytes.get(offset..).and_then(<[u8]>::first_chunk::<4>);
+        octets
+            .map(|octets| Ipv4Addr::from(*octets))
+            .ok_or(Error::Invalid)
+    };
+    let address = match bytes.len() {
+        12.. => {
+            let index = int_at(bytes, 8)?.cast_unsigned();
+            if index != 0 {
+                return match devices.name(index) {
+                    Some(_) => Ok(index),
+                    None => Err(Error::NoDevice),
+                };
+            }
+            address_at(4)?
+        }
+        8.. => address_at(4)?,
+        _ => address_at(0)?,
+    };
+    if address.is_unspecified() {
+        return Ok(0);
+    }
+    let index = devices.with_address(address);
+    index.ok_or(Error::AddressNotAvailable)
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use SocketOption as O;
 
-    fn row(level: i32, number: i32) -> &'static Row {
-        find(level, number).unwrap()
+    /// One interface: 2, eth0, 10.0.0.1.
+    struct Eth0;
+
+    impl Devices for Eth0 {
+        fn index(&self, name: &str) -> Option<u32> {
+            (name == "eth0").then_some(2)
+        }
+        fn name(&self, index: u32) -> Option<String> {
+            (index == 2).then(|| "eth0".into())
+        }
+        fn with_address(&self, address: Ipv4Addr) -> Option<u32> {
+            (address.octets() == [10, 0, 0, 1]).then_some(2)
+        }
+        fn address(&self, index: u32) -> Option<Ipv4Addr> {
+            (index == 2).then_some(Ipv4Addr::new(10, 0, 0, 1))
+        }
+    }
+
+    fn ints(ints: &[i32]) -> Vec<u8> {
+        ints.iter().flat_map(|int| int.to_ne_bytes()).collect()
     }
 
     #[test]
-    fn no_option_stands_twice() {
-        for (n, row) in TABLE.iter().chain(MORE).enumerate() {
-            let first = TABLE.iter().chain(MORE).position(|r| (r.level, r.number) == (row.level, row.number));
-            assert_eq!(first, Some(n), "{}", row.name);
+    fn rows_are_unique() {
+        for (i, a) in TABLE.iter().enumerate() {
+            for b in &TABLE[i + 1..] {
+                assert!((a.0, a.1) != (b.0, b.1), "{:?} and {:?}", a.2, b.2);
+            }
         }
     }
 
     #[test]
-    fn values_are_laid_out_as_the_kernel_does() {
-        let linger = row(libc::SOL_SOCKET, libc::SO_LINGER);
-        let bytes = [1_i32.to_ne_bytes(), 5_i32.to_ne_bytes()].concat();
-        assert_eq!(linger.parse(&bytes), Ok(OptionValue::Time(Some(Duration::from_secs(5)))));
-        assert_eq!(linger.emit(&OptionValue::Time(Some(Duration::from_secs(5)))), bytes);
-        assert_eq!(linger.emit(&OptionValue::Time(None)), [0; 8]);
-        let timeout = row(libc::SOL_SOCKET, libc::SO_RCVTIMEO);
-        let bytes = [2_i64.to_ne_bytes(), 500_000_i64.to_ne_bytes()].concat();
-        assert_eq!(timeout.parse(&bytes), Ok(OptionValue::Time(Some(Duration::from_millis(2500)))));
-        assert_eq!(timeout.emit(&OptionValue::Time(Some(Duration::from_millis(2500)))), bytes);
-        assert_eq!(timeout.parse(&[0; 16]), Ok(OptionValue::Time(None)));
-        let user = row(libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT);
-        assert_eq!(user.parse(&1500_i32.to_ne_bytes()), Ok(OptionValue::Time(Some(Duration::from_millis(1500)))));
-        let congestion = row(libc::IPPROTO_TCP, libc::TCP_CONGESTION);
-        assert_eq!(congestion.emit(&OptionValue::Bytes(b"reno".to_vec())), *b"reno\0\0\0\0\0\0\0\0\0\0\0\0");
-        assert_eq!(congestion.parse(b"reno\0junk"), Ok(OptionValue::Bytes(b"reno".to_vec())));
+    fn what_is_written_reads_back() {
+        let secs = |n| OptionValue::Time(Some(Duration::from_secs(n)));
+        let flag = OptionValue::Flag(true);
+        for (level, name, bytes, value) in [
+            (libc::SOL_SOCKET, libc::SO_KEEPALIVE, ints(&[1]), flag),
+            (libc::SOL_SOCKET, libc::SO_LINGER, ints(&[1, 5]), secs(5)),
+            (
+                libc::SOL_SOCKET,
+                libc::SO_LINGER,
+                ints(&[0, 0]),
+                OptionValue::Time(None),
+            ),
+            (
+                libc::SOL_SOCKET,
+                libc::SO_BINDTODEVICE,
+                b"eth0\0".to_vec(),
+                OptionValue::Int(2),
+            ),
+            (
+                libc::IPPROTO_TCP,
+                libc::TCP_KEEPIDLE,
+                ints(&[7200]),
+                secs(7200),
+            ),
+            (
+                libc::IPPROTO_TCP,
+                libc::TCP_USER_TIMEOUT,
+                ints(&[1500]),
+                OptionValue::Time(Some(Duration::from_millis(1500))),
+            ),
+            (
+                libc::IPPROTO_TCP,
+                libc::TCP_LINGER2,
+                ints(&[-1]),
+                OptionValue::Time(None),
+            ),
+            (
+                libc::IPPROTO_IP,
+                libc::IP_TTL,
+                ints(&[-1]),
+                OptionValue::Int(-1),
+            ),
+            (
+                SOL_RAW,
+                ICMP_FILTER,
+                vec![1, 2, 3, 4],
+                OptionValue::Bytes(vec![1, 2, 3, 4]),
+            ),
+        ] {
+            let read = read(&Eth0, level, name, &bytes);
+            assert_eq!(read, Ok((option(level, name).unwrap(), value.clone())));
+            let mut out = [0xee; 64];
+            let len = write(&Eth0, level, name, &value, &mut out).unwrap();
+            assert_eq!(&out[..len], bytes, "level {level}, name {name}");
+        }
     }
 
     #[test]
-    fn short_values_are_refused() {
-        assert_eq!(row(libc::SOL_SOCKET, libc::SO_REUSEADDR).parse(&[1]), Err(Error::Invalid));
-        assert_eq!(row(libc::SOL_SOCKET, libc::SO_LINGER).parse(&[1; 7]), Err(Error::Invalid));
-        assert_eq!(row(libc::IPPROTO_IP, libc::IP_MULTICAST_TTL).parse(&[9]), Ok(OptionValue::Int(9)));
-        assert!(find(libc::SOL_SOCKET, 0x7fff).is_none());
+    fn short_values_are_refused_or_taken_as_linux_does() {
+        let set = |level, name, bytes: &[u8]| read(&Eth0, level, name, bytes);
+        let nodelay = (libc::IPPROTO_TCP, libc::TCP_NODELAY);
+        assert_eq!(set(nodelay.0, nodelay.1, &[1]), Err(Error::Invalid));
+        let ttl = (libc::IPPROTO_IP, libc::IP_TTL);
+        let nine = Ok((O::Ttl, OptionValue::Int(9)));
+        assert_eq!(set(ttl.0, ttl.1, &[9]), nine);
+        assert_eq!(set(ttl.0, ttl.1, &ints(&[9])), nine);
+        let mut byte = [0; 1];
+        let wrote = write(&Eth0, ttl.0, ttl.1, &OptionValue::Int(9), &mut byte);
+        assert_eq!((wrote, byte), (Ok(1), [9]));
+        assert_eq!(
+            set(libc::SOL_SOCKET, libc::SO_LINGER, &ints(&[1])),
+            Err(Error::Invalid)
+        );
+        assert_eq!(
+            set(libc::SOL_SOCKET, 9999, &ints(&[1])),
+            Err(Error::NoProtocolOption)
+        );
+    }
+
+    #[test]
+    fn multicast_interface_by_address_or_index() {
+        let set = |bytes: &[u8]| {
+            read(&Eth0, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, bytes).map(|(_, v)| v)
+        };
+        let two = Ok(OptionValue::Int(2));
+        assert_eq!(set(&[10, 0, 0, 1]), two);
+        assert_eq!(set(&[224, 0, 0, 1, 10, 0, 0, 1]), two);
+        assert_eq!(set(&[[0; 8].as_slice(), &ints(&[2])].concat()), two);
+        assert_eq!(
+            set(&[[0; 8].as_slice(), &ints(&[3])].concat()),
+            Err(Error::NoDevice)
+        );
+        assert_eq!(set(&[0, 0, 0, 0]), Ok(OptionValue::Int(0)));
+        assert_eq!(set(&[10, 0, 0, 9]), Err(Error::AddressNotAvailable));
+        assert_eq!(set(&[10, 0]), Err(Error::Invalid));
     }
 }

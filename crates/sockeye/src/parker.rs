@@ -182,7 +182,9 @@ thread_local! {
 pub(crate) fn this() -> Arc<Parker> {
     // A thread whose locals are gone already (a destructor of another local closes a socket) gets
     // a fresh one: it differs only in that it isn't kept.
-    PARKER.try_with(Arc::clone).unwrap_or_else(|_| Parker::new())
+    PARKER
+        .try_with(Arc::clone)
+        .unwrap_or_else(|_| Parker::new())
 }
 
 #[cfg(all(test, not(loom)))]
