@@ -24,6 +24,7 @@ pub use sockeye_core::{
     Batch, Capabilities, Config, Context, Counters, Error, Handle, Instant, Interface, InterfaceId,
     Observer, Packet, Readiness, SocketSummary, Transport,
 };
+pub use sockeye_udp::Udp;
 pub use sockeye_wire::IpProtocol;
 
 use ipnet::IpNet;
@@ -137,7 +138,13 @@ impl Node {
             .remove_route(destination, gateway, interface)
     }
 
-    /// Adds a transport for the packets of `protocol`, in place of one that was added before.
+    /// UDP, with the context that its calls take.
+    pub fn udp(&mut self, now: Instant) -> (&mut Udp, Context<'_>) {
+        (&mut self.transports.udp, self.parts.context(now))
+    }
+
+    /// Adds a transport for the packets of `protocol`, in place of a built-in one or one that was
+    /// added before.
     pub fn register(&mut self, transport: Box<dyn Transport>, protocol: IpProtocol) {
         self.transports.register(transport, protocol);
     }

@@ -6,3 +6,4 @@ mod ethernet;
 mod fragments;
 mod offload;
 mod ping;
+mod udp;
