@@ -1,1 +1,102 @@
-//! TCP by RFC 9293, without I/O.
+//! TCP (RFC 9293), without I/O: time, chance and packets are arguments.
+//!
+//! [`Tcp`] holds all connections of a node and plugs into it as a
+//! [`Transport`](sockeye_core::Transport). A file is a chapter:
+//!
+//! - what a connection is: [`tcb`], [`state`], [`settings`], [`socket`] (what stands under an id);
+//! - §3.10.1 to §3.10.6, the user's calls: [`user_calls`], [`socket_options`], [`info`];
+//! - §3.10.7, SEGMENT ARRIVES: [`segment`], [`segment_arrives`], [`ack`], [`listen`], [`half_open`],
+//!   [`time_wait`], [`reset`], [`challenge_ack`] (RFC 5961), [`icmp`] (§3.9.2.2);
+//! - §3.10.8, timeouts: [`timers`], [`timeouts`], [`rtt`] (RFC 6298);
+//! - §3.7 and §3.8, text on its way: [`output`], [`emit`], [`options`] (RFC 6691, 7323, 2018),
+//!   [`send_queue`], [`window`], [`reassembly`], [`receive_queue`], [`recovery`] (RFC 5681, 6582);
+//! - §3.4.1: [`isn`] (RFC 6528);
+//! - connections to addresses that are not the node's: [`intercept`].
+//!
+//! How many bytes may be in flight is congestion control's to say (`sockeye_core::congestion`).
+//! Not here: sending urgent data, SACK-based loss recovery, ECN, Fast Open, MD5 and authentication.
+#![forbid(unsafe_code)]
+
+mod ack;
+mod challenge_ack;
+mod emit;
+mod half_open;
+mod icmp;
+mod info;
+mod intercept;
+mod isn;
+mod listen;
+mod options;
+mod output;
+mod pending;
+mod reassembly;
+mod receive_queue;
+mod recovery;
+mod reset;
+mod rtt;
+mod segment;
+mod segment_arrives;
+mod send_queue;
+mod settings;
+mod socket;
+mod socket_options;
+mod state;
+mod table;
+mod tcb;
+mod time_wait;
+mod timeouts;
+mod timers;
+mod transport;
+mod user_calls;
+mod window;
+
+pub use info::Info;
+pub use intercept::Incoming;
+pub use sockeye_core::{IncomingId, Scope, Unreachable};
+pub use state::State;
+pub use user_calls::Queued;
+
+use sockeye_core::demux::Demux;
+use sockeye_core::ports::Ports;
+use sockeye_core::{Config, Rng, Slab};
+
+/// All TCP sockets of a node.
+#[derive(Debug)]
+pub struct Tcp {
+    sockets: Slab<socket::Socket>,
+    demux: Demux,
+    ports: Ports,
+    secrets: isn::Secrets,
+    pending: pending::Pending,
+    intercept: intercept::Intercept,
+    /// Connections whose segments were too large for their path.
+    too_big: Vec<sockeye_core::SocketId>,
+    /// Half-open connections of all listeners.
+    half_open: usize,
+    /// Connections in TIME-WAIT.
+    time_wait: usize,
+    /// Connections that their users have closed and that are not done.
+    orphans: usize,
+}
+
+impl Tcp {
+    /// One without sockets; all its chance comes from `rng`.
+    #[must_use]
+    pub fn new(config: &Config, rng: &mut Rng) -> Self {
+        Self {
+            sockets: Slab::default(),
+            demux: Demux::new(rng),
+            ports: Ports::new(config, rng),
+            secrets: isn::Secrets::new(rng),
+            pending: pending::Pending::default(),
+            intercept: intercept::Intercept::new(rng),
+            too_big: Vec::new(),
+            half_open: 0,
+            time_wait: 0,
+            orphans: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -93,11 +93,10 @@ pub struct SendInfo {
     pub dont_fragment: bool,
 }
 
-/// What may be left to the interface of a route: the link does it, or else the node in software
-/// when a packet leaves the queue.
+/// What the interface of a route does for its packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offload {
-    /// Super-segments it takes, whole or to be cut.
+    /// Super-segments it takes.
     pub gso: GsoKinds,
     /// The largest super-segment, bytes of IP packet.
     pub gso_max: u32,
@@ -315,16 +314,7 @@ impl Inet {
         self.notices.push_back(notice);
     }
 
-    /// Merges the TCP segments of a batch that came by `interface`, where its link does not do that
-    /// itself.
-    pub fn coalesce(&mut self, interface: InterfaceId, batch: &mut Batch) {
-        if let Some(interface) = self.interface_mut(interface) {
-            interface.coalesce(batch);
-        }
-    }
-
-    /// Moves up to `budget` packets of `interface` to `batch`, in a form that its link takes: a super-segment
-    /// that it does not take is more than one there. True when some are left.
+    /// Moves up to `budget` packets of `interface` to `batch`; true when some are left.
     pub fn poll_transmit(
         &mut self,
         interface: InterfaceId,

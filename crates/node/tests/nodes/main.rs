@@ -4,6 +4,4 @@
 mod common;
 mod ethernet;
 mod fragments;
-mod offload;
 mod ping;
-mod udp;

@@ -1,0 +1,74 @@
+//! Challenge acknowledgments (RFC 5961): what might be forged is answered with an ACK, and only a
+//! peer that knows our numbers can follow it up.
+//!
+//! RFC 5961 §7 wants them throttled. A counter shared by all connections tells an attacker
+//! whether his guess on another connection was right (CVE-2016-5696), so each connection has its
+//! own.
+
+use core::time::Duration;
+use sockeye_core::{Context, Counter, Instant};
+
+/// Between two challenges of one connection, once its burst is spent.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Challenges in a row.
+const BURST: u8 = 5;
+
+/// The throttle of one connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ChallengeAcks {
+    last: Instant,
+    spent: u8,
+}
+
+impl ChallengeAcks {
+    /// Whether an answer to what is not acceptable may go out now; it is counted then.
+    pub(crate) fn allow(&mut self, now: Instant) -> bool {
+        let steps = (now - self.last).as_nanos() / INTERVAL.as_nanos();
+        let earned = u8::try_from(steps).unwrap_or(u8::MAX);
+        if earned > 0 {
+            self.spent = self.spent.saturating_sub(earned);
+            self.last = now;
+        }
+        if self.spent >= BURST {
+            return false;
+        }
+        self.spent += 1;
+        true
+    }
+}
+
+impl crate::tcb::Tcb {
+    /// RFC 5961 §3.2, §4.2, §5.2: answers with <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>, within the
+    /// limits of the throttle.
+    pub(crate) fn challenge(&mut self, cx: &mut Context<'_>) {
+        if self.challenge.allow(cx.now) {
+            cx.counters.add(Counter::TcpExtTCPChallengeACK);
+            self.marks.ack_now = true;
+        }
+    }
+
+    /// RFC 9293 §3.10.7.4, first: answers what is not acceptable. Text always gets its answer: the
+    /// peer sends it again until it does. The rest may be two ends that answer each other, so it is
+    /// throttled.
+    pub(crate) fn answer_unacceptable(&mut self, cx: &mut Context<'_>, has_text: bool) {
+        if has_text || self.challenge.allow(cx.now) {
+            self.marks.ack_now = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_and_then_ten_a_second() {
+        let mut throttle = ChallengeAcks::default();
+        let mut now = Instant::from_millis(1000);
+        assert_eq!((0..20).filter(|_| throttle.allow(now)).count(), 5);
+        now += INTERVAL;
+        assert_eq!((0..20).filter(|_| throttle.allow(now)).count(), 1);
+        now += Duration::from_secs(3600);
+        assert_eq!((0..20).filter(|_| throttle.allow(now)).count(), 5);
+    }
+}

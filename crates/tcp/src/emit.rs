@@ -1,0 +1,108 @@
+//! How a segment becomes a packet: header into headroom, checksum left to the device, the way out.
+
+use sockeye_core::demux::Flow;
+use sockeye_core::socket::SocketCommon;
+use sockeye_core::{
+    Checksum, Config, Context, Counter, Error, Gso, GsoKind, Packet, Payload, Route, SendInfo,
+};
+use sockeye_wire::tcp::{CHECKSUM_OFFSET, Flags, Header};
+use sockeye_wire::{IpProtocol, checksum};
+use std::net::IpAddr;
+
+/// What the IP header of a connection's packets says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carrier {
+    pub(crate) hop_limit: u8,
+    pub(crate) traffic_class: u8,
+    pub(crate) flow_label: u32,
+    pub(crate) dont_fragment: bool,
+}
+
+impl Carrier {
+    /// As `common` sets it for packets to `remote`.
+    pub(crate) fn new(
+        common: &SocketCommon,
+        remote: IpAddr,
+        flow_label: u32,
+        config: &Config,
+    ) -> Self {
+        Self {
+            hop_limit: common.hop_limit(remote, config),
+            traffic_class: common.class(remote),
+            flow_label,
+            dont_fragment: common.mtu_policy(remote).sets_dont_fragment(),
+        }
+    }
+
+    /// For segments that belong to no socket.
+    pub(crate) fn of_nobody(config: &Config) -> Self {
+        Self {
+            hop_limit: config.ttl,
+            traffic_class: 0,
+            flow_label: 0,
+            dont_fragment: true,
+        }
+    }
+}
+
+/// Sends one segment, or one super-segment whose wire segments carry `size` bytes of text.
+///
+/// # Errors
+/// As [`Context::send`].
+pub(crate) fn send(
+    cx: &mut Context<'_>,
+    route: &Route,
+    flow: &Flow,
+    carrier: &Carrier,
+    header: &Header,
+    text: Payload,
+    size: u32,
+) -> Result<(), Error> {
+    let text_len: usize = text.iter().map(|slice| slice.len()).sum();
+    let mut packet = Packet::with_payload(text);
+    let mut header = *header;
+    header.source_port = flow.local.port;
+    header.destination_port = flow.remote.port;
+    let len = header.header_len() + text_len;
+    let wire_len = u32::try_from(len).map_err(|_| Error::MessageSize)?;
+    // RFC 9293 §3.1: the checksum covers the pseudo-header too; its sum stands in the field until
+    // the device, or the last stage before it, adds the rest.
+    header.checksum =
+        checksum::pseudo_header(route.source, flow.remote.ip, IpProtocol::TCP, wire_len).folded();
+    header.emit(packet.push(header.header_len()));
+    packet.meta.checksum = Checksum::Partial {
+        start: 0,
+        offset: CHECKSUM_OFFSET as u16,
+    };
+    let mut segments = 1;
+    if text_len > size as usize {
+        segments = text_len.div_ceil(size.max(1) as usize);
+        packet.meta.gso = Some(Gso {
+            kind: gso_kind(flow.remote.ip),
+            size: u16::try_from(size).map_err(|_| Error::MessageSize)?,
+        });
+    }
+    packet.meta.flow_hash = carrier.flow_label;
+    cx.counters.add_n(Counter::TcpOutSegs, segments as u64);
+    if header.flags.contains(Flags::RST) {
+        cx.counters.add(Counter::TcpOutRsts);
+    }
+    let info = SendInfo {
+        route: *route,
+        destination: flow.remote.ip,
+        protocol: IpProtocol::TCP,
+        hop_limit: carrier.hop_limit,
+        traffic_class: carrier.traffic_class,
+        flow_label: carrier.flow_label,
+        dont_fragment: carrier.dont_fragment,
+    };
+    cx.send(&info, packet)
+}
+
+/// How a super-segment to `remote` is cut.
+pub(crate) fn gso_kind(remote: IpAddr) -> GsoKind {
+    match remote {
+        IpAddr::V4(_) => GsoKind::TcpV4,
+        IpAddr::V6(_) => GsoKind::TcpV6,
+    }
+}

@@ -1,0 +1,93 @@
+//! Resets (RFC 9293 §3.5.2): the answer to what is not meant for any connection.
+
+use crate::emit::{self, Carrier};
+use crate::segment::Segment;
+use crate::tcb::Tcb;
+use sockeye_core::demux::Flow;
+use sockeye_core::{Context, InterfaceId, Payload, RouteQuery};
+use sockeye_wire::SeqNum;
+use sockeye_wire::tcp::{Flags, Header};
+
+/// RFC 9293 §3.10.7.1: the reset that its sender will find acceptable; none for a reset.
+pub(crate) fn answer_to(segment: &Segment) -> Option<Header> {
+    if segment.has(Flags::RST) {
+        return None;
+    }
+    Some(if segment.has(Flags::ACK) {
+        // <SEQ=SEG.ACK><CTL=RST>
+        Header {
+            seq: segment.ack,
+            flags: Flags::RST,
+            ..Header::default()
+        }
+    } else {
+        // <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>
+        Header {
+            seq: SeqNum(0),
+            ack: segment.end(),
+            flags: Flags::RST | Flags::ACK,
+            ..Header::default()
+        }
+    })
+}
+
+/// Answers a segment that belongs to no connection.
+pub(crate) fn refuse(cx: &mut Context<'_>, flow: &Flow, segment: &Segment) {
+    if let Some(header) = answer_to(segment) {
+        send_alone(cx, flow, &header, segment.interface);
+    }
+}
+
+/// Sends a segment without a TCB. When it can't be sent it is lost, as it could be on the way.
+pub(crate) fn send_alone(
+    cx: &mut Context<'_>,
+    flow: &Flow,
+    header: &Header,
+    interface: InterfaceId,
+) {
+    let route = cx.route(&RouteQuery {
+        destination: flow.remote.ip,
+        source: Some(flow.local.ip),
+        interface: (flow.remote.scope != 0).then_some(interface),
+        foreign_source: true,
+    });
+    if let Ok(route) = route {
+        let carrier = Carrier::of_nobody(cx.config);
+        let _ = emit::send(cx, &route, flow, &carrier, header, Payload::new(), u32::MAX);
+    }
+}
+
+impl Tcb {
+    /// RFC 9293 §3.10.5: <SEQ=SND.NXT><CTL=RST>; with an ACK, as every segment of a synchronized
+    /// connection has.
+    pub(crate) fn send_reset(&mut self, cx: &mut Context<'_>) {
+        let flags = if self.state.is_synchronized() || self.state == crate::State::SynReceived {
+            Flags::RST | Flags::ACK
+        } else {
+            Flags::RST
+        };
+        let header = Header {
+            seq: self.snd.nxt,
+            ack: self.rcv.nxt,
+            flags,
+            ..Header::default()
+        };
+        let Ok(route) = self.route(cx) else { return };
+        let carrier = self.carrier(cx.config);
+        let flow = self.flow;
+        let _ = emit::send(
+            cx,
+            &route,
+            &flow,
+            &carrier,
+            &header,
+            Payload::new(),
+            u32::MAX,
+        );
+    }
+
+    /// Answers a segment whose acknowledgment is not acceptable before the connection stands.
+    pub(crate) fn refuse(&mut self, cx: &mut Context<'_>, segment: &Segment) {
+        refuse(cx, &self.flow, segment);
+    }
+}

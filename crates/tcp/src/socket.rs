@@ -1,0 +1,104 @@
+//! What stands under a [`SocketId`](sockeye_core::SocketId), from `socket()` to the end of
+//! TIME-WAIT.
+
+use crate::State;
+use crate::half_open::HalfOpen;
+use crate::listen::Listener;
+use crate::settings::Settings;
+use crate::tcb::Tcb;
+use crate::time_wait::TimeWait;
+use sockeye_core::Error;
+use sockeye_core::demux::{Claim, Endpoint};
+use std::sync::Arc;
+
+/// A socket, or what is left of one.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    /// CLOSED: neither connected nor listening.
+    Fresh(Box<Fresh>),
+    /// LISTEN.
+    Listening(Box<Listener>),
+    /// SYN-RECEIVED from LISTEN: nobody holds it yet, so it is small.
+    HalfOpen(HalfOpen),
+    /// Every other state but TIME-WAIT; CLOSED too, when the connection has ended and the user has
+    /// not closed the socket.
+    Connection(Box<Tcb>),
+    /// TIME-WAIT: small again.
+    TimeWait(TimeWait),
+}
+
+/// A socket that has not done anything yet, but may be bound.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) bound: Option<Bound>,
+    pub(crate) error: Option<Error>,
+}
+
+/// What `bind` has done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    pub(crate) local: Endpoint,
+    pub(crate) claim: Claim,
+}
+
+impl Socket {
+    pub(crate) fn state(&self) -> State {
+        match self {
+            Self::Fresh(_) => State::Closed,
+            Self::Listening(_) => State::Listen,
+            Self::HalfOpen(_) => State::SynReceived,
+            Self::Connection(tcb) => tcb.state,
+            Self::TimeWait(_) => State::TimeWait,
+        }
+    }
+
+    /// The connection that the user holds, in TIME-WAIT too.
+    pub(crate) fn tcb(&self) -> Option<&Tcb> {
+        match self {
+            Self::Connection(tcb) => Some(tcb),
+            Self::TimeWait(time_wait) => time_wait.user.as_deref(),
+            Self::Fresh(_) | Self::Listening(_) | Self::HalfOpen(_) => None,
+        }
+    }
+
+    /// See [`tcb`](Self::tcb).
+    pub(crate) fn tcb_mut(&mut self) -> Option<&mut Tcb> {
+        match self {
+            Self::Connection(tcb) => Some(tcb),
+            Self::TimeWait(time_wait) => time_wait.user.as_deref_mut(),
+            Self::Fresh(_) | Self::Listening(_) | Self::HalfOpen(_) => None,
+        }
+    }
+
+    /// Whether the user holds it: what nobody holds is no socket to him.
+    pub(crate) fn is_held(&self) -> bool {
+        match self {
+            Self::Fresh(_) | Self::Listening(_) => true,
+            Self::HalfOpen(_) => false,
+            Self::Connection(tcb) => tcb.marks.user,
+            Self::TimeWait(time_wait) => time_wait.user.as_ref().is_some_and(|t| t.marks.user),
+        }
+    }
+
+    /// The options of a socket that the user holds.
+    pub(crate) fn settings(&self) -> Option<&Arc<Settings>> {
+        match self {
+            Self::Fresh(fresh) => Some(&fresh.settings),
+            Self::Listening(listener) => Some(&listener.settings),
+            Self::HalfOpen(_) => None,
+            Self::Connection(_) | Self::TimeWait(_) => self.tcb().map(|tcb| &tcb.settings),
+        }
+    }
+
+    /// See [`settings`](Self::settings): a copy of its own, if it was shared.
+    pub(crate) fn settings_mut(&mut self) -> Option<&mut Settings> {
+        let settings = match self {
+            Self::Fresh(fresh) => &mut fresh.settings,
+            Self::Listening(listener) => &mut listener.settings,
+            Self::HalfOpen(_) => return None,
+            Self::Connection(_) | Self::TimeWait(_) => &mut self.tcb_mut()?.settings,
+        };
+        Some(Arc::make_mut(settings))
+    }
+}

@@ -1,0 +1,368 @@
+//! The transmission control block: everything a connection is (RFC 9293 §3.3.1).
+//!
+//! The chapters that work on it have files of their own: [`segment_arrives`](crate::segment_arrives)
+//! and [`ack`](crate::ack) for what comes in, [`output`](crate::output) for what goes out,
+//! [`timeouts`](crate::timeouts), [`user_calls`](crate::user_calls). Here are its parts and the
+//! changes of its state.
+
+use crate::State;
+use crate::challenge_ack::ChallengeAcks;
+use crate::isn;
+use crate::reassembly::Reassembly;
+use crate::receive_queue::ReceiveQueue;
+use crate::recovery::Recovery;
+use crate::rtt::RttEstimator;
+use crate::send_queue::SendQueue;
+use crate::settings::Settings;
+use crate::timers::Deadlines;
+use crate::window::ReceiveSequence;
+use sockeye_core::demux::{Claim, Flow};
+use sockeye_core::{
+    CongestionController, Context, Error, Event, Handle, Instant, InterfaceId, Readiness, Route,
+    SocketId, TimerSlot, congestion,
+};
+use sockeye_wire::SeqNum;
+use std::sync::Arc;
+
+/// SND.* of RFC 9293 §3.3.1.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SendSequence {
+    /// SND.UNA
+    pub(crate) una: SeqNum,
+    /// SND.NXT
+    pub(crate) nxt: SeqNum,
+    /// SND.WND, bytes.
+    pub(crate) wnd: u32,
+    /// SND.WL1
+    pub(crate) wl1: SeqNum,
+    /// SND.WL2
+    pub(crate) wl2: SeqNum,
+    /// ISS
+    pub(crate) iss: SeqNum,
+    /// MAX.SND.WND (RFC 5961 §5.2), also Max (SND.WND) of RFC 9293 §3.8.6.2.1.
+    pub(crate) max_wnd: u32,
+    /// Snd.Wind.Shift (RFC 7323 §2.3)
+    pub(crate) shift: u8,
+    /// End of the last segment sent that was not full (Minshall's variant of Nagle's algorithm).
+    pub(crate) small: SeqNum,
+}
+
+/// Timestamps in use (RFC 7323 §3).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timestamping {
+    /// TS.Recent
+    pub(crate) recent: u32,
+    /// When TS.Recent was set: it does not count after 24 days (RFC 7323 §5.5).
+    pub(crate) recent_at: Instant,
+}
+
+/// How a connection began: what a reset in SYN-RECEIVED means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Active OPEN.
+    Active,
+    /// From this listener.
+    Passive(SocketId),
+    /// Intercepted and accepted by hand.
+    Intercepted,
+}
+
+/// Marks that are either set or not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Marks {
+    /// The user holds the socket.
+    pub(crate) user: bool,
+    /// The accept queue holds it.
+    pub(crate) unaccepted: bool,
+    /// A FIN follows the last byte queued.
+    pub(crate) fin_queued: bool,
+    /// The user reads no more.
+    pub(crate) read_shut: bool,
+    /// The SYN, or SYN and ACK, is to be sent.
+    pub(crate) syn_due: bool,
+    /// An acknowledgment is due now.
+    pub(crate) ack_now: bool,
+    /// A window or keep-alive probe is due now.
+    pub(crate) probe_due: bool,
+    /// What waits goes out though it is small (RFC 9293 §3.8.6.2.1 (4)).
+    pub(crate) override_sws: bool,
+    /// The last transmission stopped for cwnd.
+    pub(crate) cwnd_limited: bool,
+    /// The SYN was sent more than once.
+    pub(crate) syn_retransmitted: bool,
+    /// The peer takes SACK options.
+    pub(crate) sack: bool,
+    /// Windows are scaled (RFC 7323 §2.2).
+    pub(crate) scaled: bool,
+    /// It stands in the list of those that have something to send.
+    pub(crate) listed: bool,
+    /// It is counted among the orphans.
+    pub(crate) orphan: bool,
+    /// The demultiplexer knows its flow.
+    pub(crate) linked: bool,
+    /// Its local address is not the node's: intercepted.
+    pub(crate) foreign: bool,
+    /// TCP_QUICKACK was set.
+    pub(crate) quick_ack: bool,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Tcb {
+    pub(crate) handle: Handle,
+    pub(crate) state: State,
+    pub(crate) origin: Origin,
+    pub(crate) flow: Flow,
+    pub(crate) claim: Option<Claim>,
+    /// The interface it is tied to, where something ties it.
+    pub(crate) interface: Option<InterfaceId>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) marks: Marks,
+
+    pub(crate) snd: SendSequence,
+    pub(crate) queue: SendQueue,
+    /// The limit of SO_SNDBUF, bytes.
+    pub(crate) send_buffer: usize,
+    /// SendMSS: what the peer takes (RFC 9293 §3.7.1).
+    pub(crate) peer_mss: u16,
+    /// Eff.snd.MSS: bytes of text in a full segment without SACK blocks.
+    pub(crate) mss: u32,
+
+    pub(crate) rcv: ReceiveSequence,
+    pub(crate) received: ReceiveQueue,
+    pub(crate) reassembly: Reassembly,
+    /// Position of the peer's FIN, where it came before what precedes it.
+    pub(crate) fin_at: Option<u64>,
+
+    pub(crate) timestamps: Option<Timestamping>,
+    pub(crate) timestamp_offset: u32,
+    pub(crate) flow_label: u32,
+
+    pub(crate) rtt: RttEstimator,
+    /// The segment that is being timed: the number that acknowledges it, and when it left.
+    pub(crate) timed: Option<(SeqNum, Instant)>,
+    pub(crate) congestion: Box<dyn CongestionController>,
+    pub(crate) recovery: Recovery,
+    pub(crate) challenge: ChallengeAcks,
+
+    pub(crate) route: Option<Route>,
+    pub(crate) timer: TimerSlot,
+    pub(crate) deadlines: Deadlines,
+    /// Time-outs in a row without progress.
+    pub(crate) retries: u32,
+    /// When the oldest data now outstanding was first sent, or the peer last gave way.
+    pub(crate) stalled_since: Instant,
+    /// When something last arrived, and when data was last sent.
+    pub(crate) heard_at: Instant,
+    pub(crate) sent_at: Instant,
+    /// Segments received since the last acknowledgment, full ones counted.
+    pub(crate) unacknowledged: u32,
+    /// Acknowledgments left that are sent at once (slow start of the peer).
+    pub(crate) quick_acks: u8,
+
+    /// What the next call is told.
+    pub(crate) error: Option<Error>,
+    /// RFC 9293 §3.9.2.2: a soft error: told if the connection ends for want of an answer.
+    pub(crate) soft_error: Option<Error>,
+    /// Segments sent again in all.
+    pub(crate) retransmitted: u32,
+}
+
+impl Tcb {
+    /// A connection in CLOSED, between the ends of `flow`.
+    pub(crate) fn new(
+        cx: &Context<'_>,
+        handle: Handle,
+        flow: Flow,
+        origin: Origin,
+        settings: Arc<Settings>,
+        secrets: &isn::Secrets,
+    ) -> Self {
+        let iss = secrets.isn(&flow, cx.now);
+        let mss = crate::options::default_mss(flow.remote.ip);
+        let congestion = congestion::by_name(settings.congestion, mss.into())
+            .unwrap_or_else(|| Box::new(congestion::Reno::new(mss.into())));
+        let rcv = ReceiveSequence {
+            buffer: settings.common.receive_buffer,
+            ..ReceiveSequence::default()
+        };
+        Self {
+            handle,
+            state: State::Closed,
+            origin,
+            flow,
+            claim: None,
+            interface: settings.common.device.or(flow.remote.scope_interface()),
+            marks: Marks::default(),
+            snd: SendSequence {
+                una: iss,
+                nxt: iss,
+                wl1: SeqNum(0),
+                wl2: iss,
+                iss,
+                small: iss,
+                ..SendSequence::default()
+            },
+            queue: SendQueue::new(iss + 1),
+            send_buffer: settings.common.send_buffer,
+            peer_mss: mss,
+            mss: mss.into(),
+            rcv,
+            received: ReceiveQueue::default(),
+            reassembly: Reassembly::default(),
+            fin_at: None,
+            timestamps: None,
+            timestamp_offset: secrets.timestamp_offset(&flow),
+            flow_label: secrets.flow_label(&flow),
+            rtt: RttEstimator::default(),
+            timed: None,
+            congestion,
+            recovery: Recovery::new(iss),
+            challenge: ChallengeAcks::default(),
+            route: None,
+            timer: TimerSlot::default(),
+            deadlines: Deadlines::default(),
+            retries: 0,
+            stalled_since: cx.now,
+            heard_at: cx.now,
+            sent_at: cx.now,
+            unacknowledged: 0,
+            quick_acks: crate::output::QUICK_ACKS,
+            error: None,
+            soft_error: None,
+            retransmitted: 0,
+            settings,
+        }
+    }
+
+    /// Changes the state, and tells it.
+    pub(crate) fn enter(&mut self, cx: &mut Context<'_>, to: State) {
+        let from = core::mem::replace(&mut self.state, to);
+        cx.tell(&Event::State {
+            socket: self.handle,
+            from: from.name(),
+            to: to.name(),
+        });
+    }
+
+    /// Enters ESTABLISHED: the handshake is done.
+    pub(crate) fn established(&mut self, cx: &mut Context<'_>) {
+        self.enter(cx, State::Established);
+        self.deadlines.retransmit = Instant::FAR;
+        self.retries = 0;
+        if self.marks.syn_retransmitted {
+            self.rtt.syn_was_retransmitted();
+        } else {
+            self.rtt.progress();
+        }
+        self.soft_error = None;
+        self.restart_keep_alive(cx.now);
+        self.tune_send_buffer(cx);
+        self.signal(cx, Readiness::WRITABLE);
+    }
+
+    /// Enters CLOSED for `error`, or for none where the connection came to its regular end. All
+    /// queues are flushed but the one that the user may still read, which goes with a reset too
+    /// (RFC 9293 §3.10.7.4: all segment queues are flushed).
+    pub(crate) fn closed(&mut self, cx: &mut Context<'_>, error: Option<Error>) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.enter(cx, State::Closed);
+        self.queue.clear();
+        self.reassembly.clear();
+        self.deadlines = Deadlines::default();
+        self.marks.ack_now = false;
+        self.marks.syn_due = false;
+        self.marks.probe_due = false;
+        if let Some(error) = error {
+            self.error = Some(error);
+            self.received.clear();
+        }
+        let mut what =
+            Readiness::READABLE | Readiness::WRITABLE | Readiness::HANGUP | Readiness::READ_CLOSED;
+        what.set(Readiness::ERROR, error.is_some());
+        self.signal(cx, what);
+    }
+
+    /// Tells whoever waits on the socket.
+    pub(crate) fn signal(&self, cx: &mut Context<'_>, what: Readiness) {
+        if self.marks.user {
+            cx.set_ready(self.handle, what);
+        }
+    }
+
+    /// Sequence number of our FIN, once the user has closed.
+    pub(crate) fn fin_seq(&self) -> Option<SeqNum> {
+        self.marks.fin_queued.then(|| self.queue.end())
+    }
+
+    /// Whether our FIN has been sent.
+    pub(crate) fn fin_sent(&self) -> bool {
+        self.fin_seq().is_some_and(|fin| self.snd.nxt.after(fin))
+    }
+
+    /// Whether our FIN has been acknowledged.
+    pub(crate) fn fin_acked(&self) -> bool {
+        self.fin_seq().is_some_and(|fin| self.snd.una.after(fin))
+    }
+
+    /// Bytes queued and never sent.
+    pub(crate) fn unsent(&self) -> u32 {
+        let next = self.snd.nxt.later(self.queue.start());
+        if next.before(self.queue.end()) {
+            next.bytes_to(self.queue.end())
+        } else {
+            0
+        }
+    }
+
+    /// Numbers sent and not acknowledged.
+    pub(crate) fn outstanding(&self) -> u32 {
+        self.snd.una.bytes_to(self.snd.nxt)
+    }
+
+    /// Bytes in flight.
+    pub(crate) fn pipe(&self) -> u32 {
+        self.recovery.pipe(self.snd.una, self.snd.nxt)
+    }
+
+    /// There is no route: try again after a while.
+    pub(crate) fn wait_for_route(&mut self, now: Instant) {
+        if self.deadlines.retransmit == Instant::FAR {
+            self.deadlines.retransmit = now + self.rtt.rto();
+        }
+    }
+
+    /// Bytes of memory that received text keeps.
+    pub(crate) fn pinned(&self) -> usize {
+        self.received.pinned() + self.reassembly.pinned()
+    }
+
+    /// Bytes that wait for the user.
+    pub(crate) fn waiting(&self) -> usize {
+        self.received.len()
+    }
+
+    /// The way to the peer; found anew when the routes have changed.
+    ///
+    /// # Errors
+    /// As [`Context::route`].
+    pub(crate) fn route(&mut self, cx: &Context<'_>) -> Result<Route, Error> {
+        if let Some(route) = self.route
+            && route.version == cx.inet.route_version()
+        {
+            return Ok(route);
+        }
+        self.route = None;
+        let route = cx.route(&sockeye_core::RouteQuery {
+            destination: self.flow.remote.ip,
+            source: (!self.flow.local.ip.is_unspecified()).then_some(self.flow.local.ip),
+            interface: self.interface,
+            foreign_source: self.marks.foreign || self.settings.common.free_bind,
+        })?;
+        self.route = Some(route);
+        self.update_mss(&route);
+        Ok(route)
+    }
+}

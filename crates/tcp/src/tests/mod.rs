@@ -1,0 +1,4 @@
+//! Two nodes' TCPs on one wire, in virtual time.
+
+mod basics;
+mod pair;

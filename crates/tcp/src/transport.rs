@@ -1,0 +1,193 @@
+//! How TCP plugs into a node.
+
+use crate::segment::Segment;
+use crate::socket::Socket;
+use crate::{Tcp, reset};
+use core::any::Any;
+use sockeye_core::demux::Flow;
+use sockeye_core::{
+    AddressChange, Context, Counter, Disposition, Error, IcmpError, InterfaceId, IpInfo, Packet,
+    SocketId, SocketSummary, Transport, TransportId,
+};
+use sockeye_wire::tcp::Flags;
+use std::net::{IpAddr, SocketAddr};
+
+impl Transport for Tcp {
+    fn id(&self) -> TransportId {
+        TransportId::TCP
+    }
+
+    fn on_packet(&mut self, cx: &mut Context<'_>, ip: &IpInfo, packet: Packet) -> Disposition {
+        match Segment::parse(ip, packet) {
+            Ok((flow, segment)) => {
+                cx.counters
+                    .add_n(Counter::TcpInSegs, segment.wire_segments.into());
+                self.segment_for(cx, ip, flow, segment);
+            }
+            Err(why) => {
+                cx.counters.add(Counter::TcpInSegs);
+                cx.drop_packet(why);
+            }
+        }
+        Disposition::Taken
+    }
+
+    fn on_icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool {
+        self.icmp_error(cx, error)
+    }
+
+    fn on_path_mtu(&mut self, cx: &mut Context<'_>, _remote: IpAddr, _mtu: u32) {
+        self.path_mtu(cx);
+    }
+
+    fn on_address(&mut self, cx: &mut Context<'_>, change: AddressChange) {
+        let AddressChange::Removed(address) = change else {
+            return;
+        };
+        let gone: Vec<SocketId> = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| match socket {
+                Socket::Connection(tcb) => tcb.flow.local.ip == address && !tcb.marks.foreign,
+                _ => false,
+            })
+            .map(|(id, _)| id)
+            .collect();
+        for id in gone {
+            if let Some(Socket::Connection(tcb)) = self.sockets.get_mut(id) {
+                tcb.closed(cx, Some(Error::NetworkDown));
+                self.settle(cx, id);
+            }
+        }
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context<'_>, socket: SocketId) {
+        match self.sockets.get_mut(socket) {
+            Some(Socket::Connection(tcb)) => {
+                tcb.on_timeout(cx);
+                self.settle(cx, socket);
+            }
+            Some(Socket::HalfOpen(_)) => self.half_open_timeout(cx, socket),
+            Some(Socket::TimeWait(_)) => self.end_time_wait(cx, socket),
+            Some(Socket::Fresh(_) | Socket::Listening(_)) | None => {}
+        }
+    }
+
+    fn on_memory_pressure(&mut self, _cx: &mut Context<'_>) {
+        // RFC 2018 §8: what came out of order may be dropped though it was reported.
+        for (_, socket) in self.sockets.iter_mut() {
+            if let Some(tcb) = socket.tcb_mut() {
+                tcb.reassembly.clear();
+                tcb.received.compact();
+            }
+        }
+    }
+
+    fn sockets(&self) -> Vec<SocketSummary> {
+        let rows = self.sockets.iter();
+        rows.map(|(id, socket)| summary(id, socket)).collect()
+    }
+
+    fn poll_transmit(
+        &mut self,
+        cx: &mut Context<'_>,
+        interface: InterfaceId,
+        budget: usize,
+    ) -> bool {
+        self.transmit(cx, interface, budget)
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+impl Tcp {
+    /// Finds whose segment it is.
+    fn segment_for(&mut self, cx: &mut Context<'_>, ip: &IpInfo, flow: Flow, segment: Segment) {
+        // RFC 9293 §3.9.2.3 (MUST-57, MUST-63): nothing from or to a group or broadcast address.
+        if !ip.is_unicast() || ip.source.is_multicast() || ip.source.is_unspecified() {
+            return;
+        }
+        if let Some(id) = self.demux.connected(&flow, ip.interface) {
+            self.segment_for_connection(cx, id, segment);
+            return;
+        }
+        if ip.local
+            && let Some(listener) = self.demux.lookup_bound(&flow, ip.interface)
+        {
+            self.in_listen(cx, listener, &flow, &segment, None);
+            return;
+        }
+        if self.intercept.catches(ip.local) {
+            self.intercepted(cx, flow, segment, ip.local);
+            return;
+        }
+        // RFC 9293 §3.10.7.1: CLOSED. What is for somebody else is not for us to refuse.
+        if ip.local {
+            if segment.has(Flags::SYN) {
+                cx.counters.add(Counter::TcpAttemptFails);
+            }
+            reset::refuse(cx, &flow, &segment);
+        }
+    }
+
+    fn segment_for_connection(&mut self, cx: &mut Context<'_>, id: SocketId, segment: Segment) {
+        match self.sockets.get_mut(id) {
+            Some(Socket::Connection(tcb)) => {
+                tcb.segment_arrives(cx, segment);
+                self.settle(cx, id);
+            }
+            Some(Socket::HalfOpen(_)) => self.half_open_segment(cx, id, segment),
+            Some(Socket::TimeWait(_)) => self.time_wait_segment(cx, id, &segment),
+            Some(Socket::Fresh(_) | Socket::Listening(_)) | None => {
+                debug_assert!(false, "a flow belongs to a connection");
+            }
+        }
+    }
+}
+
+fn summary(id: SocketId, socket: &Socket) -> SocketSummary {
+    let state = socket.state();
+    let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
+    let (local, remote, recv_queue, send_queue) = match socket {
+        Socket::Fresh(fresh) => {
+            let local = fresh
+                .bound
+                .map_or(unspecified, |bound| fresh.settings.common.show(bound.local));
+            (local, None, 0, 0)
+        }
+        Socket::Listening(listener) => (
+            listener.settings.common.show(listener.local),
+            None,
+            listener.queue.len(),
+            listener.backlog,
+        ),
+        Socket::HalfOpen(half_open) => (
+            half_open.flow.local.into(),
+            Some(half_open.flow.remote.into()),
+            0,
+            0,
+        ),
+        Socket::Connection(tcb) => (
+            tcb.settings.common.show(tcb.flow.local),
+            Some(tcb.settings.common.show(tcb.flow.remote)),
+            tcb.waiting(),
+            tcb.queue.len() as usize,
+        ),
+        Socket::TimeWait(time_wait) => (
+            time_wait.flow.local.into(),
+            Some(time_wait.flow.remote.into()),
+            0,
+            0,
+        ),
+    };
+    SocketSummary {
+        handle: Tcp::handle(id),
+        state: state.ss_name(),
+        local,
+        remote,
+        recv_queue,
+        send_queue,
+    }
+}
