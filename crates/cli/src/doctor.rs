@@ -3,13 +3,14 @@
 use crate::report;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
-use rustix::net::{AddressFamily, SocketType};
 use serde::Serialize;
-use std::ffi::c_long;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::process::ExitCode;
+
+/// How `sockeye_run` and this file call the devices of the kernel.
+const TUN: &str = "TUN and TAP";
 
 /// Say what this machine allows, and what to do about each 'no'
 ///
@@ -44,7 +45,7 @@ struct Finding {
     /// The thing.
     name: &'static str,
     /// What it is for.
-    for_what: &'static str,
+    for_what: String,
     /// Whether it works here.
     works: bool,
     /// Whether `sockeye run` can do nothing without it.
@@ -70,52 +71,37 @@ fn no(seen: impl Into<String>, remedy: impl Into<String>) -> No {
 }
 
 fn examine() -> Vec<Finding> {
-    vec![
-        finding(
-            "user notification",
-            "`sockeye run`",
-            true,
-            user_notification(),
-        ),
-        finding(
-            "reading a child's memory",
-            "`sockeye run`",
-            true,
-            ptrace_scope(),
-        ),
-        finding(
-            "TUN and TAP",
-            "`--link tun:NAME` and `--link tap:NAME`",
-            false,
-            tun(),
-        ),
-        finding(
-            "ping sockets",
-            "ping to hosts beyond the virtual LAN of the link `user`",
-            false,
-            ping(),
-        ),
-        finding(
-            "IPv6",
-            "IPv6 to hosts beyond the virtual LAN of the link `user`",
-            false,
-            ipv6(),
-        ),
-        finding(
-            "nameservers",
-            "names of hosts beyond the virtual LAN of the link `user`",
-            false,
-            nameservers(),
-        ),
-    ]
+    let findings = sockeye_run::doctor::examine().into_iter();
+    // Whether a device can be made is looked at more closely here.
+    let findings = findings.filter(|finding| finding.name != TUN).map(of_run);
+    let lan = "hosts beyond the virtual LAN of the link `user`";
+    let devices = "links to the host's network: `--link tap:NAME`, `--link tun:NAME`";
+    findings
+        .chain([
+            optional(TUN, devices.to_owned(), tun()),
+            optional("IPv6", format!("reaches {lan} by IPv6"), ipv6()),
+            optional("nameservers", format!("finds {lan} by name"), nameservers()),
+        ])
+        .collect()
 }
 
-fn finding(
-    name: &'static str,
-    for_what: &'static str,
-    required: bool,
-    result: Result<String, No>,
-) -> Finding {
+fn of_run(finding: sockeye_run::doctor::Finding) -> Finding {
+    let (seen, remedy) = finding
+        .missing
+        .map_or(("it is there".to_owned(), None), |missing| {
+            (missing.reason, Some(missing.advice.to_owned()))
+        });
+    Finding {
+        name: finding.name,
+        for_what: finding.purpose.to_owned(),
+        works: remedy.is_none(),
+        required: !finding.optional,
+        seen,
+        remedy,
+    }
+}
+
+fn optional(name: &'static str, for_what: String, result: Result<String, No>) -> Finding {
     let (works, seen, remedy) = match result {
         Ok(seen) => (true, seen, None),
         Err(No { seen, remedy }) => (false, seen, Some(remedy)),
@@ -124,7 +110,7 @@ fn finding(
         name,
         for_what,
         works,
-        required,
+        required: false,
         seen,
         remedy,
     }
@@ -147,49 +133,20 @@ fn print(findings: &[Finding]) -> Result<()> {
             true => (good, "yes"),
             false => (bad, "no "),
         };
-        writeln!(out, "{style}{word}{style:#}  {name}: {seen}")?;
+        let need = if *required {
+            "`sockeye run` needs it"
+        } else {
+            "optional"
+        };
+        writeln!(
+            out,
+            "{style}{word}{style:#}  {name}: {for_what} ({need}); {seen}"
+        )?;
         if let Some(remedy) = remedy {
-            let without = if *required { "Needed for" } else { "Only for" };
-            writeln!(out, "     {without} {for_what}. {remedy}")?;
+            writeln!(out, "     {remedy}")?;
         }
     }
     Ok(())
-}
-
-/// Seccomp filters that ask a supervisor (Linux 5.0), with what 5.9 added to them.
-fn user_notification() -> Result<String, No> {
-    let action: u32 = libc::SECCOMP_RET_USER_NOTIF;
-    // SAFETY: SECCOMP_GET_ACTION_AVAIL reads the 32-bit number pointed to, which outlives the call.
-    let answer: c_long = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_GET_ACTION_AVAIL,
-            0,
-            &raw const action,
-        )
-    };
-    if answer == 0 {
-        return Ok("the kernel has SECCOMP_RET_USER_NOTIF".into());
-    }
-    let error = io::Error::last_os_error();
-    Err(no(
-        format!("the kernel refuses SECCOMP_RET_USER_NOTIF ({error})"),
-        "Use Linux 5.9 or later; inside a container, let its own filter pass seccomp(2).",
-    ))
-}
-
-/// The supervisor reads the addresses that the program passes.
-fn ptrace_scope() -> Result<String, No> {
-    match std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope") {
-        Err(_) => Ok("no Yama restricts it".into()),
-        Ok(scope) if matches!(scope.trim(), "0" | "1") => {
-            Ok(format!("kernel.yama.ptrace_scope is {}", scope.trim()))
-        }
-        Ok(scope) => Err(no(
-            format!("kernel.yama.ptrace_scope is {}", scope.trim()),
-            "Run as root, or have root do: sysctl kernel.yama.ptrace_scope=1",
-        )),
-    }
 }
 
 fn tun() -> Result<String, No> {
@@ -198,11 +155,11 @@ fn tun() -> Result<String, No> {
     let file = file.map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => no(
             format!("there is no {PATH}"),
-            "Have root do: modprobe tun; in a container, pass the device in.",
+            "have root do: modprobe tun; in a container, pass the device in",
         ),
         _ => no(
             format!("{PATH} can't be opened ({e})"),
-            "Run as root, or have root do: chmod 666 /dev/net/tun",
+            "run as root, or have root do: chmod 666 /dev/net/tun",
         ),
     })?;
     // SAFETY: an ifreq of zeroes is a valid one: it holds integers and bytes.
@@ -221,19 +178,8 @@ fn tun() -> Result<String, No> {
     let error = io::Error::last_os_error();
     Err(no(
         format!("no device can be made ({error})"),
-        "Run as root, or have root make one for you: ip tuntap add NAME mode tap user USER",
+        "run as root, or have root make one for you: ip tuntap add NAME mode tap user USER",
     ))
-}
-
-fn ping() -> Result<String, No> {
-    let protocol = Some(rustix::net::ipproto::ICMP);
-    match rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, protocol) {
-        Ok(_) => Ok("this user may open them".into()),
-        Err(error) => Err(no(
-            format!("this user may not open them ({error})"),
-            "Have root do: sysctl net.ipv4.ping_group_range=\"0 2147483647\"",
-        )),
-    }
 }
 
 fn ipv6() -> Result<String, No> {
@@ -244,7 +190,7 @@ fn ipv6() -> Result<String, No> {
         Ok(()) => Ok("the machine has a route to the internet".into()),
         Err(error) => Err(no(
             format!("the machine has no route to the internet ({error})"),
-            "IPv4 is not affected.",
+            "connect the host by IPv6; IPv4 is not affected",
         )),
     }
 }
@@ -260,7 +206,7 @@ fn nameservers() -> Result<String, No> {
     if servers.is_empty() {
         return Err(no(
             format!("{PATH} names none"),
-            "Add a line `nameserver ADDRESS` to it, or give --dns ADDRESS.",
+            "add a line `nameserver ADDRESS` to it",
         ));
     }
     Ok(format!("{PATH} names {}", servers.join(", ")))

@@ -444,6 +444,13 @@ impl Demux {
         self.best(self.flows.get(flow)?, flow, interface)
     }
 
+    /// All sockets connected as `flow`, whatever their interface: whom an error about it concerns.
+    #[must_use]
+    pub fn all_connected(&self, flow: &Flow) -> SmallVec<[SocketId; 4]> {
+        let receivers = self.flows.get(flow).into_iter().flatten();
+        receivers.map(|receiver| receiver.id).collect()
+    }
+
     /// Who gets a packet to `local` from `remote` that came by `interface`: the connected socket,
     /// else the one bound to the address, else one bound to any. Of sockets that share by
     /// SO_REUSEPORT the flow's hash chooses, of others the latest wins.

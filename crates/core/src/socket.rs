@@ -371,6 +371,17 @@ impl SocketCommon {
         self.with_scope(endpoint)
     }
 
+    /// A group that the socket may join, on the wire.
+    ///
+    /// # Errors
+    /// [`Error::AddressFamily`] for an IPv6 group on an IPv4 socket.
+    pub fn group(&self, group: IpAddr) -> Result<IpAddr, Error> {
+        match (self.domain, group.to_canonical()) {
+            (Domain::V4, IpAddr::V6(_)) => Err(Error::AddressFamily),
+            (_, group) => Ok(group),
+        }
+    }
+
     /// `endpoint` as the program is to see it: IPv4 as mapped on an IPv6 socket.
     #[must_use]
     pub fn show(&self, endpoint: Endpoint) -> SocketAddr {

@@ -8,7 +8,7 @@
 //! - `poll_*`: what is to be done outside: packets to send, sockets that became ready, the next
 //!   deadline.
 //!
-//! The owner's turn is: `handle_packet` for all that arrived, `handle_timeout`, then, after these
+//! The owner's turn is: `handle_batch` for all that arrived, `handle_timeout`, then, after these
 //! or after any command, `poll_transmit` for each interface, `poll_ready` until it is empty, and
 //! `poll_timeout` for how long to sleep. Time is an argument and never runs backwards.
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ pub use sockeye_core::{
     Batch, Capabilities, Config, Context, Counters, Error, Handle, Instant, Interface, InterfaceId,
     Observer, Packet, Readiness, SocketSummary, Transport,
 };
+pub use sockeye_udp::Udp;
 pub use sockeye_wire::IpProtocol;
 
 use ipnet::IpNet;
@@ -137,7 +138,13 @@ impl Node {
             .remove_route(destination, gateway, interface)
     }
 
-    /// Adds a transport for the packets of `protocol`, in place of one that was added before.
+    /// UDP, with the context that its calls take.
+    pub fn udp(&mut self, now: Instant) -> (&mut Udp, Context<'_>) {
+        (&mut self.transports.udp, self.parts.context(now))
+    }
+
+    /// Adds a transport for the packets of `protocol`, in place of a built-in one or one that was
+    /// added before.
     pub fn register(&mut self, transport: Box<dyn Transport>, protocol: IpProtocol) {
         self.transports.register(transport, protocol);
     }
@@ -210,6 +217,16 @@ impl Node {
         self.run_loopback(now);
     }
 
+    /// Packets came by the link of `interface`; `batch` is empty afterwards. Segments that follow
+    /// one another are merged first, where the link does not do that.
+    pub fn handle_batch(&mut self, now: Instant, interface: InterfaceId, batch: &mut Batch) {
+        self.parts.inet.coalesce(interface, batch);
+        for packet in batch.drain(..) {
+            self.receive(now, interface, packet);
+        }
+        self.run_loopback(now);
+    }
+
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         let mut budget = self.parts.timers.len() + TIMERS_REARMED_MAX;
@@ -233,7 +250,8 @@ impl Node {
     }
 
     /// Appends up to `budget` packets for the link of `interface` to `batch`: what is queued, then
-    /// what the transports' sockets have to send. True when there is more.
+    /// what the transports' sockets have to send. True when there is more. A super-segment that the
+    /// link does not take counts once and is cut.
     ///
     /// For the loopback nothing is appended: its packets are received instead.
     pub fn poll_transmit(

@@ -1,19 +1,22 @@
 //! The transports of a node, by name and by protocol number.
 
 use sockeye_core::{Config, Context, InterfaceId, Rng, Transport, TransportId};
+use sockeye_udp::Udp;
 use sockeye_wire::IpProtocol;
 use std::collections::BTreeMap;
 
 /// The built-in transports as typed fields, and those that were registered.
 pub(crate) struct Transports {
+    pub(crate) udp: Udp,
     others: BTreeMap<IpProtocol, Box<dyn Transport>>,
     /// Who is first to send next time.
     turn: usize,
 }
 
 impl Transports {
-    pub(crate) fn new(_config: &Config, _rng: &mut Rng) -> Self {
+    pub(crate) fn new(config: &Config, rng: &mut Rng) -> Self {
         Self {
+            udp: Udp::new(config, rng),
             others: BTreeMap::new(),
             turn: 0,
         }
@@ -25,13 +28,18 @@ impl Transports {
 
     /// Who takes packets of `protocol`.
     pub(crate) fn by_protocol(&mut self, protocol: IpProtocol) -> Option<&mut dyn Transport> {
-        Some(&mut **self.others.get_mut(&protocol)?)
+        if let Some(other) = self.others.get_mut(&protocol) {
+            return Some(&mut **other);
+        }
+        match protocol {
+            IpProtocol::UDP => Some(&mut self.udp),
+            _ => None,
+        }
     }
 
     /// Whose socket it is.
     pub(crate) fn by_id(&mut self, id: TransportId) -> Option<&mut dyn Transport> {
-        let mut others = self.others.values_mut();
-        Some(&mut **others.find(|t| t.id() == id)?)
+        self.all().into_iter().find(|t| t.id() == id)
     }
 
     pub(crate) fn each(&mut self, f: impl FnMut(&mut dyn Transport)) {
@@ -64,7 +72,9 @@ impl Transports {
     }
 
     fn all(&mut self) -> Vec<&mut dyn Transport> {
-        self.others.values_mut().map(|t| &mut **t as _).collect()
+        let mut all: Vec<&mut dyn Transport> = vec![&mut self.udp];
+        all.extend(self.others.values_mut().map(|t| &mut **t as _));
+        all
     }
 }
 

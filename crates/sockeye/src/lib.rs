@@ -1,1 +1,9 @@
-//! Network sockets in user space: a whole node of your own, with std- and tokio-shaped sockets.
+//! Network sockets in user space.
+#![deny(unsafe_code)]
+
+pub mod error;
+mod option_table;
+mod parker;
+mod sync;
+mod token;
+mod waiters;

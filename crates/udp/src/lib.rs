@@ -1,1 +1,156 @@
-//! UDP, without I/O.
+//! UDP (RFC 768, RFC 1122 §4.1, RFC 8085) over IPv4 and IPv6, without I/O.
+//!
+//! - [`bind`](Udp::bind), [`connect`](Udp::connect), options: `user_calls`.
+//! - [`send`](Udp::send): `send`. Datagrams leave at once; a full interface says
+//!   [`WouldBlock`](sockeye_core::Error::WouldBlock) and later
+//!   [`WRITABLE`](sockeye_core::Readiness::WRITABLE).
+//! - What arrives, ICMP errors included: `receive`.
+//! - Flows to addresses that are not the node's: `intercept`.
+//!
+//! Behaviour that the RFCs leave open is Linux's, as udp(7) and ip(7) tell it.
+//!
+//! Not here: UDP-Lite, UDP_CORK, source filters of groups.
+#![forbid(unsafe_code)]
+
+mod intercept;
+mod receive;
+mod send;
+mod user_calls;
+
+#[cfg(test)]
+mod tests;
+
+pub use intercept::Incoming;
+pub use sockeye_core::datagram::{ErrorReport, Origin, Received, SendOptions};
+
+use sockeye_core::datagram::{DatagramSocket, Waiters};
+use sockeye_core::demux::{Claim, Demux, Endpoint};
+use sockeye_core::{
+    AddressChange, Config, Context, Disposition, Error, Handle, IcmpError, InterfaceId, IpInfo,
+    Packet, Ports, Rng, Slab, SocketId, SocketSummary, Transport, TransportId,
+};
+use sockeye_wire::IpProtocol;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The UDP sockets of a node.
+#[derive(Debug)]
+pub struct Udp {
+    sockets: Slab<Socket>,
+    demux: Demux,
+    ports: Ports,
+    waiters: Waiters,
+    /// Ports whose datagrams carry another protocol.
+    encapsulations: BTreeMap<u16, (IpProtocol, Claim)>,
+    intercept: intercept::Intercept,
+}
+
+/// One UDP socket.
+#[derive(Debug)]
+struct Socket {
+    base: DatagramSocket,
+    /// Its own end, once it has a port. The address is unspecified until bind or connect say one.
+    local: Option<Endpoint>,
+    peer: Option<Endpoint>,
+    /// What it holds of the port space.
+    claim: Option<Claim>,
+    /// An accepted flow: it has its pair of addresses and holds no port.
+    intercepted: bool,
+    /// bind named the address, not connect.
+    address_fixed: bool,
+    /// bind named the port, or asked for any.
+    port_fixed: bool,
+    /// UDP_SEGMENT; 0 for none.
+    segment: u16,
+    /// UDP_GRO.
+    gro: bool,
+}
+
+impl Udp {
+    /// A node's UDP, without sockets.
+    #[must_use]
+    pub fn new(config: &Config, rng: &mut Rng) -> Self {
+        Self {
+            sockets: Slab::default(),
+            demux: Demux::new(rng),
+            ports: Ports::new(config, rng),
+            waiters: Waiters::default(),
+            encapsulations: BTreeMap::new(),
+            intercept: intercept::Intercept::new(rng),
+        }
+    }
+
+    fn socket(&self, id: SocketId) -> Result<&Socket, Error> {
+        self.sockets.get(id).ok_or(Error::BadSocket)
+    }
+
+    fn socket_mut(&mut self, id: SocketId) -> Result<&mut Socket, Error> {
+        self.sockets.get_mut(id).ok_or(Error::BadSocket)
+    }
+}
+
+const fn handle(id: SocketId) -> Handle {
+    Handle {
+        transport: TransportId::UDP,
+        id,
+    }
+}
+
+impl Transport for Udp {
+    fn id(&self) -> TransportId {
+        TransportId::UDP
+    }
+
+    fn on_packet(&mut self, cx: &mut Context<'_>, ip: &IpInfo, packet: Packet) -> Disposition {
+        self.datagram_arrives(cx, ip, packet)
+    }
+
+    fn on_icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool {
+        self.error_arrives(cx, error)
+    }
+
+    // Routes are looked up anew when they change, and they know the path's MTU.
+    fn on_path_mtu(&mut self, _: &mut Context<'_>, _: IpAddr, _: u32) {}
+
+    // As on Linux a socket stays bound to an address that is gone; sending from it fails.
+    fn on_address(&mut self, _: &mut Context<'_>, _: AddressChange) {}
+
+    fn on_timeout(&mut self, _: &mut Context<'_>, _: SocketId) {
+        debug_assert!(false, "UDP arms no timers");
+    }
+
+    fn on_memory_pressure(&mut self, _: &mut Context<'_>) {
+        self.intercept.drop_waiting();
+    }
+
+    fn sockets(&self) -> Vec<SocketSummary> {
+        let summary = |(id, socket): (SocketId, &Socket)| SocketSummary {
+            handle: handle(id),
+            state: if socket.peer.is_some() {
+                "ESTAB"
+            } else {
+                "UNCONN"
+            },
+            local: socket.shown_local(),
+            remote: socket.peer.map(|peer| socket.base.common.show(peer)),
+            recv_queue: socket.base.queue.used(),
+            send_queue: 0,
+        };
+        self.sockets.iter().map(summary).collect()
+    }
+
+    /// UDP holds nothing back: this only tells sockets that there is room again.
+    fn poll_transmit(&mut self, cx: &mut Context<'_>, interface: InterfaceId, _: usize) -> bool {
+        for id in self.waiters.take(cx, interface) {
+            if let Some(socket) = self.sockets.get_mut(id) {
+                socket.base.unblock(cx, handle(id));
+            }
+        }
+        self.waiters.wait_for(interface)
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}

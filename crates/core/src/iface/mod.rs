@@ -21,15 +21,18 @@ pub use resolve::on_timeout;
 pub(crate) use resolve::settle;
 pub(crate) use transmit::output;
 
-use crate::{Batch, Capabilities, Medium, Offload, Packet, Rng, TimerSlot};
+use crate::{Batch, Capabilities, Checksum, Medium, Offload, Packet, Rng, TimerSlot};
 use ipnet::IpNet;
 use sockeye_link::GsoKinds;
+use sockeye_link::offload::{self, Gro};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Packets that an interface's queue holds (Linux: `txqueuelen`).
 pub const TX_QUEUE_LIMIT: usize = 1000;
 /// The loopback's MTU, as in Linux.
 pub const LOOPBACK_MTU: u32 = 65_536;
+/// The largest packet that both families know.
+const IP_LEN_MAX: u32 = 65_535;
 /// The addresses that every node has.
 pub(crate) const LOOPBACK_ADDRESSES: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -100,6 +103,7 @@ pub struct Interface {
     neighbours: neighbour::Neighbours,
     /// Armed for what is due first of neighbours and duplicate address detection.
     timer: TimerSlot,
+    gro: Gro,
     detect_duplicates: bool,
     tx: Batch,
     traffic: Traffic,
@@ -122,6 +126,7 @@ impl Interface {
             groups: group::Groups::default(),
             neighbours: neighbour::Neighbours::new(rng),
             timer: TimerSlot::default(),
+            gro: Gro::default(),
             detect_duplicates,
             tx: Batch::new(),
             traffic: Traffic::default(),
@@ -136,7 +141,7 @@ impl Interface {
                 mtu: LOOPBACK_MTU,
                 tx_checksum: true,
                 gso: GsoKinds::ALL,
-                gso_max: 65_535,
+                gso_max: IP_LEN_MAX,
                 queues: 1,
             },
         );
@@ -202,13 +207,19 @@ impl Interface {
         TX_QUEUE_LIMIT.saturating_sub(self.tx.len())
     }
 
-    /// What it does for the packets of a transport.
+    /// What may be left to it. It is everything: what the link can't do is done in software when a
+    /// packet leaves the queue, once for a whole super-segment.
     #[must_use]
     pub fn offload(&self) -> Offload {
+        let whole = self.capabilities.gso != GsoKinds::NONE && self.capabilities.gso_max > 0;
         Offload {
-            gso: self.capabilities.gso,
-            gso_max: self.capabilities.gso_max.min(65_535),
-            tx_checksum: self.capabilities.tx_checksum,
+            gso: GsoKinds::ALL,
+            gso_max: if whole {
+                self.capabilities.gso_max.min(IP_LEN_MAX)
+            } else {
+                IP_LEN_MAX
+            },
+            tx_checksum: true,
         }
     }
 
@@ -282,8 +293,30 @@ impl Interface {
 
     pub(crate) fn poll_transmit(&mut self, batch: &mut Batch, budget: usize) -> bool {
         let n = budget.min(self.tx.len());
-        batch.extend(self.tx.drain(..n));
-        !self.tx.is_empty()
+        let Self {
+            tx,
+            capabilities,
+            traffic,
+            ..
+        } = self;
+        for frame in tx.drain(..n) {
+            let summed = !matches!(frame.meta.checksum, Checksum::Partial { .. });
+            if frame.meta.gso.is_none() && (summed || capabilities.tx_checksum) {
+                batch.push_back(frame);
+            } else if offload::fit(frame, capabilities, batch).is_err() {
+                // A transport of ours described its packet wrongly.
+                traffic.tx_dropped += 1;
+            }
+        }
+        !tx.is_empty()
+    }
+
+    /// Merges received segments, where the link does not do it.
+    pub(crate) fn coalesce(&mut self, batch: &mut Batch) {
+        let GsoKinds { tcp_v4, tcp_v6, .. } = self.capabilities.gso;
+        if !(tcp_v4 && tcp_v6) {
+            self.gro.coalesce(batch, self.capabilities.medium);
+        }
     }
 
     pub(crate) fn queued(&self) -> usize {

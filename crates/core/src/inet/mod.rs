@@ -93,10 +93,11 @@ pub struct SendInfo {
     pub dont_fragment: bool,
 }
 
-/// What the interface of a route does for its packets.
+/// What may be left to the interface of a route: the link does it, or else the node in software
+/// when a packet leaves the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offload {
-    /// Super-segments it takes.
+    /// Super-segments it takes, whole or to be cut.
     pub gso: GsoKinds,
     /// The largest super-segment, bytes of IP packet.
     pub gso_max: u32,
@@ -314,7 +315,16 @@ impl Inet {
         self.notices.push_back(notice);
     }
 
-    /// Moves up to `budget` packets of `interface` to `batch`; true when some are left.
+    /// Merges the TCP segments of a batch that came by `interface`, where its link does not do that
+    /// itself.
+    pub fn coalesce(&mut self, interface: InterfaceId, batch: &mut Batch) {
+        if let Some(interface) = self.interface_mut(interface) {
+            interface.coalesce(batch);
+        }
+    }
+
+    /// Moves up to `budget` packets of `interface` to `batch`, in a form that its link takes: a super-segment
+    /// that it does not take is more than one there. True when some are left.
     pub fn poll_transmit(
         &mut self,
         interface: InterfaceId,

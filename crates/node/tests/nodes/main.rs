@@ -4,4 +4,6 @@
 mod common;
 mod ethernet;
 mod fragments;
+mod offload;
 mod ping;
+mod udp;

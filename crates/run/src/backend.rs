@@ -1,0 +1,129 @@
+//! What the supervisor needs of a socket on the node.
+//!
+//! The supervisor knows the node through these two traits alone, so that it can be proven over the host kernel's own sockets as
+//! well. Every `poll_*` registers the waker of the task that called it; for one socket and one direction there is never more
+//! than one such task, except for [`NodeSocket::poll_send_to`], for which there may be several.
+
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::task::{Context, Poll};
+
+pub use rustix::io::Errno;
+
+/// An internet address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// `AF_INET`.
+    Ipv4,
+    /// `AF_INET6`.
+    Ipv6,
+}
+
+/// A socket type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `SOCK_STREAM`.
+    Stream,
+    /// `SOCK_DGRAM`.
+    Datagram,
+    /// `SOCK_RAW`.
+    Raw,
+}
+
+/// A datagram as the node hands it over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Octets put into the buffer.
+    pub len: usize,
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// The address it was sent to, where the node knows it.
+    pub destination: Option<IpAddr>,
+    /// The index of the interface it came in by, or 0.
+    pub interface: u32,
+    /// Time to live or hop limit, where the node knows it.
+    pub ttl: Option<u8>,
+    /// Type of service or traffic class, where the node knows it.
+    pub traffic_class: Option<u8>,
+}
+
+/// A network node that can make sockets.
+pub trait Backend: Send + Sync + 'static {
+    /// Its sockets.
+    type Socket: NodeSocket;
+
+    /// Makes a socket as socket(2) does.
+    ///
+    /// # Errors
+    /// The errno that socket(2) gives: `EPROTONOSUPPORT`, `ESOCKTNOSUPPORT`, `EAFNOSUPPORT`, `EACCES`, `EPERM`.
+    fn socket(&self, domain: Domain, ty: Type, protocol: i32) -> Result<Self::Socket, Errno>;
+}
+
+/// A nonblocking socket on the node. Dropping it closes it as close(2) does: what was written is still sent.
+///
+/// Errors are the errno values that the system call of the same name gives.
+#[expect(clippy::missing_errors_doc, reason = "said once above for all of them")]
+pub trait NodeSocket: Send + Sync + Sized + 'static {
+    /// bind(2).
+    fn bind(&self, address: SocketAddr) -> Result<(), Errno>;
+
+    /// listen(2). May be called again to change the backlog.
+    fn listen(&self, backlog: i32) -> Result<(), Errno>;
+
+    /// Takes the next established connection and its peer's address from the backlog.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<(Self, SocketAddr), Errno>>;
+
+    /// Begins to connect. A stream answers `EINPROGRESS` and is then asked with [`poll_connect`](Self::poll_connect);
+    /// `Ok` says that the socket is connected already, as a datagram socket is at once.
+    fn connect_start(&self, address: SocketAddr) -> Result<(), Errno>;
+
+    /// The end of the connect that [`connect_start`](Self::connect_start) began.
+    fn poll_connect(&self, cx: &mut Context<'_>) -> Poll<Result<(), Errno>>;
+
+    /// Takes a datagram socket's peer away: connect(2) with `AF_UNSPEC`.
+    fn disconnect(&self) -> Result<(), Errno>;
+
+    /// Reads from a stream; 0 is its end.
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Errno>>;
+
+    /// Writes to a stream.
+    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>>;
+
+    /// Sends a datagram, to the peer if `to` is `None`, or fails with `EAGAIN`. Never registers a waker.
+    fn try_send_to(&self, data: &[u8], to: Option<SocketAddr>) -> Result<usize, Errno>;
+
+    /// Sends a datagram, to the peer if `to` is `None`, when there is room.
+    fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        to: Option<SocketAddr>,
+    ) -> Poll<Result<usize, Errno>>;
+
+    /// Takes the next datagram, or the error that ICMP reported for an earlier one. What is longer than the buffer is cut.
+    fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<Received, Errno>>;
+
+    /// shutdown(2).
+    fn shutdown(&self, how: Shutdown) -> Result<(), Errno>;
+
+    /// Ends the connection with a reset, now.
+    fn abort(&self);
+
+    /// Takes the pending error: `SO_ERROR`.
+    fn take_error(&self) -> Option<Errno>;
+
+    /// getsockname(2).
+    fn local_addr(&self) -> Result<SocketAddr, Errno>;
+
+    /// getpeername(2).
+    fn peer_addr(&self) -> Result<SocketAddr, Errno>;
+
+    /// getsockopt(2), with the value as Linux lays it out. Returns how many octets of `value` it filled.
+    fn option(&self, level: i32, name: i32, value: &mut [u8]) -> Result<usize, Errno>;
+
+    /// setsockopt(2), with the value as Linux lays it out.
+    fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno>;
+}

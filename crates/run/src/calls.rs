@@ -1,0 +1,11 @@
+//! The trapped system calls, a family a file.
+
+pub(crate) mod accept;
+pub(crate) mod connect;
+pub(crate) mod datagram;
+pub(crate) mod listen;
+mod message;
+mod names;
+mod options;
+mod shutdown;
+mod socket;

@@ -1,0 +1,647 @@
+//! Datagram, raw and ICMP sockets: their queue, their two carriers, and the calls that name addresses.
+//!
+//! The program's end is one side of a datagram pair, so recv, read, write and poll work in the kernel. An AF_UNIX datagram does
+//! not carry an internet source address, so the supervisor keeps the addresses in the order in which it queued the datagrams.
+//! What tells which of them the program has already taken by a plain recv is the time stamp that the kernel gives each datagram
+//! as it is queued: it lies between two readings of the same clock around the very send that queued it.
+
+use crate::address::{self, Given};
+use crate::backend::{Backend, Domain, Errno, NodeSocket, Received};
+use crate::buffers::Buffer;
+use crate::calls::message::{Asked, Target};
+use crate::descriptors::{Sock, lock, nonblocking, time_limit};
+use crate::ends;
+use crate::memory::{DATAGRAM_MAX, MESSAGES_MAX, Message, Span};
+use crate::supervisor::{Answer, Outcome, Supervisor};
+use crate::sys::{self, Call, Stamped};
+use rustix::net::{self, RecvFlags, SendFlags};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, ready};
+use tokio::sync::Notify;
+
+/// Addresses kept for datagrams that are queued: more than the largest send buffer holds of the smallest datagrams.
+const ORDER_MAX: usize = 4096;
+
+/// What a `msghdr` of sendmmsg returns lies behind the header proper.
+const MESSAGE_LEN: u64 = Message::SIZE as u64;
+
+/// The node's side of a datagram socket.
+pub(crate) struct Datagrams {
+    node_end: Arc<OwnedFd>,
+    order: Mutex<VecDeque<Queued>>,
+    /// Woken when a datagram or an error has come.
+    arrived: Notify,
+    pub(crate) asked: Asked,
+}
+
+/// A datagram in the program's queue.
+#[derive(Clone, Copy, Debug)]
+struct Queued {
+    /// Readings of the real-time clock around the send that queued it.
+    before: i64,
+    after: i64,
+    received: Received,
+}
+
+/// A datagram taken from the program's queue.
+struct Taken {
+    data: Vec<u8>,
+    at: Option<i64>,
+    received: Option<Received>,
+}
+
+impl Datagrams {
+    pub(crate) fn new(node_end: OwnedFd) -> Self {
+        Self {
+            node_end: Arc::new(node_end),
+            order: Mutex::default(),
+            arrived: Notify::new(),
+            asked: Asked::default(),
+        }
+    }
+
+    /// Queues a datagram for the program; one that finds no room is dropped, as by any full receive queue. An error says that
+    /// the program's end is closed.
+    fn queue(&self, data: &[u8], received: Received) -> Result<(), Errno> {
+        let mut order = lock(&self.order);
+        self.send(&mut order, data, received)?;
+        drop(order);
+        self.arrived.notify_waiters();
+        Ok(())
+    }
+
+    fn send(
+        &self,
+        order: &mut VecDeque<Queued>,
+        data: &[u8],
+        received: Received,
+    ) -> Result<(), Errno> {
+        // Plain receives leave their addresses behind.
+        if order.len() >= ORDER_MAX || sys::unread_by_peer(self.node_end.as_fd()) == Ok(0) {
+            let old = if order.len() >= ORDER_MAX {
+                1
+            } else {
+                order.len()
+            };
+            order.drain(..old);
+        }
+        let before = sys::real_time();
+        match net::send(
+            &self.node_end,
+            data,
+            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+        ) {
+            Ok(_) => order.push_back(Queued {
+                before,
+                after: sys::real_time(),
+                received,
+            }),
+            Err(Errno::CONNREFUSED | Errno::NOTCONN | Errno::PIPE | Errno::CONNRESET) => {
+                return Err(Errno::PIPE);
+            }
+            Err(error) => {
+                tracing::debug!(%error, len = data.len(), "the program's receive queue takes no more")
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next datagram of the program's queue, or only looks at it.
+    fn take(&self, end: BorrowedFd<'_>, peek: bool) -> Result<Taken, Errno> {
+        let mut buffer = Buffer::take();
+        let mut order = lock(&self.order);
+        let stamped = sys::receive_stamped(end, &mut buffer[..DATAGRAM_MAX], peek)?;
+        let received = claim(&mut order, &stamped, peek);
+        Ok(Taken {
+            data: buffer[..stamped.len].to_vec(),
+            at: stamped.at,
+            received,
+        })
+    }
+
+    /// Puts datagrams back to the head of the program's queue: those behind them are queued anew.
+    fn put_back(&self, end: BorrowedFd<'_>, first: Vec<Taken>) {
+        let mut order = lock(&self.order);
+        let mut all = first;
+        let mut buffer = Buffer::take();
+        while let Ok(stamped) = sys::receive_stamped(end, &mut buffer[..DATAGRAM_MAX], false) {
+            let received = claim(&mut order, &stamped, false);
+            all.push(Taken {
+                data: buffer[..stamped.len].to_vec(),
+                at: stamped.at,
+                received,
+            });
+        }
+        order.clear();
+        for Taken {
+            data,
+            at: _,
+            received,
+        } in all
+        {
+            let Some(received) = received else { continue };
+            let _ = self.send(&mut order, &data, received);
+        }
+        drop(order);
+        self.arrived.notify_waiters();
+    }
+}
+
+/// Finds who sent the datagram with this stamp; what was queued before it has been taken by plain receives.
+fn claim(order: &mut VecDeque<Queued>, stamped: &Stamped, peek: bool) -> Option<Received> {
+    if let Some(at) = stamped.at {
+        // A clock that was set back finds nothing here, and the oldest is the best answer.
+        let passed = order
+            .iter()
+            .position(|queued| (queued.before..=queued.after).contains(&at))
+            .unwrap_or(0);
+        order.drain(..passed);
+    }
+    let found = if peek {
+        order.front().copied()
+    } else {
+        order.pop_front()
+    };
+    found.map(|queued| queued.received)
+}
+
+impl<B: Backend> Supervisor<B> {
+    /// Starts the two carriers of a datagram socket.
+    pub(crate) fn carry_datagrams(
+        self: &Arc<Self>,
+        sock: Arc<Sock<B::Socket>>,
+        datagrams: Arc<Datagrams>,
+    ) {
+        self.runtime
+            .spawn(self.clone().inbound(sock.clone(), datagrams.clone()));
+        self.runtime.spawn(self.clone().outbound(sock, datagrams));
+    }
+
+    /// Carries datagrams from the node to the program.
+    async fn inbound(self: Arc<Self>, sock: Arc<Sock<B::Socket>>, datagrams: Arc<Datagrams>) {
+        loop {
+            let next = poll_fn(|cx| {
+                let mut buffer = Buffer::take();
+                let received = ready!(sock.node.poll_recv_from(cx, &mut buffer));
+                Poll::Ready((buffer, received))
+            });
+            let (buffer, result) = tokio::select! {
+                next = next => next,
+                () = sock.closed() => return,
+            };
+            match result {
+                Ok(received) => {
+                    if datagrams.queue(&buffer[..received.len], received).is_err() {
+                        return self.table.remove(sock.cookie);
+                    }
+                }
+                Err(
+                    error @ (Errno::CONNREFUSED
+                    | Errno::HOSTUNREACH
+                    | Errno::NETUNREACH
+                    | Errno::PROTO
+                    | Errno::MSGSIZE),
+                ) => {
+                    note_error(&sock, &datagrams, error);
+                }
+                // shutdown(2): there is nothing more to receive.
+                Err(_) => return,
+            }
+            drop(buffer);
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// Carries what the program writes without an address to the node.
+    async fn outbound(self: Arc<Self>, sock: Arc<Sock<B::Socket>>, datagrams: Arc<Datagrams>) {
+        let Some(_carrying) = self.carrying() else {
+            return;
+        };
+        let Ok(watched) = ends::watch(datagrams.node_end.clone()) else {
+            return;
+        };
+        let mut ending = self.ending.clone();
+        loop {
+            let ended = *ending.borrow_and_update();
+            let mut buffer = Buffer::take();
+            match net::recv(
+                &datagrams.node_end,
+                &mut buffer[..],
+                RecvFlags::DONTWAIT | RecvFlags::TRUNC,
+            ) {
+                Ok((_, len)) if len > DATAGRAM_MAX => {}
+                Ok((_, len)) => {
+                    let sent = poll_fn(|cx| sock.node.poll_send_to(cx, &buffer[..len], None));
+                    tokio::select! {
+                        result = sent => {
+                            if let Err(error @ (Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH)) = result {
+                                note_error(&sock, &datagrams, error);
+                            }
+                        }
+                        () = sock.closed() => return,
+                    }
+                }
+                Err(Errno::AGAIN) if ended => return,
+                Err(Errno::AGAIN) => {
+                    drop(buffer);
+                    tokio::select! {
+                        ready = watched.readable() => match ready {
+                            Ok(mut ready) => ready.clear_ready(),
+                            Err(_) => return,
+                        },
+                        _ = ending.changed() => {}
+                        () = sock.closed() => return,
+                    }
+                }
+                Err(_) => return,
+            }
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    pub(crate) fn sendto(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        end: &OwnedFd,
+    ) -> Answer {
+        if sock.is_stream() {
+            return Err(Errno::ISCONN);
+        }
+        let [_, at, len, flags, address_at, address_len] = call.args;
+        let memory = self.memory(call);
+        let to = read_destination(
+            sock.domain,
+            &memory.read_address(address_at, address_len as i32)?,
+        )?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let data = memory.gather(&[Span { address: at, len }])?;
+        self.send_one(call, sock, end, flags as i32, data, Some(to))
+    }
+
+    pub(crate) fn sendmsg(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        end: &OwnedFd,
+    ) -> Answer {
+        if sock.is_stream() {
+            return Ok(Outcome::Continue);
+        }
+        let (data, to) = self.read_outgoing(call, sock, call.args[1])?;
+        self.send_one(call, sock, end, call.args[2] as i32, data, to)
+    }
+
+    pub(crate) fn sendmmsg(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        end: &OwnedFd,
+    ) -> Answer {
+        if sock.is_stream() {
+            return Ok(Outcome::Continue);
+        }
+        let [_, at, count, flags, ..] = call.args;
+        let count = (count as u32 as usize).min(MESSAGES_MAX);
+        check_send_flags(flags as i32)?;
+        let blocking = !nonblocking(end.as_fd()) && flags as i32 & libc::MSG_DONTWAIT == 0;
+        let mut messages = Vec::new();
+        for i in 0..count {
+            let header = at.wrapping_add((i * Message::STRIDE) as u64);
+            match self.read_outgoing(call, sock, header) {
+                Ok((data, to)) => messages.push((header, data, to)),
+                Err(error) if i == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        let digest = || digest_all(messages.iter().map(|(_, data, to)| (&data[..], *to)));
+        if let Some(result) = self.recall(call, digest) {
+            return result.map(Outcome::Return);
+        }
+        let mut sent = 0;
+        for (header, data, to) in &messages {
+            match take_error(sock).map_or_else(|| sock.node.try_send_to(data, *to), Err) {
+                Ok(len) => self.memory(call).write(
+                    header.wrapping_add(MESSAGE_LEN),
+                    &(len as u32).to_ne_bytes(),
+                )?,
+                Err(Errno::AGAIN) if sent == 0 && blocking => {
+                    let (_, data, to) = messages.swap_remove(0);
+                    return self.hold_send(call, sock, data, to, true);
+                }
+                Err(error) if sent == 0 => return Err(error),
+                Err(_) => break,
+            }
+            sent += 1;
+        }
+        if !self.reply(call, Ok(sent)) {
+            self.remember(call, Ok(sent), digest());
+        }
+        Ok(Outcome::Answered)
+    }
+
+    /// What a `msghdr` sends, and where to. Ancillary data is refused: what it asks for would not be done.
+    fn read_outgoing(
+        &self,
+        call: &Call,
+        sock: &Sock<B::Socket>,
+        at: u64,
+    ) -> Result<(Vec<u8>, Option<SocketAddr>), Errno> {
+        let memory = self.memory(call);
+        let message = memory.read_message(at)?;
+        if message.control != 0 && message.control_len != 0 {
+            return Err(Errno::INVAL);
+        }
+        let to = match message.name {
+            0 => None,
+            name => Some(read_destination(
+                sock.domain,
+                &memory.read_address(name, message.name_len)?,
+            )?),
+        };
+        Ok((memory.gather(&memory.read_buffers(&message)?)?, to))
+    }
+
+    /// Sends a datagram, then answers; a call that is repeated because the answer did not arrive does not send again.
+    fn send_one(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        end: &OwnedFd,
+        flags: i32,
+        data: Vec<u8>,
+        to: Option<SocketAddr>,
+    ) -> Answer {
+        check_send_flags(flags)?;
+        if let Some(result) = self.recall(call, || digest_all([(&data[..], to)].into_iter())) {
+            return result.map(Outcome::Return);
+        }
+        if let Some(error) = take_error(sock) {
+            return Err(error);
+        }
+        let result = sock.node.try_send_to(&data, to);
+        if result == Err(Errno::AGAIN)
+            && !nonblocking(end.as_fd())
+            && flags & libc::MSG_DONTWAIT == 0
+        {
+            return self.hold_send(call, sock, data, to, false);
+        }
+        self.sent(call, result.map(|len| len as i64), &data, to)
+    }
+
+    fn sent(
+        &self,
+        call: &Call,
+        result: Result<i64, Errno>,
+        data: &[u8],
+        to: Option<SocketAddr>,
+    ) -> Answer {
+        if !self.reply(call, result) && result.is_ok() {
+            self.remember(call, result, digest_all([(data, to)].into_iter()));
+        }
+        Ok(Outcome::Answered)
+    }
+
+    /// Sends when the node has room. Of several messages only the first is sent, which the program is told.
+    fn hold_send(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        data: Vec<u8>,
+        to: Option<SocketAddr>,
+        several: bool,
+    ) -> Answer {
+        let (me, sock, made) = (self.clone(), sock.clone(), *call);
+        self.hold(call, async move {
+            let result = poll_fn(|cx| sock.node.poll_send_to(cx, &data, to)).await;
+            if !several {
+                return me.sent(&made, result.map(|len| len as i64), &data, to);
+            }
+            if let Ok(len) = result {
+                let at = made.args[1].wrapping_add(MESSAGE_LEN);
+                let _ = me.memory(&made).write(at, &(len as u32).to_ne_bytes());
+            }
+            me.sent(&made, result.map(|_| 1), &data, to)
+        })
+    }
+
+    pub(crate) fn recvfrom(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        end: OwnedFd,
+    ) -> Answer {
+        // A stream has no source to tell; the kernel receives.
+        let Some(datagrams) = &sock.datagrams else {
+            return Ok(Outcome::Continue);
+        };
+        let targets = vec![Target::of_recvfrom(&call.args)];
+        self.receive(
+            call,
+            sock,
+            datagrams,
+            end,
+            (call.args[3] as i32, targets, None),
+        )
+    }
+
+    pub(crate) fn recvmsg(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        end: OwnedFd,
+    ) -> Answer {
+        let Some(datagrams) = &sock.datagrams else {
+            return Ok(Outcome::Continue);
+        };
+        let targets = vec![Target::of_message(&self.memory(call), call.args[1])?];
+        self.receive(
+            call,
+            sock,
+            datagrams,
+            end,
+            (call.args[2] as i32, targets, None),
+        )
+    }
+
+    /// recvmmsg(2), which waits for the first message alone and returns all that are there.
+    pub(crate) fn recvmmsg(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        end: OwnedFd,
+    ) -> Answer {
+        let Some(datagrams) = &sock.datagrams else {
+            return Ok(Outcome::Continue);
+        };
+        let [_, at, count, flags, ..] = call.args;
+        let count = (count as u32 as usize).min(MESSAGES_MAX);
+        let headers = (0..count).map(|i| at.wrapping_add((i * Message::STRIDE) as u64));
+        let targets = headers
+            .map(|header| Target::of_message(&self.memory(call), header))
+            .collect::<Result<_, _>>()?;
+        self.receive(
+            call,
+            sock,
+            datagrams,
+            end,
+            (flags as i32, targets, Some(at)),
+        )
+    }
+
+    /// Receives into as many targets as there are datagrams for, waiting for the first one. `lengths_at` says that the call
+    /// returns a count, and where the lengths go.
+    fn receive(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        datagrams: &Arc<Datagrams>,
+        end: OwnedFd,
+        request: (i32, Vec<Target>, Option<u64>),
+    ) -> Answer {
+        let flags = request.0;
+        if flags & libc::MSG_OOB != 0 {
+            return Err(Errno::OPNOTSUPP);
+        }
+        if flags & libc::MSG_ERRQUEUE != 0 {
+            return Err(Errno::AGAIN); // no error is ever queued there
+        }
+        match self.receive_now(call, sock, datagrams, &end, &request) {
+            Err(Errno::AGAIN) if flags & libc::MSG_DONTWAIT == 0 && !nonblocking(end.as_fd()) => {}
+            answer => return answer,
+        }
+        let limit = time_limit(&end, libc::SO_RCVTIMEO);
+        drop(end);
+        let (me, sock, datagrams, made) = (self.clone(), sock.clone(), datagrams.clone(), *call);
+        self.hold(call, async move {
+            let received = async {
+                loop {
+                    let mut arrived = std::pin::pin!(datagrams.arrived.notified());
+                    arrived.as_mut().enable();
+                    let Some(end) = me
+                        .table
+                        .duplicate_of(&sock, made.tid, made.args[0] as RawFd)
+                    else {
+                        return Err(Errno::BADF);
+                    };
+                    match me.receive_now(&made, &sock, &datagrams, &end, &request) {
+                        Err(Errno::AGAIN) => {}
+                        answer => return answer,
+                    }
+                    drop(end);
+                    arrived.await;
+                }
+            };
+            match limit {
+                None => received.await,
+                Some(limit) => tokio::time::timeout(limit, received)
+                    .await
+                    .unwrap_or(Err(Errno::AGAIN)),
+            }
+        })
+    }
+
+    /// Receives what is there, and puts it back if the program does not learn of it.
+    fn receive_now(
+        &self,
+        call: &Call,
+        sock: &Sock<B::Socket>,
+        datagrams: &Datagrams,
+        end: &OwnedFd,
+        (flags, targets, lengths_at): &(i32, Vec<Target>, Option<u64>),
+    ) -> Answer {
+        if let Some(error) = take_error(sock) {
+            if !self.reply(call, Err(error)) {
+                lock(&sock.state).error = Some(error);
+            }
+            return Ok(Outcome::Answered);
+        }
+        let peek = flags & libc::MSG_PEEK != 0;
+        let memory = self.memory(call);
+        let (mut taken, mut value) = (Vec::new(), 0);
+        let mut fault = None;
+        for (i, target) in targets.iter().enumerate() {
+            let datagram = match datagrams.take(end.as_fd(), peek) {
+                Ok(datagram) => datagram,
+                Err(Errno::AGAIN) if i > 0 => break,
+                Err(error) => return Err(error),
+            };
+            let source = datagram
+                .received
+                .map_or_else(|| address::unset(sock.domain), |received| received.source);
+            let pieces = datagrams.asked.of(datagram.received.as_ref(), datagram.at);
+            let full = datagram.data.len();
+            let written = target.write(&memory, &datagram.data, source, &pieces);
+            taken.push(datagram);
+            let len = match written {
+                Ok(_) if flags & libc::MSG_TRUNC != 0 => full,
+                Ok(written) => written,
+                Err(error) => {
+                    fault = Some(error);
+                    break;
+                }
+            };
+            value = match lengths_at {
+                None => len as i64,
+                Some(at) => {
+                    let at = at.wrapping_add((i * Message::STRIDE) as u64 + MESSAGE_LEN);
+                    let _ = memory.write(at, &(len as u32).to_ne_bytes());
+                    i as i64 + 1
+                }
+            };
+        }
+        let arrived = match fault {
+            // As the kernel does: the datagram that could not be written is lost.
+            Some(error) if error != Errno::INTR => return Err(error),
+            Some(_) => false,
+            None => self.reply(call, Ok(value)),
+        };
+        if !arrived && !peek {
+            datagrams.put_back(end.as_fd(), taken);
+        }
+        Ok(Outcome::Answered)
+    }
+}
+
+/// The destination of a datagram. Linux takes `AF_UNSPEC` for IPv4 here, for old programs.
+fn read_destination(domain: Domain, octets: &[u8]) -> Result<SocketAddr, Errno> {
+    match address::parse(domain, octets)? {
+        Given::Internet(address) => Ok(address),
+        Given::Unspecified if domain == Domain::Ipv4 => address::v4(octets).map(Into::into),
+        Given::Unspecified => Err(Errno::AFNOSUPPORT),
+    }
+}
+
+/// Flags that ask for what is not done here are refused.
+fn check_send_flags(flags: i32) -> Result<(), Errno> {
+    let refused = libc::MSG_OOB | libc::MSG_MORE | libc::MSG_FASTOPEN | libc::MSG_ZEROCOPY;
+    if flags & refused == 0 {
+        Ok(())
+    } else {
+        Err(Errno::OPNOTSUPP)
+    }
+}
+
+/// The error that the next call is to return.
+fn take_error<S: NodeSocket>(sock: &Sock<S>) -> Option<Errno> {
+    lock(&sock.state).error.take()
+}
+
+fn note_error<S>(sock: &Sock<S>, datagrams: &Datagrams, error: Errno) {
+    lock(&sock.state).error = Some(error);
+    datagrams.arrived.notify_waiters();
+}
+
+/// Tells one set of datagrams from another.
+fn digest_all<'a>(datagrams: impl Iterator<Item = (&'a [u8], Option<SocketAddr>)>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for datagram in datagrams {
+        datagram.hash(&mut hasher);
+    }
+    hasher.finish()
+}

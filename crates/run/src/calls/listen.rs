@@ -1,0 +1,191 @@
+//! listen(2), and the queue of connections that wait for accept(2).
+//!
+//! A listening end is full towards the supervisor, so it is never writable, and holds one octet, a *token*, for each connection
+//! that waits: it is readable exactly when an accept would succeed, and every arrival is an edge of its own, as with TCP.
+
+use crate::backend::{Backend, Errno, NodeSocket};
+use crate::descriptors::{Phase, Sock, lock};
+use crate::ends::{self, Watched};
+use crate::relay;
+use crate::supervisor::{Answer, Outcome, Supervisor};
+use crate::sys::Call;
+use rustix::event::PollFlags;
+use rustix::net::{self, SendFlags};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+/// Connections that wait for accept, whatever the program asks for: Linux's `somaxconn`.
+const BACKLOG_MAX: usize = 4096;
+
+/// A listening socket.
+pub(crate) struct Listening<S> {
+    queue: Mutex<VecDeque<(Arc<S>, SocketAddr)>>,
+    backlog: AtomicUsize,
+    /// One permit for each call that an arrival may wake.
+    pub(crate) arrived: Notify,
+    /// Woken when the queue has room again, or nobody listens any more.
+    room: Notify,
+    closed: AtomicBool,
+    /// The node's end: tokens are written to it.
+    node_end: Arc<OwnedFd>,
+}
+
+impl<S: NodeSocket> Listening<S> {
+    /// The next connection. Its token must be taken by whoever takes it.
+    pub(crate) fn take(&self) -> Option<(Arc<S>, SocketAddr)> {
+        lock(&self.queue).pop_front()
+    }
+
+    /// A connection that was taken has been accepted.
+    pub(crate) fn taken(&self) {
+        self.room.notify_one();
+    }
+
+    /// A connection that was taken goes back to the head of the queue, with its token.
+    pub(crate) fn put_back(&self, connection: (Arc<S>, SocketAddr)) {
+        lock(&self.queue).push_front(connection);
+        self.token();
+        self.arrived.notify_one();
+    }
+
+    fn put(&self, connection: (Arc<S>, SocketAddr)) {
+        lock(&self.queue).push_back(connection);
+        self.token();
+        self.arrived.notify_one();
+    }
+
+    fn token(&self) {
+        let _ = net::send(
+            &self.node_end,
+            &[0],
+            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+        );
+    }
+
+    /// Whether there is nothing to wait for any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Ends it: connections that nobody accepted are reset, and calls that wait are told.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        for (connection, _) in std::mem::take(&mut *lock(&self.queue)) {
+            connection.abort();
+        }
+        self.arrived.notify_waiters();
+        self.arrived.notify_one();
+        self.room.notify_one();
+    }
+
+    async fn wait_for_room(&self) {
+        while !self.is_closed() && lock(&self.queue).len() >= self.backlog.load(Ordering::Relaxed) {
+            self.room.notified().await;
+        }
+    }
+}
+
+impl<B: Backend> Supervisor<B> {
+    pub(crate) fn listen(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        end: OwnedFd,
+    ) -> Answer {
+        if !sock.is_stream() {
+            return Err(Errno::OPNOTSUPP);
+        }
+        let asked = call.args[1] as i32;
+        // As Linux does: a negative backlog is a very large one.
+        let backlog = usize::try_from(asked)
+            .unwrap_or(BACKLOG_MAX)
+            .clamp(1, BACKLOG_MAX);
+        let mut state = lock(&sock.state);
+        match &state.phase {
+            Phase::Fresh => {}
+            Phase::Listening(listening) => {
+                sock.node.listen(backlog as i32)?;
+                listening.backlog.store(backlog, Ordering::Relaxed);
+                listening.room.notify_one();
+                return Ok(Outcome::Return(0));
+            }
+            _ => return Err(Errno::INVAL),
+        }
+        sock.node.listen(backlog as i32)?;
+        let node_end = Arc::new(self.ends.attach(end.as_fd(), sock.name)?);
+        ends::fill(end.as_fd());
+        let listening = Arc::new(Listening {
+            queue: Mutex::default(),
+            backlog: AtomicUsize::new(backlog),
+            arrived: Notify::new(),
+            room: Notify::new(),
+            closed: AtomicBool::new(false),
+            node_end: node_end.clone(),
+        });
+        state.phase = Phase::Listening(listening.clone());
+        state.watched = true;
+        drop(state);
+        self.runtime
+            .spawn(self.clone().listening(sock.clone(), listening, node_end));
+        Ok(Outcome::Return(0))
+    }
+
+    /// Takes connections from the node for as long as the program listens.
+    async fn listening(
+        self: Arc<Self>,
+        sock: Arc<Sock<B::Socket>>,
+        listening: Arc<Listening<B::Socket>>,
+        end: Arc<OwnedFd>,
+    ) {
+        if let Ok(watch) = ends::watch(end) {
+            tokio::select! {
+                () = fetch(&sock, &listening) => {}
+                () = closed(&watch) => {}
+            }
+        }
+        listening.close();
+        lock(&sock.state).watched = false;
+        if self.ends.gone(sock.name) {
+            self.table.remove(sock.cookie);
+        } else {
+            self.want_sweep();
+        }
+    }
+}
+
+async fn fetch<S: NodeSocket>(sock: &Sock<S>, listening: &Listening<S>) {
+    loop {
+        listening.wait_for_room().await;
+        if listening.is_closed() {
+            return;
+        }
+        match poll_fn(|cx| sock.node.poll_accept(cx)).await {
+            Ok((node, peer)) => listening.put((Arc::new(node), peer)),
+            // It was reset while it waited; there may be others.
+            Err(Errno::CONNABORTED) => {}
+            // Something is used up, which time may mend; without the pause this would spin.
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+/// Waits until no descriptor of the program's end is left, or it was shut.
+async fn closed(watch: &Watched) {
+    loop {
+        let Ok(mut ready) = watch.readable().await else {
+            return;
+        };
+        if relay::events(watch.as_fd()).intersects(PollFlags::HUP | PollFlags::RDHUP) {
+            return;
+        }
+        ready.clear_ready();
+    }
+}

@@ -1,0 +1,142 @@
+//! getsockopt(2) and setsockopt(2).
+//!
+//! What describes the descriptor is kept by the kernel on the program's end; what describes the network is the node's; what the
+//! supervisor alone knows (type, domain, pending error, time stamps) is answered here. Nothing is accepted and ignored.
+
+use crate::backend::{Backend, Domain, Errno, NodeSocket as _, Type};
+use crate::calls::message::Wanted;
+use crate::descriptors::{Phase, Sock, lock};
+use crate::ends::{self, KERNEL_OPTIONS};
+use crate::memory::OPTION_MAX;
+use crate::supervisor::{Answer, Outcome, Supervisor};
+use crate::sys::{self, Call};
+use std::os::fd::{AsFd as _, OwnedFd};
+
+/// `SO_RCVTIMEO_NEW` and `SO_SNDTIMEO_NEW`, which 64-bit programs may use as well.
+const NEW_TIME_LIMITS: [i32; 2] = [66, 67];
+
+/// Options of `SOL_SOCKET` that promise what a descriptor of ours cannot do.
+const REFUSED: [i32; 2] = [libc::SO_ZEROCOPY, libc::SO_TXTIME];
+
+impl<B: Backend> Supervisor<B> {
+    pub(crate) fn getsockopt(&self, call: &Call, sock: &Sock<B::Socket>, end: &OwnedFd) -> Answer {
+        let [_, level, name, at, len_at, _] = call.args;
+        let (level, name) = (level as i32, name as i32);
+        let memory = self.memory(call);
+        let room = usize::try_from(memory.read_int(len_at)?).map_err(|_| Errno::INVAL)?;
+        let mut value = [0; OPTION_MAX];
+        if (level, name) == (libc::SOL_SOCKET, libc::SO_ERROR) {
+            let error = self.pending_error(sock, end);
+            let value = error.map_or(0, Errno::raw_os_error).to_ne_bytes();
+            let len = room.min(value.len());
+            let told = memory
+                .write(at, &value[..len])
+                .and_then(|()| memory.write_int(len_at, len as i32));
+            if told == Err(Errno::INTR) {
+                lock(&sock.state).error = error;
+            }
+            return told.map(|()| Outcome::Return(0));
+        }
+        let room = room.min(OPTION_MAX);
+        let len = match self.known(sock, level, name) {
+            Some(known) => {
+                value[..4].copy_from_slice(&known.to_ne_bytes());
+                room.min(4)
+            }
+            None if is_kernels(level, name) => {
+                sys::option(end.as_fd(), level, name, &mut value[..room])?
+            }
+            None if level == libc::SOL_SOCKET && REFUSED.contains(&name) => {
+                return Err(Errno::NOPROTOOPT);
+            }
+            None => sock.node.option(level, name, &mut value[..room])?,
+        };
+        memory.write(at, &value[..len])?;
+        memory.write_int(len_at, len as i32)?;
+        Ok(Outcome::Return(0))
+    }
+
+    /// Options that the supervisor knows by itself.
+    fn known(&self, sock: &Sock<B::Socket>, level: i32, name: i32) -> Option<i32> {
+        if level != libc::SOL_SOCKET {
+            return None;
+        }
+        if let (Some(datagrams), Some(wanted)) = (&sock.datagrams, Wanted::by_option(level, name)) {
+            return Some(datagrams.asked.has(wanted).into());
+        }
+        Some(match name {
+            libc::SO_TYPE => match sock.ty {
+                Type::Stream => libc::SOCK_STREAM,
+                Type::Datagram => libc::SOCK_DGRAM,
+                Type::Raw => libc::SOCK_RAW,
+            },
+            libc::SO_DOMAIN => match sock.domain {
+                Domain::Ipv4 => libc::AF_INET,
+                Domain::Ipv6 => libc::AF_INET6,
+            },
+            libc::SO_PROTOCOL => match (sock.protocol, sock.ty) {
+                (0, Type::Stream) => libc::IPPROTO_TCP,
+                (0, Type::Datagram) => libc::IPPROTO_UDP,
+                (protocol, _) => protocol,
+            },
+            libc::SO_ACCEPTCONN => matches!(lock(&sock.state).phase, Phase::Listening(_)).into(),
+            _ => return None,
+        })
+    }
+
+    /// Takes the error that the socket has for the program, wherever it is kept.
+    fn pending_error(&self, sock: &Sock<B::Socket>, end: &OwnedFd) -> Option<Errno> {
+        let mut state = lock(&sock.state);
+        let ours = state.error.take();
+        drop(state);
+        // A filled end that was closed has an error of its own, which only stands for ours.
+        let kernels = if sock.is_stream() {
+            ends::take_error(end.as_fd())
+        } else {
+            None
+        };
+        ours.or(kernels).or_else(|| sock.node.take_error())
+    }
+
+    pub(crate) fn setsockopt(&self, call: &Call, sock: &Sock<B::Socket>, end: &OwnedFd) -> Answer {
+        let [_, level, name, at, len, _] = call.args;
+        let (level, name) = (level as i32, name as i32);
+        let len = usize::try_from(len as i32)
+            .ok()
+            .filter(|len| *len <= OPTION_MAX)
+            .ok_or(Errno::INVAL)?;
+        let mut value = [0; OPTION_MAX];
+        let value = &mut value[..len];
+        self.memory(call).read(at, value)?;
+        if is_kernels(level, name) {
+            sys::set_option(end.as_fd(), level, name, value)?;
+            if name == libc::SO_LINGER {
+                let word = |at: usize| value.get(at..at + 4).is_some_and(|octets| octets != [0; 4]);
+                lock(&sock.state).reset_on_close = word(0) && !word(4);
+            }
+            return Ok(Outcome::Return(0));
+        }
+        if level == libc::SOL_SOCKET && REFUSED.contains(&name) {
+            return Err(Errno::OPNOTSUPP);
+        }
+        if let (Some(datagrams), Some(wanted)) = (&sock.datagrams, Wanted::by_option(level, name)) {
+            let on = match value.len() {
+                0 => return Err(Errno::INVAL),
+                1..=3 => value[0] != 0,
+                _ => value[..4] != [0; 4],
+            };
+            if !wanted.is_time() {
+                sock.node.set_option(level, name, value)?;
+            }
+            datagrams.asked.set(wanted, on);
+            return Ok(Outcome::Return(0));
+        }
+        sock.node.set_option(level, name, value)?;
+        Ok(Outcome::Return(0))
+    }
+}
+
+/// Whether an option concerns the descriptor, and not the network.
+fn is_kernels(level: i32, name: i32) -> bool {
+    level == libc::SOL_SOCKET && (KERNEL_OPTIONS.contains(&name) || NEW_TIME_LIMITS.contains(&name))
+}

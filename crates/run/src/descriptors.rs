@@ -1,0 +1,236 @@
+//! Which of a program's descriptors are ours.
+//!
+//! A descriptor is known by its file: a temporary duplicate (pidfd_getfd through the pidfd of the very thread) has the socket
+//! cookie that the kernel gave the file when it was made, whatever dup, fork, exec and SCM_RIGHTS have done with its number. The
+//! duplicate is closed when the call is answered: while it exists, the program's last close would not be seen.
+
+use crate::backend::{Domain, Errno, NodeSocket, Type};
+use crate::calls::datagram::Datagrams;
+use crate::calls::listen::Listening;
+use crate::ends::{Ends, Name};
+use crate::sys::{self, Call};
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::net::sockopt;
+use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, watch};
+
+/// Sockets that one run may have.
+pub(crate) const SOCKETS_MAX: usize = 65_536;
+
+/// Threads whose pidfds are kept.
+const THREADS_MAX: usize = 256;
+
+/// Locks what no panic can leave half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A socket of the program.
+pub(crate) struct Sock<S> {
+    /// The file's, by which its descriptors are known.
+    pub(crate) cookie: u64,
+    pub(crate) name: Name,
+    pub(crate) domain: Domain,
+    pub(crate) ty: Type,
+    pub(crate) protocol: i32,
+    pub(crate) node: Arc<S>,
+    pub(crate) state: Mutex<State<S>>,
+    /// Woken when `state` changes in a way that a waiting call may want to know.
+    pub(crate) changed: Notify,
+    pub(crate) datagrams: Option<Arc<Datagrams>>,
+    /// Becomes true when the program has no descriptor of it any more.
+    closed: watch::Sender<bool>,
+}
+
+/// What changes in a socket's life, as far as the supervisor must know it; all else the node knows.
+pub(crate) struct State<S> {
+    pub(crate) phase: Phase<S>,
+    /// The error that `SO_ERROR` is to tell, where the kernel cannot.
+    pub(crate) error: Option<Errno>,
+    /// The program's end is of the smallest send buffer still, because its descriptor had moved when it was to be raised.
+    pub(crate) small: bool,
+    /// `SO_LINGER` with time zero: closing resets.
+    pub(crate) reset_on_close: bool,
+    /// Something watches the node's end and will see the close; else the sweep must look.
+    pub(crate) watched: bool,
+}
+
+/// Where a stream socket stands between socket(2) and close(2).
+pub(crate) enum Phase<S> {
+    /// Never connected. Datagram sockets stay here.
+    Fresh,
+    /// connect(2) has begun; `told` says that a call has returned `EINPROGRESS`.
+    Connecting { told: bool },
+    /// It failed, and nobody has been told yet.
+    Failed,
+    /// It failed, and the program knows: the file is used up, another connect needs a new one.
+    Spent,
+    /// Connected. `reported` is false until a call of connect(2) has said so, for the first one after completion succeeds.
+    Established { reported: bool },
+    /// listen(2) was called.
+    Listening(Arc<Listening<S>>),
+}
+
+impl<S: NodeSocket> Sock<S> {
+    pub(crate) fn new(
+        end: BorrowedFd<'_>,
+        name: Name,
+        (domain, ty, protocol): (Domain, Type, i32),
+        node: Arc<S>,
+        phase: Phase<S>,
+    ) -> Result<Self, Errno> {
+        let watched = matches!(phase, Phase::Established { .. });
+        Ok(Self {
+            cookie: sockopt::socket_cookie(end)?,
+            name,
+            domain,
+            ty,
+            protocol,
+            node,
+            state: Mutex::new(State {
+                phase,
+                error: None,
+                small: false,
+                reset_on_close: false,
+                watched,
+            }),
+            changed: Notify::new(),
+            datagrams: None,
+            closed: watch::Sender::new(false),
+        })
+    }
+
+    /// Waits until the program has no descriptor of it any more.
+    pub(crate) async fn closed(&self) {
+        // An error would say that the sender is gone, which is part of `self`.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    pub(crate) fn is_stream(&self) -> bool {
+        self.ty == Type::Stream
+    }
+}
+
+/// The sockets of one run, by cookie.
+pub(crate) struct Table<S> {
+    sockets: Mutex<BTreeMap<u64, Arc<Sock<S>>>>,
+    threads: Mutex<BTreeMap<i32, Arc<OwnedFd>>>,
+}
+
+/// A socket, and a duplicate of the descriptor it was found by.
+pub(crate) type Held<S> = (Arc<Sock<S>>, OwnedFd);
+
+/// What a descriptor in a call is.
+pub(crate) enum Found<S> {
+    /// One of ours, with a duplicate for as long as the call is looked at.
+    Ours(Arc<Sock<S>>, OwnedFd),
+    /// Anything else: the kernel's.
+    Foreign,
+}
+
+impl<S: NodeSocket> Table<S> {
+    pub(crate) fn new() -> Self {
+        Self {
+            sockets: Mutex::default(),
+            threads: Mutex::default(),
+        }
+    }
+
+    /// What the descriptor in the call's first argument is.
+    pub(crate) fn find(&self, call: &Call) -> Result<Found<S>, Errno> {
+        let fd = match self.duplicate(call.tid, call.args[0] as RawFd) {
+            Ok(fd) => fd,
+            Err(Errno::BADF) => return Err(Errno::BADF),
+            // A program that forbids inspection: the kernel carries the call out on what is an AF_UNIX socket at most.
+            Err(Errno::PERM | Errno::ACCESS) => return Ok(Found::Foreign),
+            Err(error) => return Err(error),
+        };
+        let ours = sockopt::socket_cookie(&fd)
+            .ok()
+            .and_then(|cookie| lock(&self.sockets).get(&cookie).cloned());
+        Ok(ours.map_or(Found::Foreign, |sock| Found::Ours(sock, fd)))
+    }
+
+    /// A duplicate of a descriptor, if it is still this socket's.
+    pub(crate) fn duplicate_of(&self, sock: &Sock<S>, tid: i32, fd: RawFd) -> Option<OwnedFd> {
+        let fd = self.duplicate(tid, fd).ok()?;
+        (sockopt::socket_cookie(&fd) == Ok(sock.cookie)).then_some(fd)
+    }
+
+    fn duplicate(&self, tid: i32, fd: RawFd) -> Result<OwnedFd, Errno> {
+        if fd < 0 {
+            return Err(Errno::BADF);
+        }
+        let known = lock(&self.threads).get(&tid).cloned();
+        if let Some(thread) = known {
+            match pidfd_getfd(&*thread, fd, PidfdGetfdFlags::empty()) {
+                // The thread that had this number is gone.
+                Err(Errno::SRCH) => {}
+                result => return result,
+            }
+        }
+        let thread = Arc::new(sys::open_thread(tid)?);
+        let mut threads = lock(&self.threads);
+        if threads.len() >= THREADS_MAX {
+            threads.clear();
+        }
+        threads.insert(tid, thread.clone());
+        drop(threads);
+        pidfd_getfd(&*thread, fd, PidfdGetfdFlags::empty())
+    }
+
+    /// Adds a socket; `ENFILE` if there are too many.
+    pub(crate) fn insert(&self, sock: Arc<Sock<S>>) -> Result<(), Errno> {
+        let mut sockets = lock(&self.sockets);
+        if sockets.len() >= SOCKETS_MAX {
+            return Err(Errno::NFILE);
+        }
+        sockets.insert(sock.cookie, sock);
+        Ok(())
+    }
+
+    pub(crate) fn remove(&self, cookie: u64) {
+        let removed = lock(&self.sockets).remove(&cookie);
+        // Outside the lock: closing a socket may run the node.
+        if let Some(sock) = removed {
+            sock.closed.send_replace(true);
+        }
+    }
+
+    /// Removes the sockets that nobody holds and nobody watches. Returns how many there are still to look after.
+    pub(crate) fn sweep(&self, ends: &Ends) -> usize {
+        let unwatched: Vec<_> = lock(&self.sockets)
+            .values()
+            .filter(|sock| !lock(&sock.state).watched)
+            .cloned()
+            .collect();
+        let gone: Vec<_> = unwatched
+            .iter()
+            .filter(|sock| ends.gone(sock.name))
+            .collect();
+        for sock in &gone {
+            self.remove(sock.cookie);
+        }
+        unwatched.len() - gone.len()
+    }
+
+    /// Takes all sockets out.
+    pub(crate) fn clear(&self) {
+        for sock in std::mem::take(&mut *lock(&self.sockets)).into_values() {
+            sock.closed.send_replace(true);
+        }
+    }
+}
+
+/// Whether a file is in nonblocking mode.
+pub(crate) fn nonblocking(fd: BorrowedFd<'_>) -> bool {
+    fcntl_getfl(fd).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK))
+}
+
+/// `SO_RCVTIMEO` or `SO_SNDTIMEO` of an end, where the kernel keeps it.
+pub(crate) fn time_limit(end: impl AsFd, name: i32) -> Option<std::time::Duration> {
+    sys::option_time(end.as_fd(), name)
+}

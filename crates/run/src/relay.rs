@@ -1,0 +1,319 @@
+//! Carrying a stream between the program's end and the node's socket.
+//!
+//! Each direction is a loop of its own. The end of one direction is passed on as a half close; a reset from the network closes
+//! the node's end with its guard unread, which the program sees as a reset; a plain end takes the guard away first. A program
+//! that closes with something unread resets its peer, as with TCP.
+//!
+//! The guard is always the oldest octet at the node's end, and has been carried already (or never was data). So reading means:
+//! take the guard and all that is new but the last octet, look at the last one, and leave it as the new guard.
+
+use crate::backend::{Backend, Errno, NodeSocket};
+use crate::buffers::Buffer;
+use crate::descriptors::{Sock, lock};
+use crate::ends::{self, Watched};
+use crate::supervisor::Supervisor;
+use crate::sys;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{self, RecvFlags, SendFlags};
+use std::future::poll_fn;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, ready};
+use tokio::sync::watch;
+
+/// Whether the oldest octet at the node's end is the guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guard {
+    Present,
+    Absent,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Both directions have ended, or the program has closed.
+    Closed,
+    /// The network ended it.
+    Failed(Errno),
+}
+
+/// What the node's end has for the node.
+enum News {
+    /// So many octets.
+    Data(usize),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing any more: the program has shut its sending side, or closed.
+    Over,
+}
+
+/// A connection being carried.
+struct Relay<'a, S> {
+    node: &'a S,
+    node_end: &'a Watched,
+    /// Whether the guard is there. Like the others, one task reads and writes it.
+    guarded: AtomicBool,
+    /// The network's end of data has been passed on.
+    finished: AtomicBool,
+    /// Data came that the program no longer wanted.
+    discarded: AtomicBool,
+}
+
+/// Carries a connection that was accepted.
+pub(crate) async fn begin<B: Backend>(
+    supervisor: Arc<Supervisor<B>>,
+    sock: Arc<Sock<B::Socket>>,
+    node_end: OwnedFd,
+) {
+    // Only a machine that is out of memory or descriptors refuses; the program then sees a reset.
+    let Ok(node_end) = ends::watch(Arc::new(node_end)) else {
+        sock.node.abort();
+        return;
+    };
+    carry(&supervisor, &sock, node_end, Guard::Present).await;
+}
+
+/// Carries a connection until it ends, and leaves behind what the program is to see of the end.
+pub(crate) async fn carry<B: Backend>(
+    supervisor: &Supervisor<B>,
+    sock: &Sock<B::Socket>,
+    node_end: Watched,
+    guard: Guard,
+) {
+    let carrying = supervisor.carrying();
+    let relay = Relay {
+        node: &*sock.node,
+        node_end: &node_end,
+        guarded: AtomicBool::new(guard == Guard::Present),
+        finished: AtomicBool::new(false),
+        discarded: AtomicBool::new(false),
+    };
+    let end = relay.run(supervisor.ending.clone()).await;
+    let [guarded, finished, discarded] = [&relay.guarded, &relay.finished, &relay.discarded]
+        .map(|flag| flag.load(Ordering::Relaxed));
+    let unread = ends::take_error(node_end.as_fd()) == Some(Errno::CONNRESET) || discarded;
+    let gone = supervisor.ends.gone(sock.name);
+    match end {
+        End::Failed(error) => {
+            // The kernel shows ECONNRESET by itself; of any other error SO_ERROR can tell.
+            if error != Errno::CONNRESET && error != Errno::PIPE {
+                lock(&sock.state).error = Some(error);
+            }
+            if finished && guarded {
+                ends::discard(node_end.as_fd(), 1);
+            }
+        }
+        End::Closed => {
+            if gone && (unread || lock(&sock.state).reset_on_close) {
+                sock.node.abort();
+            }
+            if guarded {
+                ends::discard(node_end.as_fd(), 1);
+            }
+        }
+    }
+    drop(node_end);
+    lock(&sock.state).watched = false;
+    if gone {
+        supervisor.table.remove(sock.cookie);
+    } else {
+        supervisor.want_sweep();
+    }
+    drop(carrying);
+}
+
+impl<S: NodeSocket> Relay<'_, S> {
+    async fn run(&self, ending: watch::Receiver<bool>) -> End {
+        let mut up = pin!(self.up(ending));
+        let mut down = pin!(self.down());
+        tokio::select! {
+            end = &mut up => end,
+            end = &mut down => match end {
+                Err(error) => End::Failed(error),
+                // The network has nothing more to say; the program may.
+                Ok(()) => up.await,
+            },
+        }
+    }
+
+    /// From the program to the network, until the program has closed.
+    async fn up(&self, mut ending: watch::Receiver<bool>) -> End {
+        loop {
+            let ended = *ending.borrow_and_update();
+            let mut buffer = Buffer::take();
+            match self.news(&mut buffer) {
+                News::Data(len) => {
+                    if let Err(error) = self.write_all(&buffer[..len]).await {
+                        return End::Failed(error);
+                    }
+                    tokio::task::coop::consume_budget().await;
+                }
+                News::Over => break,
+                // What is still to be written after the run has ended is nobody's to wait for.
+                News::Nothing if ended => {
+                    let _ = self.node.shutdown(Shutdown::Write);
+                    return End::Closed;
+                }
+                News::Nothing => {
+                    drop(buffer);
+                    tokio::select! {
+                        ready = self.node_end.readable() => match ready {
+                            Ok(mut ready) => ready.clear_ready(),
+                            Err(_) => return End::Closed,
+                        },
+                        _ = ending.changed() => {}
+                    }
+                }
+            }
+        }
+        if self.unread_at_close() {
+            return End::Closed;
+        }
+        if let Err(error @ (Errno::CONNRESET | Errno::TIMEDOUT)) =
+            self.node.shutdown(Shutdown::Write)
+        {
+            return End::Failed(error);
+        }
+        self.closed(ending).await;
+        End::Closed
+    }
+
+    /// Whether the program closed without having read everything: a reset is due, and no FIN before it.
+    fn unread_at_close(&self) -> bool {
+        events(self.node_end.as_fd()).contains(PollFlags::ERR)
+    }
+
+    /// Waits until both directions have ended.
+    async fn closed(&self, mut ending: watch::Receiver<bool>) {
+        while !events(self.node_end.as_fd()).contains(PollFlags::HUP)
+            && !*ending.borrow_and_update()
+        {
+            tokio::select! {
+                ready = self.node_end.writable() => match ready {
+                    Ok(mut ready) => {
+                        // Looked at between the wake-up and the clearing, so that a hang-up is not missed.
+                        if events(self.node_end.as_fd()).contains(PollFlags::HUP) {
+                            return;
+                        }
+                        ready.clear_ready();
+                    }
+                    Err(_) => return,
+                },
+                _ = ending.changed() => {}
+            }
+        }
+    }
+
+    /// Reads what is new, leaving the last octet as the guard.
+    fn news(&self, buffer: &mut [u8]) -> News {
+        let node_end = self.node_end.as_fd();
+        let old = usize::from(self.guarded.load(Ordering::Relaxed));
+        let mut waiting = ends::waiting(node_end);
+        if waiting <= old {
+            // In this order: what was written before the end is seen before the end.
+            let over = events(node_end).intersects(PollFlags::RDHUP | PollFlags::HUP);
+            waiting = ends::waiting(node_end);
+            if waiting <= old {
+                return if over { News::Over } else { News::Nothing };
+            }
+        }
+        let new = (waiting - old).min(buffer.len());
+        let mut guard = [0];
+        let taken = match sys::receive_two(node_end, &mut guard[..old], &mut buffer[..new - 1]) {
+            Ok(taken) => taken.saturating_sub(old),
+            // Nothing but the octet to come, and no guard: there is nothing to take.
+            Err(_) if old == 0 && new == 1 => 0,
+            Err(_) => return News::Nothing,
+        };
+        self.guarded.store(false, Ordering::Relaxed);
+        match net::recv(
+            node_end,
+            &mut buffer[taken..=taken],
+            RecvFlags::DONTWAIT | RecvFlags::PEEK,
+        ) {
+            Ok((1, _)) => {
+                self.guarded.store(true, Ordering::Relaxed);
+                News::Data(taken + 1)
+            }
+            _ if taken > 0 => News::Data(taken),
+            _ => News::Nothing,
+        }
+    }
+
+    async fn write_all(&self, mut data: &[u8]) -> Result<(), Errno> {
+        while !data.is_empty() {
+            let written = poll_fn(|cx| self.node.poll_write(cx, data)).await?;
+            data = data.get(written..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// From the network to the program, until the network has no more.
+    async fn down(&self) -> Result<(), Errno> {
+        loop {
+            let (buffer, len) = poll_fn(|cx| {
+                let mut buffer = Buffer::take();
+                let len = ready!(self.node.poll_read(cx, &mut buffer));
+                Poll::Ready(len.map(|len| (buffer, len)))
+            })
+            .await?;
+            if len == 0 {
+                let _ = net::shutdown(self.node_end, net::Shutdown::Write);
+                self.finished.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
+            if !self.deliver(&buffer[..len]).await {
+                self.discarded.store(true, Ordering::Relaxed);
+            }
+            drop(buffer);
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// Gives data to the program. False says that it reads no more.
+    async fn deliver(&self, mut data: &[u8]) -> bool {
+        while !data.is_empty() {
+            match net::send(
+                self.node_end,
+                data,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
+                Ok(sent) => data = &data[sent..],
+                Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => {
+                    let Ok(mut ready) = self.node_end.writable().await else {
+                        return false;
+                    };
+                    // Room may have come since the send; only a poll after the wake-up tells.
+                    if !events(self.node_end.as_fd())
+                        .intersects(PollFlags::OUT | PollFlags::HUP | PollFlags::ERR)
+                    {
+                        ready.clear_ready();
+                    }
+                }
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+/// What poll(2) says of an end now.
+pub(crate) fn events(end: BorrowedFd<'_>) -> PollFlags {
+    let mut fds = [PollFd::from_borrowed_fd(
+        end,
+        PollFlags::IN | PollFlags::OUT | PollFlags::RDHUP,
+    )];
+    match poll(
+        &mut fds,
+        Some(&Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        }),
+    ) {
+        Ok(_) => fds[0].revents(),
+        Err(_) => PollFlags::empty(),
+    }
+}

@@ -1,0 +1,235 @@
+//! Running a program: the threads, the start, the end.
+
+use crate::backend::{Backend, Errno};
+use crate::child::{self, Child, StartError};
+use crate::ends::Ends;
+use crate::filter;
+use crate::mirror::{self, Exit};
+use crate::notify;
+use crate::supervisor::Supervisor;
+use crate::sys::Listener;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// How a program is run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// How long what the program wrote may take, after its end, to be handed to the node.
+    pub flush_timeout: Duration,
+    /// Whether signals to this process are the program's, and its stops ours.
+    pub mirror_signals: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            flush_timeout: Duration::from_secs(5),
+            mirror_signals: true,
+        }
+    }
+}
+
+/// Runs programs whose internet sockets live on a node.
+pub struct Runner<B> {
+    backend: B,
+    options: Options,
+}
+
+impl<B: Backend> Runner<B> {
+    /// A runner for one program on this node.
+    pub fn new(backend: B, options: Options) -> Self {
+        Self { backend, options }
+    }
+
+    /// Starts a program: its name, looked for along `PATH`, and its arguments, the first of which is the name again.
+    ///
+    /// The program inherits environment, working directory and descriptors, save internet sockets, which are listed in
+    /// [`Running::withheld`]. It is killed if this process is killed.
+    ///
+    /// # Errors
+    /// There is no such program, it does not run, or the machine does not allow it to be supervised.
+    pub fn spawn(self, argv: &[OsString]) -> Result<Running, StartError> {
+        let Self { backend, options } = self;
+        let system = |step| move |reason: io::Error| StartError::System { step, reason };
+        if options.mirror_signals {
+            mirror::begin();
+        }
+        // Orphans of the program become our children: what Yama calls a descendant stays one.
+        rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))
+            .map_err(|error| system("become a subreaper")(error.into()))?;
+        let ends = Ends::new().map_err(|error| system("make a socket")(error.into()))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(system("make an event loop"))?;
+        let (stopped, stop) = io::pipe().map_err(system("make a pipe"))?;
+        let (ending, ended) = watch::channel(false);
+        let (carrying, carried) = mpsc::channel(1);
+        let handle = runtime.handle().clone();
+        let (started, start) = std_mpsc::channel();
+        let argv = argv.to_vec();
+        let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+        let build =
+            move |listener| Supervisor::new(backend, listener, ends, handle, ended, carrying);
+        // This thread starts the program because the program is to die with it, and it lives as long as the run.
+        let notify = thread::Builder::new()
+            .name("sockeye-notify".into())
+            .spawn(move || match child::start(&argv, filter::program()) {
+                Ok(Child {
+                    pid,
+                    listener,
+                    withheld,
+                }) => {
+                    let supervisor = Arc::new(build(Listener::new(listener)));
+                    let told =
+                        started.send(Ok((pid, withheld, supervisor.clone() as Arc<dyn Ending>)));
+                    if told.is_ok() {
+                        supervisor
+                            .runtime
+                            .spawn(supervisor.clone().sweep_now_and_then());
+                        notify::serve(&supervisor, &stopped.into());
+                    }
+                }
+                Err(error) => drop(started.send(Err(error))),
+            })
+            .map_err(system("start a thread"))?;
+        let outcome = start.recv().unwrap_or_else(|_| {
+            Err(StartError::System {
+                step: "start a thread",
+                reason: io::Error::other("it ended at once"),
+            })
+        });
+        let (pid, withheld, supervisor) = outcome?;
+        raise_descriptor_limit();
+        let relay = thread::Builder::new()
+            .name("sockeye-relay".into())
+            .spawn(move || {
+                // An end without a word is an end as well.
+                let _ = runtime.block_on(finished);
+                runtime.shutdown_background();
+            })
+            .map_err(system("start a thread"))?;
+        if options.mirror_signals {
+            mirror::program_is(pid);
+        }
+        Ok(Running {
+            pid,
+            withheld,
+            options,
+            supervisor,
+            ending,
+            carried,
+            finish: Some(finish),
+            stop: Some(stop.into()),
+            threads: Some((notify, relay)),
+        })
+    }
+}
+
+/// What the end of a run needs of the supervisor, whatever its backend.
+trait Ending: Send + Sync {
+    fn end(&self);
+    fn clear(&self);
+}
+
+impl<B: Backend> Ending for Supervisor<B> {
+    fn end(&self) {
+        Self::end(self);
+    }
+
+    fn clear(&self) {
+        self.table.clear();
+    }
+}
+
+/// A program that runs.
+#[must_use = "the program is served until this is dropped"]
+pub struct Running {
+    pid: i32,
+    withheld: Vec<RawFd>,
+    options: Options,
+    supervisor: Arc<dyn Ending>,
+    ending: watch::Sender<bool>,
+    carried: mpsc::Receiver<()>,
+    finish: Option<tokio::sync::oneshot::Sender<()>>,
+    stop: Option<OwnedFd>,
+    threads: Option<(JoinHandle<()>, JoinHandle<()>)>,
+}
+
+impl Running {
+    /// The program's process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Internet sockets of this process that the program would have inherited, and did not: through them it would have reached
+    /// the host's network.
+    #[must_use]
+    pub fn withheld(&self) -> &[RawFd] {
+        &self.withheld
+    }
+
+    /// Waits until the program has ended and all that it wrote has been handed to the node, and says how it ended. Processes
+    /// that it left behind keep running, without a network.
+    ///
+    /// Reaps every child of this process meanwhile: the program's orphans are among them.
+    ///
+    /// # Errors
+    /// The program cannot be waited for, because somebody else has.
+    pub fn wait(mut self) -> Result<Exit, Errno> {
+        let exit = mirror::wait(self.pid)?;
+        self.ending.send_replace(true);
+        self.supervisor.end();
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+        {
+            let flushed = async { while self.carried.recv().await.is_some() {} };
+            let flushed = runtime.block_on(async {
+                tokio::time::timeout(self.options.flush_timeout, flushed).await
+            });
+            if flushed.is_err() {
+                tracing::warn!(timeout = ?self.options.flush_timeout, "data that the program wrote was not delivered in time");
+            }
+        }
+        Ok(exit)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.supervisor.end();
+        drop(self.stop.take());
+        drop(self.finish.take());
+        let Some((notify, relay)) = self.threads.take() else {
+            return;
+        };
+        let _ = relay.join();
+        self.supervisor.clear();
+        // The notify thread may sit in the kernel until an orphan makes its next call; it holds nothing that matters.
+        drop(notify);
+    }
+}
+
+/// Every connection of the program takes a descriptor of ours. The program keeps the limit it had.
+fn raise_descriptor_limit() {
+    let Rlimit {
+        current: _,
+        maximum,
+    } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
+}

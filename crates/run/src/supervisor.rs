@@ -1,0 +1,277 @@
+//! The supervisor: what a run shares between the thread that takes trapped calls and the tasks that carry data.
+//!
+//! A call is answered at once if it can be; one that must wait is *held*: a task answers it later. A thread makes one call at a
+//! time, so whatever was held for it ends when its next call comes: that is how a call that a signal interrupted is noticed.
+//! An effect is committed once. A held call commits together with its answer, or puts back what it took; a call whose answer did
+//! not arrive, but whose effect stands, finds the same answer when it is repeated ([`Supervisor::remember`]).
+
+use crate::backend::{Backend, Errno};
+use crate::descriptors::{Found, Table, lock};
+use crate::ends::{self, Ends};
+use crate::memory::Memory;
+use crate::sys::{Call, Listener};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::AbortHandle;
+
+/// How often it is looked whether unwatched sockets still have descriptors, and held calls still wait.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Answers that did not arrive and may be asked for again.
+const REMEMBERED_MAX: usize = 1024;
+
+/// Calls that change something each time they are made.
+const NOT_IDEMPOTENT: [i64; 5] = [
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_setsockopt,
+    libc::SYS_getsockopt,
+    libc::SYS_shutdown,
+];
+
+/// What comes of a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It returns this.
+    Return(i64),
+    /// The kernel carries it out.
+    Continue,
+    /// A task will answer it.
+    Held,
+    /// It has been answered.
+    Answered,
+}
+
+/// What a call returns, or its errno. `EINTR` says that it was interrupted before it had any effect.
+pub(crate) type Answer = Result<Outcome, Errno>;
+
+/// An answer that did not arrive.
+struct Remembered {
+    nr: i64,
+    args: [u64; 6],
+    instruction_pointer: u64,
+    /// Of the data the call sent, if it sends.
+    digest: u64,
+    result: Result<i64, Errno>,
+}
+
+pub(crate) struct Supervisor<B: Backend> {
+    pub(crate) backend: B,
+    pub(crate) listener: Listener,
+    pub(crate) table: Table<B::Socket>,
+    pub(crate) ends: Ends,
+    pub(crate) runtime: tokio::runtime::Handle,
+    /// Becomes true when the program has ended and what it wrote must go.
+    pub(crate) ending: watch::Receiver<bool>,
+    /// Held by everything that still has data of the program; `None` at the end.
+    carrying: Mutex<Option<mpsc::Sender<()>>>,
+    held: Mutex<BTreeMap<i32, (u64, AbortHandle)>>,
+    remembered: Mutex<BTreeMap<i32, Remembered>>,
+    sweep_wanted: Notify,
+}
+
+impl<B: Backend> Supervisor<B> {
+    pub(crate) fn new(
+        backend: B,
+        listener: Listener,
+        ends: Ends,
+        runtime: tokio::runtime::Handle,
+        ending: watch::Receiver<bool>,
+        carrying: mpsc::Sender<()>,
+    ) -> Self {
+        Self {
+            backend,
+            listener,
+            table: Table::new(),
+            ends,
+            runtime,
+            ending,
+            carrying: Mutex::new(Some(carrying)),
+            held: Mutex::default(),
+            remembered: Mutex::default(),
+            sweep_wanted: Notify::new(),
+        }
+    }
+
+    /// Serves one trapped call.
+    pub(crate) fn serve(self: &Arc<Self>, call: &Call) {
+        if let Some((_, task)) = lock(&self.held).remove(&call.tid) {
+            task.abort();
+        }
+        let sends = matches!(
+            call.nr,
+            libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg
+        );
+        if !sends && let Some(result) = self.recall(call, || 0) {
+            self.finish(call, result.map(Outcome::Return));
+            return;
+        }
+        let answer = self.dispatch(call);
+        tracing::trace!(tid = call.tid, nr = call.nr, args = ?call.args, ?answer, "trapped call");
+        self.finish(call, answer);
+    }
+
+    fn dispatch(self: &Arc<Self>, call: &Call) -> Answer {
+        if call.nr == libc::SYS_socket {
+            return self.socket(call);
+        }
+        let (sock, end) = match self.table.find(call)? {
+            Found::Ours(sock, end) => (sock, end),
+            Found::Foreign if call.nr == libc::SYS_connect => return self.connect_foreign(call),
+            Found::Foreign => return Ok(Outcome::Continue),
+        };
+        if std::mem::take(&mut lock(&sock.state).small) {
+            ends::raise(end.as_fd());
+        }
+        match call.nr {
+            libc::SYS_bind => self.bind(call, &sock),
+            libc::SYS_connect => self.connect(call, &sock, end),
+            libc::SYS_listen => self.listen(call, &sock, end),
+            libc::SYS_accept => self.accept(call, &sock, end, 0),
+            libc::SYS_accept4 => self.accept(call, &sock, end, call.args[3] as i32),
+            libc::SYS_getsockname => self.getsockname(call, &sock),
+            libc::SYS_getpeername => self.getpeername(call, &sock),
+            libc::SYS_getsockopt => self.getsockopt(call, &sock, &end),
+            libc::SYS_setsockopt => self.setsockopt(call, &sock, &end),
+            libc::SYS_shutdown => self.shutdown(call, &sock, &end),
+            libc::SYS_sendto => self.sendto(call, &sock, &end),
+            libc::SYS_recvfrom => self.recvfrom(call, &sock, end),
+            libc::SYS_sendmsg => self.sendmsg(call, &sock, &end),
+            libc::SYS_recvmsg => self.recvmsg(call, &sock, end),
+            libc::SYS_sendmmsg => self.sendmmsg(call, &sock, &end),
+            libc::SYS_recvmmsg => self.recvmmsg(call, &sock, end),
+            _ => Err(Errno::NOSYS),
+        }
+    }
+
+    /// Ends a call with what came of it.
+    pub(crate) fn finish(&self, call: &Call, answer: Answer) {
+        let result = match answer {
+            Ok(Outcome::Held | Outcome::Answered) => return,
+            Ok(Outcome::Continue) => {
+                // An interrupted call is repeated, and comes here again.
+                let _ = self.listener.carry_on(call.id);
+                return;
+            }
+            Ok(Outcome::Return(value)) => Ok(value),
+            Err(error) => Err(error),
+        };
+        let arrived = self.reply(call, result);
+        if !arrived && result != Err(Errno::INTR) && NOT_IDEMPOTENT.contains(&call.nr) {
+            self.remember(call, result, 0);
+        }
+    }
+
+    /// Ends a call with a result. False says that it was interrupted, and that the program has not got the answer.
+    pub(crate) fn reply(&self, call: &Call, result: Result<i64, Errno>) -> bool {
+        self.listener.answer(call.id, result).is_ok()
+    }
+
+    /// Keeps an answer that did not arrive for the same call made again.
+    pub(crate) fn remember(&self, call: &Call, result: Result<i64, Errno>, digest: u64) {
+        let mut remembered = lock(&self.remembered);
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        let Call {
+            id: _,
+            tid,
+            nr,
+            args,
+            instruction_pointer,
+        } = *call;
+        remembered.insert(
+            tid,
+            Remembered {
+                nr,
+                args,
+                instruction_pointer,
+                digest,
+                result,
+            },
+        );
+    }
+
+    /// The answer to this very call, if it was made before and interrupted. Any other call of the thread forgets it.
+    pub(crate) fn recall(
+        &self,
+        call: &Call,
+        digest: impl FnOnce() -> u64,
+    ) -> Option<Result<i64, Errno>> {
+        let first = lock(&self.remembered).remove(&call.tid)?;
+        let same = (first.nr, first.args, first.instruction_pointer)
+            == (call.nr, call.args, call.instruction_pointer);
+        (same && first.digest == digest()).then_some(first.result)
+    }
+
+    /// Lets a task answer the call. Whatever the task awaits, it may be dropped there.
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        call: &Call,
+        answer: impl Future<Output = Answer> + Send + 'static,
+    ) -> Answer {
+        let (me, call) = (self.clone(), *call);
+        let mut held = lock(&self.held);
+        let task = self.runtime.spawn(async move {
+            let answer = answer.await;
+            me.finish(&call, answer);
+        });
+        held.insert(call.tid, (call.id, task.abort_handle()));
+        drop(held);
+        self.sweep_wanted.notify_one();
+        Ok(Outcome::Held)
+    }
+
+    pub(crate) fn memory<'a>(&'a self, call: &'a Call) -> Memory<'a> {
+        Memory::of(&self.listener, call)
+    }
+
+    /// A share in what keeps the end of the run waiting, unless the run has ended.
+    pub(crate) fn carrying(&self) -> Option<mpsc::Sender<()>> {
+        lock(&self.carrying).clone()
+    }
+
+    /// Asks for sweeps as long as there is something to sweep.
+    pub(crate) fn want_sweep(&self) {
+        self.sweep_wanted.notify_one();
+    }
+
+    /// Removes what has lost its last descriptor unseen, now.
+    pub(crate) fn sweep(&self) -> usize {
+        self.table.sweep(&self.ends)
+    }
+
+    /// Sweeps for ever, while there is something to look after.
+    pub(crate) async fn sweep_now_and_then(self: Arc<Self>) {
+        loop {
+            self.sweep_wanted.notified().await;
+            loop {
+                tokio::time::sleep(SWEEP_INTERVAL).await;
+                let unwatched = self.sweep();
+                let mut held = lock(&self.held);
+                held.retain(|_, (id, task)| {
+                    let waits = !task.is_finished() && self.listener.waits(*id);
+                    if !waits {
+                        task.abort();
+                    }
+                    waits
+                });
+                if unwatched == 0 && held.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Nothing more begins to carry data, and nothing is answered any more.
+    pub(crate) fn end(&self) {
+        lock(&self.carrying).take();
+        for (_, task) in std::mem::take(&mut *lock(&self.held)).into_values() {
+            task.abort();
+        }
+    }
+}

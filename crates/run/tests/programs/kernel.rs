@@ -1,0 +1,230 @@
+//! The host kernel's own sockets as a node, so that the supervisor can be proven apart from it: what a program sees under `run`
+//! must be what it sees without.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{
+    self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType,
+};
+use sockeye_run::backend::{Backend, Domain, Errno, NodeSocket, Received, Type};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+pub(crate) struct Kernel;
+
+pub(crate) struct Socket {
+    fd: Arc<OwnedFd>,
+    watched: OnceLock<AsyncFd<Arc<OwnedFd>>>,
+}
+
+impl Backend for Kernel {
+    type Socket = Socket;
+
+    fn socket(&self, domain: Domain, ty: Type, protocol: i32) -> Result<Socket, Errno> {
+        let family = match domain {
+            Domain::Ipv4 => AddressFamily::INET,
+            Domain::Ipv6 => AddressFamily::INET6,
+        };
+        let ty = match ty {
+            Type::Stream => SocketType::STREAM,
+            Type::Datagram => SocketType::DGRAM,
+            Type::Raw => SocketType::RAW,
+        };
+        let protocol = (protocol as u32).try_into().ok().map(Protocol::from_raw);
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        Ok(Socket::from(net::socket_with(family, ty, flags, protocol)?))
+    }
+}
+
+impl From<OwnedFd> for Socket {
+    fn from(fd: OwnedFd) -> Self {
+        Self {
+            fd: Arc::new(fd),
+            watched: OnceLock::new(),
+        }
+    }
+}
+
+enum Direction {
+    In,
+    Out,
+}
+
+impl Socket {
+    fn poll_io<T>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut attempt: impl FnMut() -> Result<T, Errno>,
+    ) -> Poll<Result<T, Errno>> {
+        loop {
+            match attempt() {
+                Err(Errno::AGAIN) => {}
+                result => return Poll::Ready(result),
+            }
+            let watched = self.watched.get_or_init(|| {
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                // SAFETY: the descriptor is owned by the value itself, and so stays open and the same.
+                unsafe { AsyncFd::register_with_interest(self.fd.clone(), interest) }.unwrap()
+            });
+            let ready = match direction {
+                Direction::In => watched.poll_read_ready(cx),
+                Direction::Out => watched.poll_write_ready(cx),
+            };
+            ready!(ready).map_err(|_| Errno::IO)?.clear_ready();
+        }
+    }
+}
+
+fn internet(address: SocketAddrAny) -> SocketAddr {
+    address.try_into().unwrap()
+}
+
+impl NodeSocket for Socket {
+    fn bind(&self, address: SocketAddr) -> Result<(), Errno> {
+        net::bind(&self.fd, &address)
+    }
+
+    fn listen(&self, backlog: i32) -> Result<(), Errno> {
+        net::listen(&self.fd, backlog)
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<(Self, SocketAddr), Errno>> {
+        let accept =
+            || net::acceptfrom_with(&self.fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK);
+        let (fd, peer) = ready!(self.poll_io(cx, Direction::In, accept))?;
+        Poll::Ready(Ok((fd.into(), internet(peer.unwrap()))))
+    }
+
+    fn connect_start(&self, address: SocketAddr) -> Result<(), Errno> {
+        net::connect(&self.fd, &address)
+    }
+
+    fn poll_connect(&self, cx: &mut Context<'_>) -> Poll<Result<(), Errno>> {
+        self.poll_io(cx, Direction::Out, || {
+            let mut fds = [PollFd::new(&self.fd, PollFlags::OUT)];
+            match poll(
+                &mut fds,
+                Some(&Timespec {
+                    tv_sec: 0,
+                    tv_nsec: 0,
+                }),
+            )? {
+                0 => Err(Errno::AGAIN),
+                _ => net::sockopt::socket_error(&self.fd)?,
+            }
+        })
+    }
+
+    fn disconnect(&self) -> Result<(), Errno> {
+        net::connect_unspec(&self.fd)
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Errno>> {
+        self.poll_io(cx, Direction::In, || {
+            net::recv(&self.fd, &mut *buffer, RecvFlags::empty()).map(|(len, _)| len)
+        })
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
+        self.poll_io(cx, Direction::Out, || {
+            net::send(&self.fd, data, SendFlags::NOSIGNAL)
+        })
+    }
+
+    fn try_send_to(&self, data: &[u8], to: Option<SocketAddr>) -> Result<usize, Errno> {
+        match to {
+            Some(to) => net::sendto(&self.fd, data, SendFlags::NOSIGNAL, &to),
+            None => net::send(&self.fd, data, SendFlags::NOSIGNAL),
+        }
+    }
+
+    fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        to: Option<SocketAddr>,
+    ) -> Poll<Result<usize, Errno>> {
+        self.poll_io(cx, Direction::Out, || self.try_send_to(data, to))
+    }
+
+    fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<Received, Errno>> {
+        self.poll_io(cx, Direction::In, || {
+            let (len, _, source) = net::recvfrom(&self.fd, &mut *buffer, RecvFlags::empty())?;
+            let source = internet(source.unwrap());
+            Ok(Received {
+                len,
+                source,
+                destination: None,
+                interface: 0,
+                ttl: None,
+                traffic_class: None,
+            })
+        })
+    }
+
+    fn shutdown(&self, how: Shutdown) -> Result<(), Errno> {
+        let how = match how {
+            Shutdown::Read => net::Shutdown::Read,
+            Shutdown::Write => net::Shutdown::Write,
+            Shutdown::Both => net::Shutdown::Both,
+        };
+        net::shutdown(&self.fd, how)
+    }
+
+    fn abort(&self) {
+        let _ = net::connect_unspec(&self.fd);
+    }
+
+    fn take_error(&self) -> Option<Errno> {
+        net::sockopt::socket_error(&self.fd).ok()?.err()
+    }
+
+    fn local_addr(&self) -> Result<SocketAddr, Errno> {
+        net::getsockname(&self.fd).map(internet)
+    }
+
+    fn peer_addr(&self) -> Result<SocketAddr, Errno> {
+        net::getpeername(&self.fd)?
+            .map(internet)
+            .ok_or(Errno::NOTCONN)
+    }
+
+    fn option(&self, level: i32, name: i32, value: &mut [u8]) -> Result<usize, Errno> {
+        let mut len = value.len() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `len` octets of the buffer.
+        let result = unsafe {
+            libc::getsockopt(
+                self.fd.as_raw_fd(),
+                level,
+                name,
+                value.as_mut_ptr().cast(),
+                &raw mut len,
+            )
+        };
+        checked(result).map(|()| len as usize)
+    }
+
+    fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        let len = value.len() as libc::socklen_t;
+        // SAFETY: the value is read, for its own length.
+        checked(unsafe {
+            libc::setsockopt(self.fd.as_raw_fd(), level, name, value.as_ptr().cast(), len)
+        })
+    }
+}
+
+fn checked(result: i32) -> Result<(), Errno> {
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap())
+    }
+}
