@@ -24,6 +24,7 @@ pub use sockeye_core::{
     Batch, Capabilities, Config, Context, Counters, Error, Handle, Instant, Interface, InterfaceId,
     Observer, Packet, Readiness, SocketSummary, Transport,
 };
+pub use sockeye_tcp::Tcp;
 pub use sockeye_udp::Udp;
 pub use sockeye_wire::IpProtocol;
 
@@ -138,6 +139,11 @@ impl Node {
             .remove_route(destination, gateway, interface)
     }
 
+    /// TCP, with the context that its calls take.
+    pub fn tcp(&mut self, now: Instant) -> (&mut Tcp, Context<'_>) {
+        (&mut self.transports.tcp, self.parts.context(now))
+    }
+
     /// UDP, with the context that its calls take.
     pub fn udp(&mut self, now: Instant) -> (&mut Udp, Context<'_>) {
         (&mut self.transports.udp, self.parts.context(now))
@@ -202,10 +208,8 @@ impl Node {
 
     /// All its sockets, transport by transport.
     #[must_use]
-    pub fn sockets(&mut self) -> Vec<SocketSummary> {
-        let mut all = Vec::new();
-        self.transports.each(|t| all.extend(t.sockets()));
-        all
+    pub fn sockets(&self) -> Vec<SocketSummary> {
+        self.transports.iter().flat_map(|t| t.sockets()).collect()
     }
 }
 

@@ -1,12 +1,15 @@
 //! The transports of a node, by name and by protocol number.
 
+use smallvec::{SmallVec, smallvec};
 use sockeye_core::{Config, Context, InterfaceId, Rng, Transport, TransportId};
+use sockeye_tcp::Tcp;
 use sockeye_udp::Udp;
 use sockeye_wire::IpProtocol;
 use std::collections::BTreeMap;
 
 /// The built-in transports as typed fields, and those that were registered.
 pub(crate) struct Transports {
+    pub(crate) tcp: Tcp,
     pub(crate) udp: Udp,
     others: BTreeMap<IpProtocol, Box<dyn Transport>>,
     /// Who is first to send next time.
@@ -16,6 +19,7 @@ pub(crate) struct Transports {
 impl Transports {
     pub(crate) fn new(config: &Config, rng: &mut Rng) -> Self {
         Self {
+            tcp: Tcp::new(config, rng),
             udp: Udp::new(config, rng),
             others: BTreeMap::new(),
             turn: 0,
@@ -32,6 +36,7 @@ impl Transports {
             return Some(&mut **other);
         }
         match protocol {
+            IpProtocol::TCP => Some(&mut self.tcp),
             IpProtocol::UDP => Some(&mut self.udp),
             _ => None,
         }
@@ -57,7 +62,7 @@ impl Transports {
         self.turn = self.turn.wrapping_add(1);
         let turn = self.turn;
         let mut all = self.all();
-        let first = turn % all.len().max(1);
+        let first = turn % all.len();
         all.rotate_left(first);
         let full = cx.inet.queued(interface).saturating_add(budget);
         let mut more = false;
@@ -71,9 +76,26 @@ impl Transports {
         more
     }
 
-    fn all(&mut self) -> Vec<&mut dyn Transport> {
-        let mut all: Vec<&mut dyn Transport> = vec![&mut self.udp];
-        all.extend(self.others.values_mut().map(|t| &mut **t as _));
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn Transport> {
+        let Self {
+            tcp,
+            udp,
+            others,
+            turn: _,
+        } = self;
+        let built_in: [&dyn Transport; 2] = [tcp, udp];
+        built_in.into_iter().chain(others.values().map(|t| &**t))
+    }
+
+    fn all(&mut self) -> SmallVec<[&mut dyn Transport; 8]> {
+        let Self {
+            tcp,
+            udp,
+            others,
+            turn: _,
+        } = self;
+        let mut all: SmallVec<[&mut dyn Transport; 8]> = smallvec![tcp as _, udp as _];
+        all.extend(others.values_mut().map(|t| &mut **t as _));
         all
     }
 }

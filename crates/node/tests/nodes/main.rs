@@ -4,6 +4,8 @@
 mod common;
 mod ethernet;
 mod fragments;
+mod hostile;
 mod offload;
 mod ping;
+mod target;
 mod udp;

@@ -1,0 +1,258 @@
+//! A node to attack, and real traffic to start from. Shared with the `fuzz/` crate.
+
+use sockeye_core::{
+    Capabilities, Checksum, Counter, Gso, GsoKind, MacAddr, Medium, RouteQuery, SendInfo,
+};
+use sockeye_link::GsoKinds;
+use sockeye_node::{
+    Batch, Config, Instant, InterfaceConfig, InterfaceId, IpProtocol, Node, Packet,
+};
+use sockeye_wire::{checksum, ipv4, ipv6};
+use std::net::IpAddr;
+use std::time::Duration;
+
+const LINK: InterfaceId = InterfaceId(2);
+const VICTIM: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+const PEER: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
+
+fn node(seed: u8, mac: MacAddr, addresses: [&str; 2]) -> Node {
+    let config = Config {
+        reassembly_max: 1 << 20,
+        neighbours_max: 64,
+        ..Config::default()
+    };
+    let mut node = Node::new(config, [seed; 32]);
+    let capabilities = Capabilities {
+        medium: Medium::Ethernet(mac),
+        mtu: 1500,
+        tx_checksum: false,
+        gso: GsoKinds::NONE,
+        gso_max: 0,
+        queues: 1,
+    };
+    let mut config = InterfaceConfig::new("test0", capabilities);
+    config.addresses = addresses.map(|a| a.parse().expect("an address")).into();
+    // So that traffic can begin at once.
+    config.detect_duplicates = false;
+    node.add_interface(Instant::ZERO, config);
+    node
+}
+
+/// A node whose traffic is somebody else's to write.
+pub(crate) struct Target {
+    node: Node,
+    now: Instant,
+    batch: Batch,
+}
+
+impl Target {
+    pub(crate) fn new() -> Self {
+        let mut node = node(1, VICTIM, ["10.0.0.1/24", "fd00::1/64"]);
+        let group: IpAddr = "224.0.0.251".parse().expect("an address");
+        let cx = node.context(Instant::ZERO);
+        cx.inet.join_group(LINK, group).expect("a group");
+        cx.inet.set_intercept(IpProtocol::UDP, true);
+        Self {
+            node,
+            now: Instant::from_millis(1),
+            batch: Batch::new(),
+        }
+    }
+
+    /// `bytes` arrive. Where `meta` is not 0, it makes up what the device says of them.
+    pub(crate) fn packet(&mut self, bytes: &[u8], meta: u32) {
+        let mut packet = Packet::from_vec(bytes.to_vec());
+        let [kind, a, b, c] = meta.to_be_bytes();
+        packet.meta.checksum = match kind & 3 {
+            0 => Checksum::Unverified,
+            1 => Checksum::Verified,
+            _ => Checksum::Partial {
+                start: u16::from(a),
+                offset: u16::from(b),
+            },
+        };
+        if kind & 4 != 0 {
+            packet.meta.gso = Some(Gso {
+                kind: [GsoKind::TcpV4, GsoKind::TcpV6, GsoKind::Udp][usize::from(kind >> 3) % 3],
+                size: u16::from(c) * 8,
+            });
+        }
+        self.batch.push_back(packet);
+        if self.batch.len() >= 16 {
+            self.node.handle_batch(self.now, LINK, &mut self.batch);
+            self.transmit();
+        }
+    }
+
+    /// Time passes.
+    pub(crate) fn pass_time(&mut self, ms: u32) {
+        self.now += Duration::from_millis(u64::from(ms));
+        self.node.handle_timeout(self.now);
+        self.transmit();
+    }
+
+    /// Nothing may have grown beyond its limit.
+    pub(crate) fn check(&self) {
+        assert!(self.node.neighbours().count() <= 64);
+    }
+
+    pub(crate) fn count(&self, counter: Counter) -> u64 {
+        self.node.counters().get(counter)
+    }
+
+    /// Lets all timers run out: then nothing is left that waits.
+    pub(crate) fn rest(&mut self) {
+        self.now += Duration::from_secs(4000);
+        for _ in 0..100 {
+            self.node.handle_timeout(self.now);
+            self.transmit();
+            match self.node.poll_timeout() {
+                Some(next) => self.now = next.max(self.now),
+                None => return,
+            }
+        }
+        panic!("the node never comes to rest");
+    }
+
+    fn transmit(&mut self) {
+        let mut out = Batch::new();
+        let mut rounds = 0;
+        while self.node.poll_transmit(self.now, LINK, &mut out, 64) {
+            rounds += 1;
+            assert!(rounds < 1000, "a node has an end of packets to send");
+        }
+        for packet in out {
+            assert!(
+                packet.len() <= 1514,
+                "a packet larger than the link: {packet:?}"
+            );
+        }
+        while self.node.poll_ready().is_some() {}
+    }
+}
+
+/// Frames to the [`Target`] as an honest peer sends them: resolution, echo, fragments, errors.
+pub(crate) fn recorded() -> Vec<Vec<u8>> {
+    let mut victim = node(1, VICTIM, ["10.0.0.1/24", "fd00::1/64"]);
+    let mut peer = node(2, PEER, ["10.0.0.2/24", "fd00::2/64"]);
+    let mut frames = Vec::new();
+    let now = Instant::from_millis(1);
+    for to in ["10.0.0.1", "fd00::1", "224.0.0.251", "ff02::1"] {
+        for protocol in [1u8, 6, 17, 44, 58, 60, 2, 200] {
+            for len in [8usize, 60, 4000] {
+                say(&mut peer, now, to, IpProtocol(protocol), len);
+                carry(&mut peer, &mut victim, now, &mut frames);
+            }
+        }
+    }
+    for from_victim in [1u8, 6, 17, 58, 200] {
+        for to in ["10.0.0.2", "fd00::2"] {
+            say(&mut victim, now, to, IpProtocol(from_victim), 60);
+            carry(&mut peer, &mut victim, now, &mut frames);
+        }
+    }
+    frames
+}
+
+fn say(node: &mut Node, now: Instant, to: &str, protocol: IpProtocol, len: usize) {
+    let mut cx = node.context(now);
+    let destination: IpAddr = to.parse().expect("an address");
+    let query = RouteQuery {
+        destination,
+        source: None,
+        interface: None,
+        foreign_source: false,
+    };
+    let Ok(route) = cx.route(&query) else {
+        return;
+    };
+    let mut payload = vec![0; len];
+    payload[0] = if protocol == IpProtocol::ICMPV6 {
+        128
+    } else {
+        8
+    };
+    let info = SendInfo {
+        route,
+        destination,
+        protocol,
+        hop_limit: 64,
+        traffic_class: 0,
+        flow_label: 0,
+        dont_fragment: false,
+    };
+    // What does not fit the queue is not part of the traffic.
+    let _ = cx.send(&info, Packet::from_slice(&payload));
+}
+
+fn carry(peer: &mut Node, victim: &mut Node, now: Instant, frames: &mut Vec<Vec<u8>>) {
+    for _ in 0..8 {
+        let (mut to_victim, mut to_peer) = (Batch::new(), Batch::new());
+        peer.poll_transmit(now, LINK, &mut to_victim, 64);
+        victim.poll_transmit(now, LINK, &mut to_peer, 64);
+        frames.extend(to_victim.iter().map(Packet::to_vec));
+        for packet in to_victim {
+            victim.handle_packet(now, LINK, packet);
+        }
+        for packet in to_peer {
+            peer.handle_packet(now, LINK, packet);
+        }
+    }
+}
+
+/// Makes the checksums of an Ethernet frame right again, so that it gets past them.
+pub(crate) fn mend(frame: &mut [u8]) {
+    let Some(packet) = frame.get_mut(14..) else {
+        return;
+    };
+    let header_len = match packet.first().map(|b| b >> 4) {
+        Some(4) => usize::from(packet[0] & 0x0f) * 4,
+        Some(6) => return mend_v6(packet),
+        _ => return,
+    };
+    if header_len < 20 || packet.len() < header_len {
+        return;
+    }
+    packet[10..12].fill(0);
+    let sum = checksum::of(&packet[..header_len]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    let Ok(header) = ipv4::Header::parse(packet) else {
+        return;
+    };
+    let end = usize::from(header.total_len).min(packet.len());
+    let (source, destination) = (header.source.into(), header.destination.into());
+    let protocol = header.protocol;
+    let sum = if protocol.0 == 1 {
+        checksum::Sum::new()
+    } else {
+        let len = (end - header_len) as u32;
+        checksum::pseudo_header(source, destination, protocol, len)
+    };
+    mend_transport(&mut packet[header_len..end], protocol.0, sum);
+}
+
+fn mend_v6(packet: &mut [u8]) {
+    let Ok(header) = ipv6::Header::parse(packet) else {
+        return;
+    };
+    let end = header.total_len().min(packet.len());
+    let (source, destination) = (header.source.into(), header.destination.into());
+    let len = (end - 40) as u32;
+    let sum = checksum::pseudo_header(source, destination, header.next_header, len);
+    mend_transport(&mut packet[40..end], header.next_header.0, sum);
+}
+
+fn mend_transport(segment: &mut [u8], protocol: u8, mut sum: checksum::Sum) {
+    let at = match protocol {
+        1 | 58 => 2,
+        6 => 16,
+        17 => 6,
+        _ => return,
+    };
+    if segment.len() < at + 2 {
+        return;
+    }
+    segment[at..at + 2].fill(0);
+    sum.add(segment);
+    segment[at..at + 2].copy_from_slice(&sum.finish().to_be_bytes());
+}
