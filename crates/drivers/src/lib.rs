@@ -5,13 +5,18 @@
 //! * [`switch`]: an Ethernet switch in memory, for many nodes.
 //! * [`tun`]: TUN and TAP devices of Linux.
 //!
+//! Stages, which wrap a device and are one:
+//! * [`netem`]: delay, loss and the other words of tc-netem(8).
+//!
 //! None of it reads a clock: time comes in by `now`.
 
 pub mod memory;
+pub mod netem;
 mod queue;
 pub mod switch;
 #[cfg(target_os = "linux")]
 pub mod tun;
 
 pub use memory::{MemoryConfig, MemoryLink};
+pub use netem::{Netem, NetemConfig};
 pub use switch::{Switch, SwitchPort};
