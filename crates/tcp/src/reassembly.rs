@@ -61,7 +61,7 @@ impl Reassembly {
         if self.pieces.len() >= PIECES_MAX {
             return false;
         }
-        let mut rest = whole.clone();
+        let mut rest = whole;
         let mut text = text;
         let mut first = true;
         while let Some(gap) = self.ranges.first_gap(rest.clone()) {

@@ -8,4 +8,5 @@ mod hostile;
 mod offload;
 mod ping;
 mod target;
+mod tcp;
 mod udp;

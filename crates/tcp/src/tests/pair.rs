@@ -5,8 +5,8 @@ use core::time::Duration;
 use sockeye_core::context::Parts;
 use sockeye_core::socket::Domain;
 use sockeye_core::{
-    Capabilities, Config, Context, Error, InterfaceConfig, InterfaceId, IpInfo, Medium, Owner,
-    Packet, Readiness, Rng, SocketId, Transport, iface, inet,
+    Capabilities, Config, Context, Error, InterfaceConfig, InterfaceId, Medium, Owner, Packet,
+    Readiness, Rng, SocketId, Transport, iface, inet,
 };
 use sockeye_link::{Batch, GsoKinds, Instant, offload};
 use sockeye_wire::tcp::Header;
@@ -50,6 +50,9 @@ pub(crate) struct Host {
     pub(crate) tcp: Tcp,
 }
 
+/// Told who sends, the header and how many bytes of text follow.
+pub(crate) type Lose = Box<dyn FnMut(usize, &Header, usize) -> bool>;
+
 struct Transmission {
     to: usize,
     packet: Packet,
@@ -65,7 +68,7 @@ pub(crate) struct Pair {
     /// Every segment as it left: who sent it, its header, bytes of text.
     pub(crate) log: Vec<(usize, Header, usize)>,
     /// Takes a packet off the wire; counts packets from each side.
-    pub(crate) lose: Box<dyn FnMut(usize, &Header, usize) -> bool>,
+    pub(crate) lose: Lose,
 }
 
 impl Pair {
@@ -238,12 +241,6 @@ impl Pair {
         }
     }
 
-    /// Puts a packet on the wire that nobody of the two has sent.
-    pub(crate) fn inject(&mut self, to: usize, info: &IpInfo, packet: Packet) {
-        let (tcp, mut cx) = self.host(to);
-        tcp.on_packet(&mut cx, info, packet);
-    }
-
     /// The next thing that happens: an arrival or a deadline. False when there is none.
     pub(crate) fn step(&mut self) -> bool {
         self.pump();
@@ -262,10 +259,10 @@ impl Pair {
             let now = self.now;
             let host = &mut self.hosts[to];
             let mut cx = host.parts.context(now);
-            if let Some((info, packet)) = iface::receive(&mut cx, LINK, packet) {
-                if info.protocol == sockeye_wire::IpProtocol::TCP {
-                    host.tcp.on_packet(&mut cx, &info, packet);
-                }
+            if let Some((info, packet)) = iface::receive(&mut cx, LINK, packet)
+                && info.protocol == sockeye_wire::IpProtocol::TCP
+            {
+                host.tcp.on_packet(&mut cx, &info, packet);
             }
         }
         let now = self.now;
