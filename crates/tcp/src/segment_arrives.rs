@@ -95,6 +95,13 @@ impl Tcb {
 
     /// RFC 9293 §3.10.7.4: other states.
     fn in_other_states(&mut self, cx: &mut Context<'_>, mut segment: Segment) {
+        let both = segment.has(Flags::SYN) && segment.has(Flags::ACK);
+        if self.state == State::SynReceived && both && segment.seq == self.rcv.irs {
+            // RFC 9293 §3.5, Figure 7: after a simultaneous open the SYN that made this state comes
+            // again, now with the acknowledgment that ends it.
+            segment.flags.remove(Flags::SYN);
+            segment.seq += 1;
+        }
         if !self.check_sequence(cx, &mut segment) {
             return;
         }
@@ -227,7 +234,7 @@ impl Tcb {
     }
 
     /// Fourth: the SYN bit: RFC 5961 §4.2: a challenge, whatever its number. In SYN-RECEIVED after a
-    /// simultaneous open it is the peer's SYN again, or its SYN and ACK.
+    /// simultaneous open it is the peer's SYN again, whose answer was lost.
     fn syn_arrives(&mut self, cx: &mut Context<'_>) {
         if self.state == State::SynReceived {
             self.marks.syn_due = true;
