@@ -261,9 +261,10 @@ impl Tcb {
         self.signal(cx, Readiness::WRITABLE);
     }
 
-    /// Enters CLOSED for `error`, or for none where the connection came to its regular end. All
-    /// queues are flushed but the one that the user may still read, which goes with a reset too
-    /// (RFC 9293 §3.10.7.4: all segment queues are flushed).
+    /// Enters CLOSED for `error`, or for none where the connection came to its regular end.
+    ///
+    /// RFC 9293 §3.10.7.4 flushes all queues on a reset. Text that arrived before stays readable
+    /// here, as it does in Linux: the user reads it, then gets the error, then the end.
     pub(crate) fn closed(&mut self, cx: &mut Context<'_>, error: Option<Error>) {
         if self.state == State::Closed {
             return;
@@ -275,9 +276,8 @@ impl Tcb {
         self.marks.ack_now = false;
         self.marks.syn_due = false;
         self.marks.probe_due = false;
-        if let Some(error) = error {
-            self.error = Some(error);
-            self.received.clear();
+        if error.is_some() {
+            self.error = error;
         }
         let mut what =
             Readiness::READABLE | Readiness::WRITABLE | Readiness::HANGUP | Readiness::READ_CLOSED;

@@ -76,3 +76,24 @@ fn both_may_close_at_once() {
     pair.run_dry();
     assert!(pair.is_clean(A) && pair.is_clean(B));
 }
+
+#[test]
+fn what_arrived_before_a_reset_can_still_be_read() {
+    let mut pair = Pair::new(Wire::default());
+    let (a, b) = pair.connection();
+    pair.send(A, a, b"last words").unwrap();
+    pair.run_for(Duration::from_secs(1));
+    let (tcp, mut cx) = pair.host(A);
+    tcp.abort(&mut cx, a).unwrap();
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.state(B, b), State::Closed);
+    let ready = pair.ready(B, b);
+    assert!(ready.contains(Readiness::READABLE | Readiness::ERROR | Readiness::HANGUP));
+    assert_eq!(pair.recv(B, b), Ok(b"last words".to_vec()));
+    assert_eq!(pair.recv(B, b), Err(Error::ConnectionReset));
+    assert_eq!(pair.recv(B, b), Ok(vec![]));
+    assert_eq!(pair.send(B, b, b"x"), Err(Error::BrokenPipe));
+    pair.close(B, b);
+    pair.close(A, a);
+    assert!(pair.is_clean(A) && pair.is_clean(B));
+}
