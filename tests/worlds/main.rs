@@ -1,0 +1,138 @@
+//! Several nodes in virtual time, from one seed.
+
+use sockeye_core::{Config, Counter};
+use sockeye_drivers::memory::MemoryConfig;
+use sockeye_sim::app::datagram::{Asker, Echo};
+use sockeye_sim::app::stream::{Receiver, Sender};
+use sockeye_sim::{Cable, HostId, World};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const LEFT: &str = "192.0.2.1/24 2001:db8::1/64";
+const RIGHT: &str = "192.0.2.2/24 2001:db8::2/64";
+const V4: &str = "192.0.2.2:7000";
+const V6: &str = "[2001:db8::2]:7000";
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn plain() -> MemoryConfig {
+    MemoryConfig::without_offloads()
+}
+
+/// Two hosts with a cable between them, a few seconds old: by then their IPv6 addresses have
+/// passed duplicate address detection.
+fn pair(seed: u64, cable: Cable, netem: &str) -> (World, HostId, HostId) {
+    let mut world = World::new(seed);
+    let left = world.host("left", Config::default());
+    let right = world.host("right", Config::default());
+    world.join((left, LEFT), (right, RIGHT), cable, netem);
+    world.pass(Duration::from_secs(4)).unwrap();
+    (world, left, right)
+}
+
+/// Sends a stream from left to right, and says how long it took in virtual time.
+fn transfer(seed: u64, cable: Cable, netem: &str, to: &str, length: u64) -> Duration {
+    let (mut world, left, right) = pair(seed, cable, netem);
+    world.spawn(right, Receiver::new(at(to), length));
+    world.spawn(left, Sender::new(at(to), length));
+    let began = world.now();
+    world
+        .run(Duration::from_secs(600))
+        .unwrap_or_else(|failure| panic!("{netem}: {failure}"));
+    world.now() - began
+}
+
+#[test]
+fn a_stream_crosses_every_kind_of_cable() {
+    for to in [V4, V6] {
+        for cable in [
+            Cable::Ip(plain()),
+            Cable::Ethernet(plain()),
+            Cable::Ip(MemoryConfig::default()),
+            Cable::Ethernet(MemoryConfig::default()),
+        ] {
+            transfer(1, cable, "", to, 1 << 20);
+        }
+    }
+}
+
+#[test]
+fn a_stream_survives_what_networks_do() {
+    for netem in [
+        "delay=10ms",
+        "delay=10ms,loss=1%",
+        "delay=5ms,loss=10%",
+        "delay=20ms,reorder=5%",
+        "delay=10ms,jitter=8ms",
+        "delay=5ms,duplicate=10%",
+        "delay=5ms,corrupt=2%",
+        "delay=10ms,rate=10mbit,limit=50",
+        "delay=10ms,loss=2%,duplicate=2%,reorder=2%,corrupt=1%",
+    ] {
+        for seed in 1..=3 {
+            transfer(seed, Cable::Ip(plain()), netem, V4, 300_000);
+            transfer(seed, Cable::Ethernet(plain()), netem, V6, 300_000);
+        }
+    }
+}
+
+#[test]
+fn a_transfer_takes_the_time_that_the_rate_allows() {
+    // 2 MB at 10 Mbit/s are 1.6 s, headers and the start not counted.
+    let cable = Cable::Ip(plain());
+    let time = transfer(1, cable, "delay=5ms,rate=10mbit,limit=200", V4, 2_000_000);
+    assert!(time > Duration::from_millis(1600), "{time:?}");
+    assert!(time < Duration::from_millis(2200), "{time:?}");
+}
+
+#[test]
+fn questions_are_answered_by_datagrams() {
+    for (to, netem) in [
+        (V4, ""),
+        (V6, ""),
+        (V4, "delay=3ms,loss=20%"),
+        (V6, "delay=1ms"),
+    ] {
+        let (mut world, left, right) = pair(5, Cable::Ethernet(plain()), netem);
+        world.spawn(right, Echo::new(at(to)));
+        // Longer than a packet: fragments too.
+        for length in [4, 1400, 5000] {
+            world.spawn(left, Asker::new(at(to), 20, length));
+        }
+        world.run(Duration::from_secs(300)).unwrap();
+    }
+}
+
+#[test]
+fn a_thousand_connections_leave_nothing_behind() {
+    let (mut world, left, right) = pair(9, Cable::Ip(plain()), "delay=2ms");
+    for n in 0..500 {
+        let (there, back) = (7000 + n, 8000 + n);
+        world.spawn(
+            right,
+            Receiver::new(SocketAddr::new(at(V4).ip(), there), 1000),
+        );
+        world.spawn(left, Sender::new(SocketAddr::new(at(V4).ip(), there), 1000));
+        let own = "192.0.2.1".parse().unwrap();
+        world.spawn(left, Receiver::new(SocketAddr::new(own, back), 1000));
+        world.spawn(right, Sender::new(SocketAddr::new(own, back), 1000));
+    }
+    world.run(Duration::from_secs(60)).unwrap();
+    // TIME-WAIT lasts a minute.
+    world.pass(Duration::from_secs(61)).unwrap();
+    for host in [left, right] {
+        let node = world.node(host);
+        assert_eq!(node.counters().get(Counter::TcpActiveOpens), 500);
+        assert!(node.sockets().is_empty(), "{:?}", node.sockets());
+    }
+}
+
+#[test]
+fn a_connect_into_a_void_times_out() {
+    let (mut world, left, _) = pair(3, Cable::Ip(plain()), "loss=100%");
+    world.spawn(left, Sender::new(at(V4), 1));
+    let failure = world.run(Duration::from_secs(3600)).unwrap_err();
+    assert!(failure.what.contains("did not answer in time"), "{failure}");
+}
