@@ -7,6 +7,7 @@ mod fragments;
 mod hostile;
 mod offload;
 mod ping;
+mod streams;
 mod target;
 mod tcp;
 mod udp;

@@ -1,18 +1,24 @@
 //! A node to attack, and real traffic to start from. Shared with the `fuzz/` crate.
 
+use sockeye_core::intercept::Scope;
 use sockeye_core::{
-    Capabilities, Checksum, Counter, Gso, GsoKind, MacAddr, Medium, RouteQuery, SendInfo,
+    Capabilities, Checksum, Counter, Domain, Gso, GsoKind, MacAddr, Medium, RouteQuery, SendInfo,
 };
 use sockeye_link::GsoKinds;
 use sockeye_node::{
     Batch, Config, Instant, InterfaceConfig, InterfaceId, IpProtocol, Node, Packet,
 };
+use sockeye_udp::SendOptions;
 use sockeye_wire::{checksum, ipv4, ipv6};
-use std::net::IpAddr;
+use std::io::IoSlice;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 const LINK: InterfaceId = InterfaceId(2);
 const VICTIM: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+const TCP_PORT: u16 = 80;
+const UDP_PORT: u16 = 53;
+const START: Instant = Instant::from_millis(1);
 const PEER: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 
 fn node(seed: u8, mac: MacAddr, addresses: [&str; 2]) -> Node {
@@ -38,6 +44,27 @@ fn node(seed: u8, mac: MacAddr, addresses: [&str; 2]) -> Node {
     node
 }
 
+/// The node under attack: listeners, sockets, a joined group, and interception of what is for
+/// others.
+fn victim() -> Node {
+    let mut node = node(1, VICTIM, ["10.0.0.1/24", "fd00::1/64"]);
+    let group: IpAddr = "224.0.0.251".parse().expect("an address");
+    let cx = node.context(START);
+    cx.inet.join_group(LINK, group).expect("a group");
+    let (tcp, mut cx) = node.tcp(START);
+    let listener = tcp.open(&mut cx, Domain::V6).expect("a socket");
+    let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, TCP_PORT));
+    tcp.bind(&mut cx, listener, any).expect("a free port");
+    tcp.listen(&mut cx, listener, 8).expect("a bound socket");
+    tcp.set_intercept(&mut cx, Some(Scope::All));
+    let (udp, mut cx) = node.udp(START);
+    let socket = udp.open(&mut cx, Domain::V6).expect("a socket");
+    let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, UDP_PORT));
+    udp.bind(&mut cx, socket, any).expect("a free port");
+    udp.set_intercept(&mut cx, Some(Scope::Foreign));
+    node
+}
+
 /// A node whose traffic is somebody else's to write.
 pub(crate) struct Target {
     node: Node,
@@ -47,14 +74,9 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn new() -> Self {
-        let mut node = node(1, VICTIM, ["10.0.0.1/24", "fd00::1/64"]);
-        let group: IpAddr = "224.0.0.251".parse().expect("an address");
-        let cx = node.context(Instant::ZERO);
-        cx.inet.join_group(LINK, group).expect("a group");
-        cx.inet.set_intercept(IpProtocol::UDP, true);
         Self {
-            node,
-            now: Instant::from_millis(1),
+            node: victim(),
+            now: START,
             batch: Batch::new(),
         }
     }
@@ -131,13 +153,18 @@ impl Target {
     }
 }
 
-/// Frames to the [`Target`] as an honest peer sends them: resolution, echo, fragments, errors.
+/// Frames to the [`Target`] as an honest peer sends them: resolution, echo, fragments, errors,
+/// datagrams, connections. In order they make the same conversation again.
 pub(crate) fn recorded() -> Vec<Vec<u8>> {
-    let mut victim = node(1, VICTIM, ["10.0.0.1/24", "fd00::1/64"]);
+    let mut victim = victim();
     let mut peer = node(2, PEER, ["10.0.0.2/24", "fd00::2/64"]);
     let mut frames = Vec::new();
-    let now = Instant::from_millis(1);
-    for to in ["10.0.0.1", "fd00::1", "224.0.0.251", "ff02::1"] {
+    let now = START;
+    for server in ["10.0.0.1", "fd00::1"] {
+        let server: IpAddr = server.parse().expect("an address");
+        converse(&mut peer, &mut victim, server, &mut frames);
+    }
+    for to in ["10.0.0.1", "fd00::1", "224.0.0.251", "ff02::1", "10.9.9.9"] {
         for protocol in [1u8, 6, 17, 44, 58, 60, 2, 200] {
             for len in [8usize, 60, 4000] {
                 say(&mut peer, now, to, IpProtocol(protocol), len);
@@ -152,6 +179,38 @@ pub(crate) fn recorded() -> Vec<Vec<u8>> {
         }
     }
     frames
+}
+
+/// A datagram and a connection from `peer` to `victim`.
+fn converse(peer: &mut Node, victim: &mut Node, server: IpAddr, frames: &mut Vec<Vec<u8>>) {
+    let domain = if server.is_ipv4() {
+        Domain::V4
+    } else {
+        Domain::V6
+    };
+    let (udp, mut cx) = peer.udp(START);
+    let socket = udp.open(&mut cx, domain).expect("a socket");
+    let to = Some(SocketAddr::from((server, UDP_PORT)));
+    let options = SendOptions::default();
+    udp.send(&mut cx, socket, &[IoSlice::new(&[7; 3000])], to, &options)
+        .expect("room");
+    carry(peer, victim, START, frames);
+    let (tcp, mut cx) = peer.tcp(START);
+    let socket = tcp.open(&mut cx, domain).expect("a socket");
+    let to = SocketAddr::from((server, TCP_PORT));
+    // It is under way.
+    let _ = tcp.connect(&mut cx, socket, to);
+    carry(peer, victim, START, frames);
+    for len in [1, 100, 5000] {
+        let (tcp, mut cx) = peer.tcp(START);
+        let data = vec![8; len];
+        // What the window does not take is not part of the traffic.
+        let _ = tcp.send(&mut cx, socket, &[IoSlice::new(&data)]);
+        carry(peer, victim, START, frames);
+    }
+    let (tcp, mut cx) = peer.tcp(START);
+    tcp.close(&mut cx, socket).expect("a socket");
+    carry(peer, victim, START, frames);
 }
 
 fn say(node: &mut Node, now: Instant, to: &str, protocol: IpProtocol, len: usize) {
