@@ -7,11 +7,13 @@
 //!
 //! Stages, which wrap a device and are one:
 //! * [`netem`]: delay, loss and the other words of tc-netem(8).
+//! * [`pcap`]: a tap that writes what crosses to a pcapng file.
 //!
 //! None of it reads a clock: time comes in by `now`.
 
 pub mod memory;
 pub mod netem;
+pub mod pcap;
 mod queue;
 pub mod switch;
 #[cfg(target_os = "linux")]
@@ -19,4 +21,5 @@ pub mod tun;
 
 pub use memory::{MemoryConfig, MemoryLink};
 pub use netem::{Netem, NetemConfig};
+pub use pcap::{Capture, PcapTap, Recorder};
 pub use switch::{Switch, SwitchPort};

@@ -128,7 +128,7 @@ impl Packet {
     }
 
     /// All bytes in order: the head, then each slice.
-    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> + Clone {
         std::iter::once(self.head()).chain(self.payload.iter().map(|b| &b[..]))
     }
 
