@@ -43,6 +43,8 @@ pub(crate) struct Intercept {
     by_flow: KeyedMap<Flow, IncomingId>,
     /// Those that the owner has not been shown.
     fresh: VecDeque<IncomingId>,
+    /// Accepted connections whose own address is not the node's: its packets must go on coming.
+    foreign: usize,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl Intercept {
             waiting: BTreeMap::new(),
             by_flow: KeyedMap::with_hasher(Keyed::new(rng)),
             fresh: VecDeque::new(),
+            foreign: 0,
         }
     }
 
@@ -72,6 +75,18 @@ impl Intercept {
         }
     }
 
+    /// Says whether packets to addresses that are not the node's are wanted.
+    fn tell_inet(&self, cx: &mut Context<'_>) {
+        let wanted = self.scope.is_some() || self.foreign > 0;
+        cx.inet.set_intercept(IpProtocol::TCP, wanted);
+    }
+
+    /// An accepted connection in another's name has left the tables.
+    pub(crate) fn foreign_ended(&mut self, cx: &mut Context<'_>) {
+        self.foreign -= 1;
+        self.tell_inet(cx);
+    }
+
     fn take(&mut self, id: IncomingId) -> Option<Request> {
         let request = self.waiting.remove(&id)?;
         self.by_flow.remove(&request.flow);
@@ -80,10 +95,11 @@ impl Intercept {
 }
 
 impl Tcp {
-    /// Catches connection requests from now on, or no longer. What waits still waits.
+    /// Catches connection requests from now on, or no longer. What waits still waits, and accepted
+    /// connections go on.
     pub fn set_intercept(&mut self, cx: &mut Context<'_>, scope: Option<Scope>) {
         self.intercept.scope = scope;
-        cx.inet.set_intercept(IpProtocol::TCP, scope.is_some());
+        self.intercept.tell_inet(cx);
     }
 
     /// The next request that has not been shown yet.
@@ -191,6 +207,10 @@ impl Tcp {
         tcb.marks.syn_due = true;
         tcb.enter(cx, State::SynReceived);
         self.demux.connect(id, flow, None, false);
+        if foreign {
+            self.intercept.foreign += 1;
+            self.intercept.tell_inet(cx);
+        }
         if let Some(socket) = self.sockets.get_mut(id) {
             *socket = Socket::Connection(Box::new(tcb));
         }

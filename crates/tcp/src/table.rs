@@ -78,6 +78,9 @@ impl Tcp {
         cx.timers.disarm(&mut tcb.timer);
         if core::mem::take(&mut tcb.marks.linked) {
             self.demux.disconnect(id, tcb.flow);
+            if tcb.marks.foreign {
+                self.intercept.foreign_ended(cx);
+            }
         }
         if let Some(claim) = tcb.claim.take() {
             self.demux.release(&claim);

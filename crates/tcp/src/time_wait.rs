@@ -24,6 +24,8 @@ pub(crate) struct TimeWait {
     pub(crate) flow: Flow,
     /// The port it holds, boxed: a server's side of a connection rarely gets here.
     pub(crate) claim: Option<Box<Claim>>,
+    /// Its own address is not the node's.
+    foreign: bool,
     snd_nxt: SeqNum,
     rcv_nxt: SeqNum,
     /// The window last offered, not scaled.
@@ -56,6 +58,7 @@ impl TimeWait {
         Self {
             flow: tcb.flow,
             claim: tcb.claim.take().map(Box::new),
+            foreign: tcb.marks.foreign,
             snd_nxt: tcb.snd.nxt,
             rcv_nxt: tcb.rcv.nxt,
             window: u16::try_from(tcb.rcv.wnd() >> tcb.rcv.shift).unwrap_or(u16::MAX),
@@ -253,6 +256,9 @@ impl Tcp {
         cx.timers.disarm(&mut time_wait.timer);
         self.time_wait -= 1;
         self.demux.disconnect(id, time_wait.flow);
+        if time_wait.foreign {
+            self.intercept.foreign_ended(cx);
+        }
         if let Some(claim) = time_wait.claim.take() {
             self.demux.release(&claim);
         }
@@ -295,6 +301,7 @@ mod tests {
                 remote: Endpoint::new([10, 0, 0, 2].into(), 4000),
             },
             claim: None,
+            foreign: false,
             snd_nxt: SeqNum(500),
             rcv_nxt: SeqNum(1000),
             window: 100,

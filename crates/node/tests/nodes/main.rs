@@ -5,6 +5,7 @@ mod common;
 mod ethernet;
 mod fragments;
 mod hostile;
+mod intercept;
 mod offload;
 mod ping;
 mod streams;
