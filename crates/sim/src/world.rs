@@ -4,12 +4,15 @@ use crate::app::{App, Desk};
 use core::task::Poll;
 use core::time::Duration;
 use ipnet::IpNet;
+use sha2::{Digest as _, Sha256};
 use sockeye_core::{Batch, Config, Instant, InterfaceId, MacAddr, Medium, Rng};
 use sockeye_drivers::memory::{MemoryConfig, MemoryLink};
 use sockeye_drivers::netem::{Netem, NetemConfig};
+use sockeye_drivers::pcap::{Capture, Recorder};
 use sockeye_link::Link;
 use sockeye_node::{InterfaceConfig, Node};
 use std::fmt;
+use std::path::PathBuf;
 
 /// Packets that a link hands over or takes in one go.
 const BUDGET: usize = 64;
@@ -37,6 +40,8 @@ pub struct World {
     now: Instant,
     hosts: Vec<Host>,
     programs: Vec<Program>,
+    recorder: Recorder,
+    capture: Capture,
 }
 
 struct Host {
@@ -68,12 +73,23 @@ pub struct Failure {
     pub at: Instant,
     /// What happened.
     pub what: String,
+    /// Where the capture of all links was written to, if it could be.
+    pub capture: Option<PathBuf>,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, at, what } = self;
-        write!(f, "world of seed {seed}, at {at}: {what}")
+        let Self {
+            seed,
+            at,
+            what,
+            capture,
+        } = self;
+        write!(f, "world of seed {seed}, at {at}: {what}")?;
+        match capture {
+            Some(path) => write!(f, "; its packets are in {}", path.display()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -85,12 +101,16 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let capture = Capture::new();
+        let recorder = Recorder::new(capture.clone(), Duration::ZERO);
         Self {
             seed,
             rng: Rng::new(bytes),
             now: Instant::ZERO,
             hosts: Vec::new(),
             programs: Vec::new(),
+            recorder: recorder.expect("memory takes the few bytes of a header"),
+            capture,
         }
     }
 
@@ -104,14 +124,16 @@ impl World {
         HostId(self.hosts.len() - 1)
     }
 
-    /// Plugs `link` into `host`, which has `addresses` there.
+    /// Plugs `link` into `host`, which has `addresses` there. What crosses it is captured.
     pub fn plug(
         &mut self,
         host: HostId,
         link: impl Link + 'static,
         addresses: &[IpNet],
     ) -> InterfaceId {
-        let Host { node, ports, .. } = &mut self.hosts[host.0];
+        let Host { name, node, ports } = &mut self.hosts[host.0];
+        let label = format!("{name}.{}", ports.len());
+        let link = self.recorder.tap(link, &label);
         let name = format!("link{}", ports.len());
         let mut config = InterfaceConfig::new(name, link.capabilities());
         config.addresses = addresses.to_vec();
@@ -169,6 +191,20 @@ impl World {
         &mut self.hosts[host.0].node
     }
 
+    /// The capture of all links, in pcapng: each side of a cable by itself, before what happens to
+    /// packets on the way and after it.
+    #[must_use]
+    pub fn capture(&self) -> Vec<u8> {
+        self.capture.bytes()
+    }
+
+    /// The SHA-256 of [`capture`](Self::capture), in hexadecimal: equal where every packet was.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest = self.capture.with_bytes(|bytes| Sha256::digest(bytes));
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Its time.
     #[must_use]
     pub fn now(&self) -> Instant {
@@ -221,15 +257,12 @@ impl World {
         for _ in 0..TURNS_MAX {
             let mut moved = false;
             for index in 0..self.programs.len() {
-                moved |= self.program(index)?;
+                moved |= self.program(index).map_err(|what| self.failure(what))?;
             }
             let now = self.now;
-            for host in &mut self.hosts {
-                moved |= host.turn(now).map_err(|what| Failure {
-                    seed: self.seed,
-                    at: now,
-                    what: format!("{}: {what}", host.name),
-                })?;
+            for index in 0..self.hosts.len() {
+                let turn = self.hosts[index].turn(now);
+                moved |= turn.map_err(|what| self.failure(what))?;
             }
             if !moved && self.next().is_none_or(|at| at > now) {
                 return Ok(());
@@ -239,7 +272,7 @@ impl World {
     }
 
     /// Lets a program do what it can. True when it did something.
-    fn program(&mut self, index: usize) -> Result<bool, Failure> {
+    fn program(&mut self, index: usize) -> Result<bool, String> {
         let Program { host, app, done } = &mut self.programs[index];
         if *done {
             return Ok(false);
@@ -249,11 +282,7 @@ impl World {
         match app.poll(&mut desk) {
             Poll::Ready(Ok(())) => *done = true,
             Poll::Ready(Err(what)) => {
-                return Err(Failure {
-                    seed: self.seed,
-                    at: self.now,
-                    what: format!("{name}: {} {what}", app.name()),
-                });
+                return Err(format!("{name}: {} {what}", app.name()));
             }
             Poll::Pending => {}
         }
@@ -281,10 +310,25 @@ impl World {
             .filter(|p| !p.done && !p.app.serves())
             .map(|p| format!("{} on {}", p.app.name(), self.hosts[p.host.0].name))
             .collect();
+        self.failure(format!("{what}; not done: {}", waiting.join(", ")))
+    }
+
+    /// A failure now, its packets kept for who looks for the cause.
+    fn failure(&self, what: String) -> Failure {
+        let name = format!(
+            "sockeye-world-{}-{}.pcapng",
+            self.seed,
+            &self.fingerprint()[..8]
+        );
+        let path = std::env::temp_dir().join(name);
+        let written = self
+            .capture
+            .with_bytes(|bytes| std::fs::write(&path, bytes));
         Failure {
             seed: self.seed,
             at: self.now,
-            what: format!("{what}; not done: {}", waiting.join(", ")),
+            what,
+            capture: written.is_ok().then_some(path),
         }
     }
 }
@@ -298,7 +342,7 @@ impl Host {
     /// What the driver of a real node does: receives, lets time pass, sends. True when packets
     /// moved.
     fn turn(&mut self, now: Instant) -> Result<bool, String> {
-        let Self { node, ports, .. } = self;
+        let Self { name, node, ports } = self;
         let mut moved = false;
         let mut rx = Batch::new();
         for Port {
@@ -306,7 +350,7 @@ impl Host {
         } in &mut *ports
         {
             let received = link.recv_batch(now, &mut rx, BUDGET);
-            moved |= received.map_err(|e| format!("receiving: {e}"))? > 0;
+            moved |= received.map_err(|e| format!("{name} receiving: {e}"))? > 0;
             for packet in rx.drain(..) {
                 node.handle_packet(now, *interface, packet);
             }
@@ -326,7 +370,7 @@ impl Host {
                 node.poll_transmit(now, *interface, tx, BUDGET);
             }
             let sent = link.send_batch(now, tx);
-            moved |= sent.map_err(|e| format!("sending: {e}"))? > 0;
+            moved |= sent.map_err(|e| format!("{name} sending: {e}"))? > 0;
         }
         // Programs are asked at every turn: that there is something for one of them is enough.
         while node.poll_ready().is_some() {
