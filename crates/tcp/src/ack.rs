@@ -218,7 +218,8 @@ impl Tcb {
     /// What an acknowledged FIN changes. False when the connection is gone.
     fn after_fin_acknowledged(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.fin_acked() {
-            return true;
+            // CLOSING: otherwise, ignore the segment.
+            return self.state != State::Closing;
         }
         match self.state {
             State::FinWait1 => {

@@ -344,6 +344,12 @@ impl Tcp {
 }
 
 impl HalfOpen {
+    /// SND.NXT and RCV.NXT.
+    #[cfg(test)]
+    pub(crate) fn numbers(&self) -> (SeqNum, SeqNum) {
+        (self.iss + 1, self.irs + 1)
+    }
+
     /// Time since the first answer.
     fn age(&self, now: Instant) -> Duration {
         Duration::from_micros(to_us(now).wrapping_sub(self.sent_us).into())

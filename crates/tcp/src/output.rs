@@ -74,7 +74,8 @@ impl Tcb {
         } else if self.marks.probe_due && self.state == State::FinWait2 {
             return Some(Action::Probe);
         }
-        (self.marks.ack_now && self.state.is_synchronized()).then_some(Action::Ack)
+        let knows_peer = self.state.is_synchronized() || self.state == State::SynReceived;
+        (self.marks.ack_now && knows_peer).then_some(Action::Ack)
     }
 
     /// Bytes that congestion control lets out now.

@@ -95,12 +95,8 @@ impl Tcb {
 
     /// RFC 9293 §3.10.7.4: other states.
     fn in_other_states(&mut self, cx: &mut Context<'_>, mut segment: Segment) {
-        let both = segment.has(Flags::SYN) && segment.has(Flags::ACK);
-        if self.state == State::SynReceived && both && segment.seq == self.rcv.irs {
-            // RFC 9293 §3.5, Figure 7: after a simultaneous open the SYN that made this state comes
-            // again, now with the acknowledgment that ends it.
-            segment.flags.remove(Flags::SYN);
-            segment.seq += 1;
+        if self.state == State::SynReceived && self.peer_repeats_syn(&mut segment) {
+            return;
         }
         if !self.check_sequence(cx, &mut segment) {
             return;
@@ -124,6 +120,22 @@ impl Tcb {
         if self.state != State::Closed {
             self.fin(cx, &segment);
         }
+    }
+
+    /// In SYN-RECEIVED the peer's SYN may come again. Alone it asks for our SYN and ACK; as the
+    /// SYN and ACK of a simultaneous open (RFC 9293 §3.5, figure 7) it is old, but its
+    /// acknowledgment counts. True when there is nothing more to do.
+    fn peer_repeats_syn(&mut self, segment: &mut Segment) -> bool {
+        if !segment.has(Flags::SYN) || segment.has(Flags::RST) || segment.seq != self.rcv.irs {
+            return false;
+        }
+        if !segment.has(Flags::ACK) {
+            self.marks.syn_due = true;
+            return true;
+        }
+        segment.flags.remove(Flags::SYN);
+        segment.seq += 1;
+        false
     }
 
     /// First: the sequence number, after PAWS (RFC 7323 §5.3). False when the segment is dropped;
@@ -233,14 +245,9 @@ impl Tcb {
         self.closed(cx, error);
     }
 
-    /// Fourth: the SYN bit: RFC 5961 §4.2: a challenge, whatever its number. In SYN-RECEIVED after a
-    /// simultaneous open it is the peer's SYN again, whose answer was lost.
+    /// Fourth: the SYN bit: RFC 5961 §4.2: a challenge, whatever its number.
     fn syn_arrives(&mut self, cx: &mut Context<'_>) {
-        if self.state == State::SynReceived {
-            self.marks.syn_due = true;
-        } else {
-            self.challenge(cx);
-        }
+        self.challenge(cx);
     }
 
     /// Seventh: the segment text.

@@ -106,11 +106,15 @@ impl TimeWait {
         if segment.has(Flags::SYN) {
             return Next::Acknowledge;
         }
-        // Fifth: acknowledge a FIN; nothing else should arrive.
+        // Fifth: without ACK it is dropped; what acknowledges something not sent is answered
+        // (RFC 5961 §5.2); a FIN is acknowledged. Nothing else should arrive.
+        if !segment.has(Flags::ACK) {
+            return Next::Drop;
+        }
         if segment.has(Flags::FIN) {
             return Next::Restart;
         }
-        if segment.len() > 0 {
+        if segment.len() > 0 || segment.ack.after(self.snd_nxt) {
             return Next::Acknowledge;
         }
         Next::Drop
@@ -141,6 +145,12 @@ impl TimeWait {
             (Some((recent, _)), Some(ts)) => SeqNum(ts.tsval).before(SeqNum(recent)),
             _ => false,
         }
+    }
+
+    /// SND.NXT and RCV.NXT.
+    #[cfg(test)]
+    pub(crate) fn numbers(&self) -> (SeqNum, SeqNum) {
+        (self.snd_nxt, self.rcv_nxt)
     }
 
     fn acknowledge(&self, cx: &mut Context<'_>, interface: InterfaceId) {

@@ -97,3 +97,32 @@ fn what_arrived_before_a_reset_can_still_be_read() {
     pair.close(A, a);
     assert!(pair.is_clean(A) && pair.is_clean(B));
 }
+
+/// RFC 9293 §3.5, figure 7.
+#[test]
+fn both_may_open_at_once() {
+    let mut pair = Pair::new(Wire::default());
+    let ends = [
+        ("10.0.0.1:4000", "10.0.0.2:5000"),
+        ("10.0.0.2:5000", "10.0.0.1:4000"),
+    ];
+    let ids = [A, B].map(|n| {
+        let (local, remote) = ends[n];
+        let (tcp, mut cx) = pair.host(n);
+        let id = tcp.open(&mut cx, sockeye_core::Domain::V4).unwrap();
+        tcp.bind(&mut cx, id, local.parse().unwrap()).unwrap();
+        let started = tcp.connect(&mut cx, id, remote.parse().unwrap());
+        assert_eq!(started, Err(Error::InProgress));
+        id
+    });
+    pair.run_for(Duration::from_millis(15));
+    assert_eq!(pair.state(A, ids[A]), State::SynReceived);
+    assert_eq!(pair.state(B, ids[B]), State::SynReceived);
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(pair.state(A, ids[A]), State::Established);
+    assert_eq!(pair.state(B, ids[B]), State::Established);
+    let packets = pair.log.len();
+    assert!(packets <= 6, "{packets} packets for a handshake");
+    let data = bytes(50_000);
+    assert_eq!(pair.transfer(B, ids, &data), data);
+}

@@ -3,3 +3,6 @@
 mod basics;
 mod lossy;
 mod pair;
+// The table is read by eye, column by column.
+#[rustfmt::skip]
+mod table;
