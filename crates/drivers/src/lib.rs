@@ -3,14 +3,16 @@
 //! Devices:
 //! * [`memory`]: a link between two nodes of one process; packets cross it without being copied.
 //! * [`switch`]: an Ethernet switch in memory, for many nodes.
-//! * [`tun`]: TUN and TAP devices of Linux.
+//! * [`tun`]: TUN and TAP devices of Linux, with its offloads.
 //!
 //! Stages, which wrap a device and are one:
 //! * [`netem`]: delay, loss and the other words of tc-netem(8).
 //! * [`pcap`]: a tap that writes what crosses to a pcapng file.
 //!
-//! None of it reads a clock: time comes in by `now`.
+//! None of it reads a clock: time comes in by `now`. Unsafe code is in `tun::sys` alone.
+#![deny(unsafe_code)]
 
+mod address;
 pub mod memory;
 pub mod netem;
 pub mod pcap;
@@ -19,7 +21,10 @@ pub mod switch;
 #[cfg(target_os = "linux")]
 pub mod tun;
 
+pub use address::local_address;
 pub use memory::{MemoryConfig, MemoryLink};
 pub use netem::{Netem, NetemConfig};
 pub use pcap::{Capture, PcapTap, Recorder};
 pub use switch::{Switch, SwitchPort};
+#[cfg(target_os = "linux")]
+pub use tun::Tun;
