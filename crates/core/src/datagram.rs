@@ -10,9 +10,10 @@ pub use queue::{ErrorReport, Origin, ReceiveQueue};
 use crate::demux::{Endpoint, is_scoped};
 use crate::membership::Memberships;
 use crate::socket::{Domain, MtuDiscover, Shutdown, SocketCommon};
+use crate::transport::IcmpErrorKind;
 use crate::{
-    Config, Context, Error, Handle, InterfaceId, IpInfo, OptionValue, Packet, Payload, Readiness,
-    Route, RouteQuery, SendInfo, SocketId, SocketOption,
+    Config, Context, Error, Handle, IcmpError, InterfaceId, IpInfo, OptionValue, Packet, Payload,
+    Readiness, Route, RouteQuery, SendInfo, SocketId, SocketOption,
 };
 use bytes::Bytes;
 use sockeye_link::HEADROOM;
@@ -234,21 +235,69 @@ impl DatagramSocket {
         cx.set_ready(handle, all);
     }
 
-    /// Queues a report where IP_RECVERR asks for one, and makes it the pending error where that
-    /// or `hard` is so: ip(7).
-    pub fn report(
+    /// An ICMP error arrived about a datagram to `destination`, of which `payload` is quoted. As on
+    /// Linux a socket without a peer hears of it by IP_RECVERR alone, a `connected` one also of what
+    /// will not pass.
+    pub fn icmp_error(
         &mut self,
         cx: &mut Context<'_>,
         handle: Handle,
-        report: ErrorReport,
-        hard: bool,
+        error: &IcmpError<'_>,
+        destination: Endpoint,
+        payload: &[u8],
+        connected: bool,
     ) {
-        let (v4, v6) = self.common.receive_errors;
-        let wanted = if report.destination.ip.is_ipv4() {
-            v4
-        } else {
-            v6
+        let (kind, fatal) = error.kind.error();
+        let (info, hard) = match error.kind {
+            IcmpErrorKind::PacketTooBig { mtu } => {
+                if self.common.mtu_policy(destination.ip) == MtuDiscover::Never {
+                    return;
+                }
+                (mtu, true)
+            }
+            // RFC 6633 §5: source quench is ignored.
+            IcmpErrorKind::Other => return,
+            _ => (0, fatal),
         };
+        let report = ErrorReport {
+            error: kind,
+            origin: Origin::Icmp,
+            icmp_type: error.icmp_type,
+            icmp_code: error.icmp_code,
+            info,
+            offender: Some(error.from),
+            destination,
+            payload: Bytes::copy_from_slice(payload),
+        };
+        self.report(cx, handle, report, hard && connected);
+    }
+
+    /// This node itself finds a datagram to `destination` too long: IP_RECVERR is told as well.
+    pub fn refused_here(&mut self, destination: Endpoint, mtu: u32) {
+        if !self.wants_errors(destination) {
+            return;
+        }
+        self.queue.push_error(ErrorReport {
+            error: Error::MessageSize,
+            origin: Origin::Local,
+            icmp_type: 0,
+            icmp_code: 0,
+            info: mtu,
+            offender: None,
+            destination,
+            payload: Bytes::new(),
+        });
+    }
+
+    fn wants_errors(&self, destination: Endpoint) -> bool {
+        let (v4, v6) = self.common.receive_errors;
+        if destination.ip.is_ipv4() { v4 } else { v6 }
+    }
+
+    /// Queues a report where IP_RECVERR asks for one, and makes it the pending error where that
+    /// or `hard` is so: ip(7).
+    fn report(&mut self, cx: &mut Context<'_>, handle: Handle, report: ErrorReport, hard: bool) {
+        let wanted = self.wants_errors(report.destination);
         let error = report.error;
         if wanted {
             self.queue.push_error(report);
@@ -544,6 +593,34 @@ pub fn gather(data: &[IoSlice<'_>]) -> Packet {
         buffer.extend_from_slice(slice);
     }
     Packet::from_vec_at(buffer, HEADROOM)
+}
+
+/// Packets that one send waits to have room for; of more fragments than that not all are sure of it.
+pub const ROOM_MAX: usize = 128;
+
+impl Plan {
+    /// Packets that a datagram of `len` bytes, transport header included, is sent as; at most
+    /// [`ROOM_MAX`].
+    #[must_use]
+    pub fn packets(&self, len: usize) -> usize {
+        len.div_ceil(self.room.max(1)).clamp(1, ROOM_MAX)
+    }
+}
+
+/// The interfaces by which a datagram to `destination` may have left.
+#[must_use]
+pub fn interfaces_to(cx: &Context<'_>, destination: IpAddr) -> Vec<InterfaceId> {
+    if is_scoped(destination) {
+        return cx.inet.interfaces().map(|(id, _)| id).collect();
+    }
+    let query = RouteQuery {
+        destination,
+        source: None,
+        interface: None,
+        foreign_source: false,
+    };
+    let route = cx.route(&query);
+    vec![route.map_or(InterfaceId::LOOPBACK, |route| route.interface)]
 }
 
 /// Whether a packet may come from a bound address: groups and broadcasts receive only.

@@ -28,6 +28,7 @@ pub mod membership;
 pub mod option;
 pub mod ports;
 pub mod range_set;
+pub mod raw;
 pub mod readiness;
 pub mod rng;
 pub mod socket;

@@ -26,7 +26,12 @@ impl Ports {
     /// Ports of `config`'s range, by secrets from `rng`.
     #[must_use]
     pub fn new(config: &Config, rng: &mut Rng) -> Self {
-        let (low, high) = config.local_ports;
+        Self::with_range(config.local_ports, rng)
+    }
+
+    /// Ports from the first to the last of `range`, by secrets from `rng`; never 0.
+    #[must_use]
+    pub fn with_range((low, high): (u16, u16), rng: &mut Rng) -> Self {
         let low = low.max(1);
         // RFC 6056 §3.3.4: the counters start at random.
         let mut table = Box::new([0; TABLE_LENGTH]);

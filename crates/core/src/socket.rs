@@ -14,7 +14,7 @@ pub const RECEIVE_BUFFER_MIN: usize = 2304;
 pub const SEND_BUFFER_MIN: usize = 4608;
 
 /// The address family of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Domain {
     /// AF_INET.
     V4,

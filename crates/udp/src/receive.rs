@@ -2,13 +2,11 @@
 
 use crate::{Socket, Udp, handle};
 use bytes::Bytes;
-use sockeye_core::datagram::{Datagram, ErrorReport, Origin};
-use sockeye_core::demux::{Flow, is_scoped};
-use sockeye_core::socket::MtuDiscover;
-use sockeye_core::transport::IcmpErrorKind;
+use sockeye_core::datagram::{Datagram, interfaces_to};
+use sockeye_core::demux::Flow;
 use sockeye_core::{
-    Checksum, Context, Counter, Disposition, Endpoint, GsoKind, IcmpError, InterfaceId, IpInfo,
-    Packet, Payload, RouteQuery, SocketId,
+    Checksum, Context, Counter, Disposition, Endpoint, GsoKind, IcmpError, IpInfo, Packet, Payload,
+    SocketId,
 };
 use sockeye_link::UdpPorts;
 use sockeye_wire::{IpProtocol, checksum, udp};
@@ -122,46 +120,22 @@ impl Udp {
         let mut matched = false;
         let local_port = u16::from_be_bytes([ports[0], ports[1]]);
         let remote_port = u16::from_be_bytes([ports[2], ports[3]]);
-        let (kind, fatal) = error.kind.error();
-        for interface in interfaces_of(cx, error.destination) {
+        for interface in interfaces_to(cx, error.destination) {
             let flow = Flow {
                 local: Endpoint::on(interface, error.source, local_port),
                 remote: Endpoint::on(interface, error.destination, remote_port),
             };
             let mut concerned = self.demux.all_connected(&flow);
             let connected = !concerned.is_empty();
-            if !connected {
+            if !connected && cx.inet.is_local(error.source) {
                 concerned.extend(self.demux.lookup_bound(&flow, interface));
             }
             matched |= !concerned.is_empty();
             for id in concerned {
-                let Some(socket) = self.sockets.get_mut(id) else {
-                    continue;
-                };
-                let (info, hard) = match error.kind {
-                    IcmpErrorKind::PacketTooBig { mtu } => {
-                        let policy = socket.base.common.mtu_policy(error.destination);
-                        if policy == MtuDiscover::Never {
-                            continue;
-                        }
-                        (mtu, true)
-                    }
-                    // RFC 6633 §5: source quench is ignored.
-                    IcmpErrorKind::Other => continue,
-                    _ => (0, fatal),
-                };
-                let report = ErrorReport {
-                    error: kind,
-                    origin: Origin::Icmp,
-                    icmp_type: error.icmp_type,
-                    icmp_code: error.icmp_code,
-                    info,
-                    offender: Some(error.from),
-                    destination: flow.remote,
-                    payload: Bytes::copy_from_slice(payload),
-                };
-                let hard = hard && connected;
-                socket.base.report(cx, handle(id), report, hard);
+                if let Some(socket) = self.sockets.get_mut(id) {
+                    let base = &mut socket.base;
+                    base.icmp_error(cx, handle(id), error, flow.remote, payload, connected);
+                }
             }
         }
         matched
@@ -175,21 +149,6 @@ fn push(cx: &mut Context<'_>, socket: &mut Socket, id: SocketId, datagram: Datag
         cx.counters.add(Counter::UdpInErrors);
         cx.drop_packet(Counter::UdpRcvbufErrors);
     }
-}
-
-/// The interfaces by which a datagram to `destination` may have left.
-fn interfaces_of(cx: &Context<'_>, destination: IpAddr) -> Vec<InterfaceId> {
-    if is_scoped(destination) {
-        return cx.inet.interfaces().map(|(id, _)| id).collect();
-    }
-    let query = RouteQuery {
-        destination,
-        source: None,
-        interface: None,
-        foreign_source: false,
-    };
-    let route = cx.route(&query);
-    vec![route.map_or(InterfaceId::LOOPBACK, |route| route.interface)]
 }
 
 /// Reads the header and judges length and checksum; what lies behind the datagram is cut off.

@@ -1,18 +1,14 @@
 //! Sending: the header, the checksum, and data cut into datagrams of one size (UDP_SEGMENT).
 
 use crate::{SendOptions, Udp};
-use sockeye_core::datagram::{DatagramSocket, ErrorReport, Origin, Plan, gather};
-use sockeye_core::{
-    Checksum, Context, Counter, Endpoint, Error, Gso, GsoKind, Packet, Payload, SocketId,
-};
+use sockeye_core::datagram::{DatagramSocket, Plan, gather};
+use sockeye_core::{Checksum, Context, Counter, Error, Gso, GsoKind, Packet, Payload, SocketId};
 use sockeye_wire::{IpProtocol, checksum, udp};
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 
 /// Datagrams that one send may be cut into (Linux: UDP_MAX_SEGMENTS).
 const SEGMENTS_MAX: usize = 128;
-/// Packets that a send waits to have room for; more fragments than that are not all sure of it.
-const ROOM_MAX: usize = SEGMENTS_MAX;
 /// The largest payload over IPv4: 65,535 bytes less both headers.
 const PAYLOAD_V4_MAX: usize = 65_507;
 /// The largest payload over IPv6, whose length does not count its own header.
@@ -73,28 +69,10 @@ impl Udp {
         };
         let sent = out.send(cx, &socket.base, gather(data), &cut);
         if sent == Err(Error::MessageSize) {
-            refused_here(&mut socket.base, to, plan.info.route.mtu);
+            socket.base.refused_here(to, plan.info.route.mtu);
         }
         sent.map(|()| len)
     }
-}
-
-/// IP_RECVERR: what this node itself finds too long is reported as well.
-fn refused_here(socket: &mut DatagramSocket, destination: Endpoint, mtu: u32) {
-    let (v4, v6) = socket.common.receive_errors;
-    if !(if destination.ip.is_ipv4() { v4 } else { v6 }) {
-        return;
-    }
-    socket.queue.push_error(ErrorReport {
-        error: Error::MessageSize,
-        origin: Origin::Local,
-        icmp_type: 0,
-        icmp_code: 0,
-        info: mtu,
-        offender: None,
-        destination,
-        payload: bytes::Bytes::new(),
-    });
 }
 
 /// How data becomes datagrams.
@@ -118,7 +96,7 @@ impl Cut {
                 segment: None,
                 offloaded: false,
                 datagrams: 1,
-                packets: whole.div_ceil(plan.room.max(1)).min(ROOM_MAX),
+                packets: plan.packets(whole),
             });
         }
         // udp(7): each datagram has to fit the path.

@@ -1,0 +1,148 @@
+//! Sockets of the internet layer itself.
+//!
+//! - [`Raw`]: raw IP sockets (raw(7)), any protocol, with or without an own IP header.
+//! - [`Ping`]: ICMP echo sockets (icmp(7), `SOCK_DGRAM`), which need no permission; and echo
+//!   requests to addresses that are not the node's, for its owner to answer.
+
+mod echo;
+mod ip;
+mod ping;
+mod send;
+
+#[cfg(test)]
+mod tests;
+
+pub use echo::EchoRequest;
+pub use ip::Raw;
+pub use ping::Ping;
+
+/// The calls that do the same on every datagram socket.
+macro_rules! common_calls {
+    ($owner:ident, $handle:path) => {
+        impl $owner {
+            /// Takes (or looks at) the next message. `buffer` gets as much of it as fits, the rest
+            /// is lost.
+            ///
+            /// # Errors
+            /// A pending error, [`Error::WouldBlock`], [`Error::BadSocket`].
+            pub fn recv(
+                &mut self,
+                _cx: &mut Context<'_>,
+                id: SocketId,
+                buffer: &mut [u8],
+                peek: bool,
+            ) -> Result<Received, Error> {
+                self.socket_mut(id)?.base.recv(buffer, peek)
+            }
+
+            /// Takes the next error report (IP_RECVERR), and where its message went.
+            ///
+            /// # Errors
+            /// [`Error::WouldBlock`] when there is none, [`Error::BadSocket`].
+            pub fn recv_error(&mut self, id: SocketId) -> Result<(ErrorReport, SocketAddr), Error> {
+                self.socket_mut(id)?.base.recv_error()
+            }
+
+            /// Ends receiving or sending.
+            ///
+            /// # Errors
+            /// [`Error::NotConnected`] without a peer, though it takes effect, as on Linux.
+            pub fn shutdown(
+                &mut self,
+                cx: &mut Context<'_>,
+                id: SocketId,
+                how: Shutdown,
+            ) -> Result<(), Error> {
+                let socket = self.socket_mut(id)?;
+                socket.base.shutdown(cx, $handle(id), how);
+                socket.peer.map(|_| ()).ok_or(Error::NotConnected)
+            }
+
+            /// The pending error, which it clears.
+            ///
+            /// # Errors
+            /// [`Error::BadSocket`].
+            pub fn take_error(&mut self, id: SocketId) -> Result<Option<Error>, Error> {
+                Ok(self.socket_mut(id)?.base.take_error())
+            }
+
+            /// What the socket is ready for now.
+            ///
+            /// # Errors
+            /// [`Error::BadSocket`].
+            pub fn readiness(&self, id: SocketId) -> Result<Readiness, Error> {
+                Ok(self.socket(id)?.base.readiness())
+            }
+
+            /// Bytes of the next message (SIOCINQ), 0 when there is none.
+            ///
+            /// # Errors
+            /// [`Error::BadSocket`].
+            pub fn next_len(&self, id: SocketId) -> Result<usize, Error> {
+                let front = self.socket(id)?.base.queue.front();
+                Ok(front.map_or(0, |datagram| datagram.len()))
+            }
+
+            /// Its peer; the port is 0.
+            ///
+            /// # Errors
+            /// [`Error::NotConnected`], [`Error::BadSocket`].
+            pub fn peer_addr(&self, id: SocketId) -> Result<SocketAddr, Error> {
+                let socket = self.socket(id)?;
+                let peer = socket.peer.ok_or(Error::NotConnected)?;
+                Ok(socket.base.common.show(peer))
+            }
+
+            /// Receives what is sent to `group` on `interface`, or on the one its route leaves by.
+            ///
+            /// # Errors
+            /// [`Error::AddressFamily`] for a group of the other family, and those of
+            /// [`Memberships::join`](crate::membership::Memberships::join).
+            pub fn join_group(
+                &mut self,
+                cx: &mut Context<'_>,
+                id: SocketId,
+                group: IpAddr,
+                interface: Option<InterfaceId>,
+            ) -> Result<(), Error> {
+                let base = &mut self.socket_mut(id)?.base;
+                let group = base.common.group(group)?;
+                base.groups.join(cx, group, interface)
+            }
+
+            /// Takes back [`join_group`](Self::join_group).
+            ///
+            /// # Errors
+            /// [`Error::AddressNotAvailable`] when it is not joined, else as for `join_group`.
+            pub fn leave_group(
+                &mut self,
+                cx: &mut Context<'_>,
+                id: SocketId,
+                group: IpAddr,
+                interface: Option<InterfaceId>,
+            ) -> Result<(), Error> {
+                let base = &mut self.socket_mut(id)?.base;
+                let group = base.common.group(group)?;
+                base.groups.leave(cx, group, interface)
+            }
+
+            fn socket(&self, id: SocketId) -> Result<&Socket, Error> {
+                self.sockets.get(id).ok_or(Error::BadSocket)
+            }
+
+            fn socket_mut(&mut self, id: SocketId) -> Result<&mut Socket, Error> {
+                self.sockets.get_mut(id).ok_or(Error::BadSocket)
+            }
+
+            fn wake_waiters(&mut self, cx: &mut Context<'_>, interface: InterfaceId) -> bool {
+                for id in self.waiters.take(cx, interface) {
+                    if let Some(socket) = self.sockets.get_mut(id) {
+                        socket.base.unblock(cx, $handle(id));
+                    }
+                }
+                self.waiters.wait_for(interface)
+            }
+        }
+    };
+}
+use common_calls;

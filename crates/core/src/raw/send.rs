@@ -1,0 +1,172 @@
+//! Sending by raw sockets, behind the node's IP header or with one of their own.
+
+use super::Raw;
+use super::ip::Socket;
+use crate::datagram::{Plan, SendOptions, gather};
+use crate::demux::Endpoint;
+use crate::{Context, Domain, Error, Packet, SocketId};
+use sockeye_wire::{IpProtocol, checksum, ipv4, ipv6};
+use std::io::IoSlice;
+use std::net::{IpAddr, SocketAddr};
+
+/// The longest IP packet, in bytes.
+const LENGTH_MAX: usize = 65_535;
+
+impl Raw {
+    /// Sends `data` to `to` or the peer: what follows the IP header, or with IP_HDRINCL the whole
+    /// packet. The port of `to` means nothing.
+    ///
+    /// Of an own IPv4 header length and checksum are filled in always, source and identification
+    /// when they are zero (raw(7)). An own IPv6 header is sent as it is. The way is that to `to`,
+    /// whatever the header says.
+    ///
+    /// # Errors
+    /// - A pending error; [`Error::BrokenPipe`] after shutdown.
+    /// - [`Error::DestinationRequired`] without address and peer.
+    /// - [`Error::Invalid`] for a header that is short, or too little data for its checksum.
+    /// - [`Error::NotPermitted`] for a source that is not the node's, unless
+    ///   [`Config::spoofing`](crate::Config::spoofing) allows it.
+    /// - [`Error::Access`] for a broadcast without SO_BROADCAST.
+    /// - [`Error::MessageSize`] when it is too long; one with an own header is never fragmented.
+    /// - [`Error::WouldBlock`] when the interface's queue is full.
+    /// - Those of routing.
+    pub fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        data: &[IoSlice<'_>],
+        to: Option<SocketAddr>,
+        options: &SendOptions,
+    ) -> Result<usize, Error> {
+        let socket = self.sockets.get_mut(id).ok_or(Error::BadSocket)?;
+        socket.base.check_send()?;
+        let mut to = match to {
+            Some(addr) => socket.base.common.remote(addr)?,
+            None => socket.peer.ok_or(Error::DestinationRequired)?,
+        };
+        to.port = 0;
+        let len: usize = data.iter().map(|slice| slice.len()).sum();
+        if len > LENGTH_MAX {
+            return Err(Error::MessageSize);
+        }
+        let local = socket.local.map(|local| local.ip);
+        let plan = socket.base.plan(cx, socket.protocol, to, local, options)?;
+        let interface = plan.info.route.interface;
+        let packets = if socket.header_included {
+            1
+        } else {
+            plan.packets(len)
+        };
+        self.waiters
+            .ask(cx, id, &mut socket.base, interface, packets)?;
+        let packet = gather(data);
+        let sent = if socket.header_included {
+            send_whole(cx, socket.base.common.domain, &plan, packet)
+        } else {
+            socket.send_behind_header(cx, &plan, packet)
+        };
+        if sent == Err(Error::MessageSize) {
+            socket.base.refused_here(to, plan.info.route.mtu);
+        }
+        sent.map(|()| len)
+    }
+}
+
+impl Socket {
+    fn send_behind_header(
+        &self,
+        cx: &mut Context<'_>,
+        plan: &Plan,
+        mut packet: Packet,
+    ) -> Result<(), Error> {
+        if let Some(offset) = self.checksum_offset {
+            let at = usize::from(offset);
+            let field = at..at + 2;
+            let (from, to) = (plan.info.route.source, plan.info.destination);
+            let len = u32::try_from(packet.len()).map_err(|_| Error::MessageSize)?;
+            packet
+                .head_mut()
+                .get_mut(field.clone())
+                .ok_or(Error::Invalid)?
+                .fill(0);
+            let sum = checksum::transport(from, to, self.protocol, len, packet.chunks());
+            // RFC 3542 §3.1 leaves open who it is; for UDP zero would mean that there is none.
+            let sum = match self.protocol {
+                IpProtocol::UDP => sum.finish_nonzero(),
+                _ => sum.finish(),
+            };
+            packet.head_mut()[field].copy_from_slice(&sum.to_be_bytes());
+        }
+        self.base.transmit(cx, plan, packet)
+    }
+}
+
+/// Sends a packet with its own IP header.
+fn send_whole(
+    cx: &mut Context<'_>,
+    domain: Domain,
+    plan: &Plan,
+    mut packet: Packet,
+) -> Result<(), Error> {
+    let bytes = packet.head_mut();
+    let source = match domain {
+        Domain::V4 => complete_v4(cx, plan, bytes)?,
+        Domain::V6 => {
+            let header = bytes.first_chunk().ok_or(Error::Invalid)?;
+            source_v6(header)
+        }
+    };
+    let ours = source.is_unspecified() || cx.inet.is_local(source);
+    if !ours && !cx.config.spoofing {
+        return Err(Error::NotPermitted);
+    }
+    cx.send_with_header(&plan.info, packet)
+}
+
+/// Fills in what raw(7) says of an IPv4 header; gives back its source.
+fn complete_v4(cx: &mut Context<'_>, plan: &Plan, packet: &mut [u8]) -> Result<IpAddr, Error> {
+    let len = u16::try_from(packet.len()).map_err(|_| Error::MessageSize)?;
+    let header_len = packet
+        .first()
+        .map_or(0, |first| usize::from(first & 0x0f) * 4);
+    if header_len < ipv4::HEADER_LEN {
+        return Err(Error::Invalid);
+    }
+    let header = packet.get_mut(..header_len).ok_or(Error::Invalid)?;
+    if header[SOURCE] == [0; 4]
+        && let IpAddr::V4(own) = plan.info.route.source
+    {
+        header[SOURCE].copy_from_slice(&own.octets());
+    }
+    if header[IDENTIFICATION] == [0; 2] {
+        let identification = match (plan.info.route.source, plan.info.destination) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                let protocol = IpProtocol(header[PROTOCOL]);
+                cx.inet.identifications.next(from, to, protocol)
+            }
+            _ => return Err(Error::AddressFamily),
+        };
+        header[IDENTIFICATION].copy_from_slice(&identification.to_be_bytes());
+    }
+    header[TOTAL_LENGTH].copy_from_slice(&len.to_be_bytes());
+    header[CHECKSUM].fill(0);
+    let checksum = checksum::of(header);
+    header[CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
+    let source: [u8; 4] = header[SOURCE].try_into().map_err(|_| Error::Invalid)?;
+    Ok(source.into())
+}
+
+/// The source in an IPv6 header.
+fn source_v6(header: &[u8; ipv6::HEADER_LEN]) -> IpAddr {
+    let mut source = [0; 16];
+    source.copy_from_slice(&header[8..24]);
+    Endpoint::new(source.into(), 0).ip
+}
+
+// Fields of an IPv4 header (RFC 791 §3.1). It is a program's own and need not be right, so it is
+// not parsed.
+const TOTAL_LENGTH: std::ops::Range<usize> = 2..4;
+const IDENTIFICATION: std::ops::Range<usize> = 4..6;
+const PROTOCOL: usize = 9;
+const CHECKSUM: std::ops::Range<usize> = 10..12;
+const SOURCE: std::ops::Range<usize> = 12..16;
