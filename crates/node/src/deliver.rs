@@ -54,6 +54,8 @@ impl Node {
 
     /// Hands a packet to the transport of its protocol.
     fn deliver(&mut self, now: Instant, mut info: IpInfo, mut packet: Packet) {
+        let mut cx = self.parts.context(now);
+        let seen = self.transports.raw.deliver(&mut cx, &info, &packet);
         for _ in 0..=DECAPSULATIONS_MAX {
             let mut cx = self.parts.context(now);
             if is_icmp(&info) {
@@ -63,7 +65,10 @@ impl Node {
                 }
             }
             let Some(transport) = self.transports.by_protocol(info.protocol) else {
-                unknown_protocol(&mut cx, &info, packet);
+                // A raw socket's program speaks it.
+                if !seen {
+                    unknown_protocol(&mut cx, &info, packet);
+                }
                 return;
             };
             match transport.on_packet(&mut cx, &info, packet) {
@@ -92,9 +97,13 @@ impl Node {
             let mut cx = self.parts.context(now);
             match notice {
                 Notice::IcmpError(error) => {
-                    let transport = self.transports.by_protocol(error.protocol);
-                    let matched =
-                        transport.is_some_and(|t| t.on_icmp_error(&mut cx, &error.borrow()));
+                    let raw = &mut self.transports.raw;
+                    let raw_matched = raw.error_arrives(&mut cx, error.protocol, &error.borrow());
+                    // What a raw socket may have sent is believed only where nobody knows better.
+                    let matched = match self.transports.by_protocol(error.protocol) {
+                        Some(transport) => transport.on_icmp_error(&mut cx, &error.borrow()),
+                        None => raw_matched,
+                    };
                     if !matched {
                         cx.counters.add(Counter::IcmpInUnmatched);
                     } else if let IcmpErrorKind::PacketTooBig { mtu } = error.kind {

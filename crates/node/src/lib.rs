@@ -20,6 +20,7 @@ pub use sockeye_core::iface::{
     Address, AddressState, InterfaceConfig, Neighbour, NeighbourState, Traffic,
 };
 pub use sockeye_core::ip::route::RouteEntry;
+pub use sockeye_core::raw::{Ping, Raw};
 pub use sockeye_core::{
     Batch, Capabilities, Config, Context, Counters, Error, Handle, Instant, Interface, InterfaceId,
     Observer, Packet, Readiness, SocketSummary, Transport,
@@ -147,6 +148,16 @@ impl Node {
     /// UDP, with the context that its calls take.
     pub fn udp(&mut self, now: Instant) -> (&mut Udp, Context<'_>) {
         (&mut self.transports.udp, self.parts.context(now))
+    }
+
+    /// Ping sockets, with the context that their calls take.
+    pub fn ping(&mut self, now: Instant) -> (&mut Ping, Context<'_>) {
+        (&mut self.transports.ping, self.parts.context(now))
+    }
+
+    /// Raw IP sockets, with the context that their calls take.
+    pub fn raw(&mut self, now: Instant) -> (&mut Raw, Context<'_>) {
+        (&mut self.transports.raw, self.parts.context(now))
     }
 
     /// Adds a transport for the packets of `protocol`, in place of a built-in one or one that was

@@ -1,6 +1,7 @@
 //! The transports of a node, by name and by protocol number.
 
 use smallvec::{SmallVec, smallvec};
+use sockeye_core::raw::{Ping, Raw};
 use sockeye_core::{Config, Context, InterfaceId, Rng, Transport, TransportId};
 use sockeye_tcp::Tcp;
 use sockeye_udp::Udp;
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Transports {
     pub(crate) tcp: Tcp,
     pub(crate) udp: Udp,
+    pub(crate) ping: Ping,
+    pub(crate) raw: Raw,
     others: BTreeMap<IpProtocol, Box<dyn Transport>>,
     /// Who is first to send next time.
     turn: usize,
@@ -21,6 +24,8 @@ impl Transports {
         Self {
             tcp: Tcp::new(config, rng),
             udp: Udp::new(config, rng),
+            ping: Ping::new(rng),
+            raw: Raw::new(config),
             others: BTreeMap::new(),
             turn: 0,
         }
@@ -38,6 +43,7 @@ impl Transports {
         match protocol {
             IpProtocol::TCP => Some(&mut self.tcp),
             IpProtocol::UDP => Some(&mut self.udp),
+            IpProtocol::ICMP | IpProtocol::ICMPV6 => Some(&mut self.ping),
             _ => None,
         }
     }
@@ -80,10 +86,12 @@ impl Transports {
         let Self {
             tcp,
             udp,
+            ping,
+            raw,
             others,
             turn: _,
         } = self;
-        let built_in: [&dyn Transport; 2] = [tcp, udp];
+        let built_in: [&dyn Transport; 4] = [tcp, udp, ping, raw];
         built_in.into_iter().chain(others.values().map(|t| &**t))
     }
 
@@ -91,10 +99,13 @@ impl Transports {
         let Self {
             tcp,
             udp,
+            ping,
+            raw,
             others,
             turn: _,
         } = self;
-        let mut all: SmallVec<[&mut dyn Transport; 8]> = smallvec![tcp as _, udp as _];
+        let mut all: SmallVec<[&mut dyn Transport; 8]> =
+            smallvec![tcp as _, udp as _, ping as _, raw as _];
         all.extend(others.values_mut().map(|t| &mut **t as _));
         all
     }

@@ -8,6 +8,7 @@ mod hostile;
 mod intercept;
 mod offload;
 mod ping;
+mod raw;
 mod streams;
 mod target;
 mod tcp;
