@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 /// Pieces kept at most: a peer that sends every second byte fills no memory with bookkeeping.
 pub(crate) const PIECES_MAX: usize = 4096;
+/// What a piece costs beside its text, bytes: its place in the tables, the head of its buffer.
+pub(crate) const PIECE_COST: usize = 128;
 
 #[derive(Debug)]
 struct Piece {
@@ -22,9 +24,13 @@ struct Piece {
     pinned: usize,
 }
 
-/// The out-of-order queue. Positions count from the first byte of the stream.
+/// The out-of-order queue. Positions count from the first byte of the stream. While nothing is out
+/// of order it takes a pointer's room.
 #[derive(Debug, Default)]
-pub(crate) struct Reassembly {
+pub(crate) struct Reassembly(Option<Box<Queue>>);
+
+#[derive(Debug, Default)]
+struct Queue {
     pieces: BTreeMap<u64, Piece>,
     ranges: RangeSet,
     pinned: usize,
@@ -37,22 +43,86 @@ pub(crate) struct Reassembly {
 impl Reassembly {
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.0.as_ref().is_none_or(|queue| queue.pieces.is_empty())
     }
 
-    /// Bytes of memory kept.
+    /// Bytes of memory kept, bookkeeping included.
     pub(crate) fn pinned(&self) -> usize {
-        self.pinned
+        let queue = self.0.as_ref();
+        queue.map_or(0, |queue| queue.pinned + queue.pieces.len() * PIECE_COST)
     }
 
     /// Bytes of text that wait.
     pub(crate) fn len(&self) -> u64 {
-        self.ranges.covered()
+        self.0.as_ref().map_or(0, |queue| queue.ranges.covered())
     }
 
-    /// Keeps `text`, which starts at `at` beyond `next` and keeps `pinned` bytes of memory, as
-    /// far as it is new. False when there was no room for it.
+    /// Keeps `text`, which starts at `at` beyond what is in order and keeps `pinned` bytes of
+    /// memory, as far as it is new. False when there was no room for it.
     pub(crate) fn insert(&mut self, at: u64, text: Payload, pinned: usize) -> bool {
+        self.0.get_or_insert_default().insert(at, text, pinned)
+    }
+
+    /// Takes the piece that continues at `next`, cut to what is new: its text, how many bytes, and
+    /// what memory they keep.
+    pub(crate) fn pop(&mut self, next: u64) -> Option<(Payload, u64, usize)> {
+        let queue = self.0.as_mut()?;
+        let piece = queue.pop(next);
+        if queue.is_done() {
+            self.0 = None;
+        }
+        piece
+    }
+
+    /// RFC 2883 §4.1: a segment whose text, or part of it, had arrived before.
+    pub(crate) fn saw_duplicate(&mut self, range: Range<u64>) {
+        if !range.is_empty() {
+            self.0.get_or_insert_default().duplicate = Some(range);
+        }
+    }
+
+    /// The blocks for the next acknowledgment of `next`: first what arrived twice (RFC 2883 §4),
+    /// then the ranges that changed last (RFC 2018 §4).
+    pub(crate) fn blocks(&self, next: u64, max: usize) -> SmallVec<[Range<u64>; SACK_BLOCKS_MAX]> {
+        let queue = self.0.as_ref();
+        queue.map_or_else(SmallVec::new, |queue| queue.blocks(next, max))
+    }
+
+    /// Whether there is anything to tell.
+    pub(crate) fn has_blocks(&self) -> bool {
+        let queue = self.0.as_ref();
+        queue.is_some_and(|queue| queue.duplicate.is_some() || !queue.ranges.is_empty())
+    }
+
+    /// The duplicate has been told.
+    pub(crate) fn told(&mut self) {
+        if let Some(queue) = &mut self.0 {
+            queue.duplicate = None;
+            if queue.is_done() {
+                self.0 = None;
+            }
+        }
+    }
+
+    /// Copies every piece into memory of just its size.
+    pub(crate) fn compact(&mut self) {
+        if let Some(queue) = &mut self.0 {
+            queue.compact();
+        }
+    }
+
+    /// Drops everything; RFC 2018 §8 allows the receiver to.
+    pub(crate) fn clear(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Queue {
+    fn is_done(&self) -> bool {
+        self.pieces.is_empty() && self.duplicate.is_none()
+    }
+
+    fn insert(&mut self, at: u64, text: Payload, pinned: usize) -> bool {
         let len: u64 = text.iter().map(|s| s.len() as u64).sum();
         let whole = at..at + len;
         if let Some(held) = self.overlap(&whole) {
@@ -89,8 +159,7 @@ impl Reassembly {
         true
     }
 
-    /// Takes the piece that continues at `next`, cut to what is new.
-    pub(crate) fn pop(&mut self, next: u64) -> Option<(Payload, u64, usize)> {
+    fn pop(&mut self, next: u64) -> Option<(Payload, u64, usize)> {
         while let Some(entry) = self.pieces.first_entry()
             && *entry.key() <= next
         {
@@ -108,16 +177,7 @@ impl Reassembly {
         None
     }
 
-    /// RFC 2883 §4.1: a segment whose text, or part of it, had arrived before.
-    pub(crate) fn saw_duplicate(&mut self, range: Range<u64>) {
-        if !range.is_empty() {
-            self.duplicate = Some(range);
-        }
-    }
-
-    /// The blocks for the next acknowledgment of `next`: first what arrived twice (RFC 2883 §4),
-    /// then the ranges that changed last (RFC 2018 §4).
-    pub(crate) fn blocks(&self, next: u64, max: usize) -> SmallVec<[Range<u64>; SACK_BLOCKS_MAX]> {
+    fn blocks(&self, next: u64, max: usize) -> SmallVec<[Range<u64>; SACK_BLOCKS_MAX]> {
         let ranges = self
             .recent
             .iter()
@@ -131,18 +191,7 @@ impl Reassembly {
             .collect()
     }
 
-    /// Whether there is anything to tell.
-    pub(crate) fn has_blocks(&self) -> bool {
-        self.duplicate.is_some() || !self.ranges.is_empty()
-    }
-
-    /// The duplicate has been told.
-    pub(crate) fn told(&mut self) {
-        self.duplicate = None;
-    }
-
-    /// Copies every piece into memory of just its size.
-    pub(crate) fn compact(&mut self) {
+    fn compact(&mut self) {
         self.pinned = 0;
         for piece in self.pieces.values_mut() {
             let bytes = Bytes::from(piece.text.concat());
@@ -151,11 +200,6 @@ impl Reassembly {
             piece.pinned = to_usize(piece.len);
             self.pinned += piece.pinned;
         }
-    }
-
-    /// Drops everything; RFC 2018 §8 allows the receiver to.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
     }
 
     /// The first stretch of `range` that is held.
@@ -210,7 +254,7 @@ mod tests {
         assert_eq!(blocks(&queue), [30..35, 30..40, 10..25]);
         queue.told();
         assert_eq!(blocks(&queue), [30..40, 10..25]);
-        assert_eq!(queue.pinned(), 25);
+        assert_eq!(queue.pinned(), 25 + 3 * PIECE_COST);
     }
 
     #[test]

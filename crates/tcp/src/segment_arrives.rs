@@ -276,7 +276,7 @@ impl Tcb {
             let fills_gap = !self.reassembly.is_empty();
             self.accept(text, len, pinned);
             self.take_reassembled();
-            self.limit_memory();
+            self.limit_memory(cx);
             self.signal(cx, Readiness::READABLE);
             // RFC 5681 §4.2: what fills a gap is acknowledged at once.
             self.schedule_ack(cx.now, wire_segments, fills_gap);
@@ -286,7 +286,7 @@ impl Tcb {
             if !self.reassembly.insert(at, text, pinned) {
                 cx.drop_packet(Counter::TcpExtOfoPruned);
             }
-            self.limit_memory();
+            self.limit_memory(cx);
             // RFC 5681 §4.2: a duplicate acknowledgment, at once.
             self.marks.ack_now = true;
         }
@@ -310,17 +310,21 @@ impl Tcb {
         }
     }
 
-    /// Keeps the memory behind received text within SO_RCVBUF: packets are copied into just the
-    /// room that their text needs, and what is out of order goes at last.
-    fn limit_memory(&mut self) {
-        if self.pinned() <= self.rcv.buffer {
+    /// Keeps the memory behind received text near SO_RCVBUF: packets are copied into just the room
+    /// that their text needs, and what is out of order goes at last. Copying waits until there is
+    /// twice as much as after the last time, so that it costs each byte a constant.
+    fn limit_memory(&mut self, cx: &mut Context<'_>) {
+        let limit = self.rcv.buffer;
+        if self.pinned() <= limit {
             return;
         }
-        self.reassembly.compact();
-        if self.pinned() > self.rcv.buffer {
+        if self.pinned() / 2 >= self.compacted {
+            self.reassembly.compact();
             self.received.compact();
+            self.compacted = self.pinned();
         }
-        if self.pinned() > self.rcv.buffer.saturating_mul(2) {
+        if self.pinned() / 2 > limit && !self.reassembly.is_empty() {
+            cx.drop_packet(Counter::TcpExtOfoPruned);
             self.reassembly.clear();
         }
     }

@@ -131,6 +131,8 @@ pub(crate) struct Tcb {
     pub(crate) rcv: ReceiveSequence,
     pub(crate) received: ReceiveQueue,
     pub(crate) reassembly: Reassembly,
+    /// Bytes of memory that received text kept after it was last copied together.
+    pub(crate) compacted: usize,
     /// Position of the peer's FIN, where it came before what precedes it.
     pub(crate) fin_at: Option<u64>,
 
@@ -210,6 +212,7 @@ impl Tcb {
             rcv,
             received: ReceiveQueue::default(),
             reassembly: Reassembly::default(),
+            compacted: 0,
             fin_at: None,
             timestamps: None,
             timestamp_offset: secrets.timestamp_offset(&flow),

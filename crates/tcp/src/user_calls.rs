@@ -769,6 +769,7 @@ impl Tcb {
             cx.config.tcp_rmem.2
         };
         self.rcv.was_read(n, cx.now, &self.rtt, max);
+        self.compacted = self.compacted.min(self.pinned());
         let clamp = self.settings.window_clamp;
         if self.state.receives_text() && self.rcv.update_is_due(self.waiting(), self.mss, clamp) {
             self.marks.ack_now = true;

@@ -1,0 +1,44 @@
+//! What connections cost: few packets for bulk over a link with super-segments, little memory when
+//! idle.
+
+use super::pair::{A, B, Pair, Wire};
+use crate::tcb::Tcb;
+use core::time::Duration;
+
+#[test]
+fn super_segments_cross_whole() {
+    let wire = Wire {
+        delay: Duration::from_micros(20),
+        cut: false,
+        ..Wire::default()
+    };
+    let mut pair = Pair::new(wire);
+    let (a, b) = pair.connection();
+    let data = vec![7u8; 32 << 20];
+    assert!(pair.transfer(A, [a, b], &data) == data);
+    let from = |n| {
+        pair.log
+            .iter()
+            .filter(move |(from, _, _)| *from == n)
+            .count()
+    };
+    // 33,554,432 bytes in packets of at most 65,535.
+    assert!(from(A) < 700, "{} packets for 32 MiB", from(A));
+    assert!(
+        from(B) <= from(A),
+        "{} acknowledgments for {}",
+        from(B),
+        from(A)
+    );
+    // Both buffers have followed.
+    let info = pair.host(B).0.info(b).unwrap();
+    assert_eq!(info.receive_buffer, 6_291_456);
+    let info = pair.host(A).0.info(a).unwrap();
+    assert_eq!((info.send_buffer, info.retransmitted), (4_194_304, 0));
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    eprintln!("{}", size_of::<Tcb>());
+    assert!(size_of::<Tcb>() <= 1024, "{}", size_of::<Tcb>());
+}
