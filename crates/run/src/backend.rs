@@ -85,6 +85,10 @@ pub trait NodeSocket: Send + Sync + Sized + 'static {
     /// Reads from a stream; 0 is its end.
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Errno>>;
 
+    /// Waits until a stream is reset or times out after its end was read. Asked only after [`poll_read`](Self::poll_read) has
+    /// returned 0, in its place.
+    fn poll_failure(&self, cx: &mut Context<'_>) -> Poll<Errno>;
+
     /// Writes to a stream.
     fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>>;
 

@@ -200,8 +200,8 @@ impl<S: NodeSocket> Table<S> {
         }
     }
 
-    /// Removes the sockets that nobody holds and nobody watches. Returns how many there are still to look after.
-    pub(crate) fn sweep(&self, ends: &Ends) -> usize {
+    /// Removes the sockets that nobody holds and nobody watches.
+    pub(crate) fn sweep(&self, ends: &Ends) -> Swept {
         let unwatched: Vec<_> = lock(&self.sockets)
             .values()
             .filter(|sock| !lock(&sock.state).watched)
@@ -214,7 +214,10 @@ impl<S: NodeSocket> Table<S> {
         for sock in &gone {
             self.remove(sock.cookie);
         }
-        unwatched.len() - gone.len()
+        Swept {
+            removed: gone.len(),
+            left: unwatched.len() - gone.len(),
+        }
     }
 
     /// Takes all sockets out.
@@ -223,6 +226,13 @@ impl<S: NodeSocket> Table<S> {
             sock.closed.send_replace(true);
         }
     }
+}
+
+/// What a sweep found.
+pub(crate) struct Swept {
+    pub(crate) removed: usize,
+    /// Sockets that are still to be looked after.
+    pub(crate) left: usize,
 }
 
 /// Whether a file is in nonblocking mode.

@@ -18,7 +18,6 @@ use rustix::net::{self, RecvFlags, SendFlags};
 use std::future::poll_fn;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, ready};
@@ -51,9 +50,11 @@ enum News {
 }
 
 /// A connection being carried.
-struct Relay<'a, S> {
+struct Relay<'a, S, F> {
     node: &'a S,
     node_end: &'a Watched,
+    /// Whether the program has no descriptor any more.
+    gone: F,
     /// Whether the guard is there. Like the others, one task reads and writes it.
     guarded: AtomicBool,
     /// The network's end of data has been passed on.
@@ -87,6 +88,7 @@ pub(crate) async fn carry<B: Backend>(
     let relay = Relay {
         node: &*sock.node,
         node_end: &node_end,
+        gone: || supervisor.ends.gone(sock.name),
         guarded: AtomicBool::new(guard == Guard::Present),
         finished: AtomicBool::new(false),
         discarded: AtomicBool::new(false),
@@ -94,8 +96,8 @@ pub(crate) async fn carry<B: Backend>(
     let end = relay.run(supervisor.ending.clone()).await;
     let [guarded, finished, discarded] = [&relay.guarded, &relay.finished, &relay.discarded]
         .map(|flag| flag.load(Ordering::Relaxed));
+    let gone = (relay.gone)();
     let unread = ends::take_error(node_end.as_fd()) == Some(Errno::CONNRESET) || discarded;
-    let gone = supervisor.ends.gone(sock.name);
     match end {
         End::Failed(error) => {
             // The kernel shows ECONNRESET by itself; of any other error SO_ERROR can tell.
@@ -125,17 +127,11 @@ pub(crate) async fn carry<B: Backend>(
     drop(carrying);
 }
 
-impl<S: NodeSocket> Relay<'_, S> {
+impl<S: NodeSocket, F: Fn() -> bool> Relay<'_, S, F> {
     async fn run(&self, ending: watch::Receiver<bool>) -> End {
-        let mut up = pin!(self.up(ending));
-        let mut down = pin!(self.down());
         tokio::select! {
-            end = &mut up => end,
-            end = &mut down => match end {
-                Err(error) => End::Failed(error),
-                // The network has nothing more to say; the program may.
-                Ok(()) => up.await,
-            },
+            end = self.up(ending) => end,
+            error = self.down() => End::Failed(error),
         }
     }
 
@@ -169,7 +165,8 @@ impl<S: NodeSocket> Relay<'_, S> {
                 }
             }
         }
-        if self.unread_at_close() {
+        // A close is the node's to make, with or without a reset; a half close is made here.
+        if events(self.node_end.as_fd()).contains(PollFlags::HUP) && (self.gone)() {
             return End::Closed;
         }
         if let Err(error @ (Errno::CONNRESET | Errno::TIMEDOUT)) =
@@ -179,11 +176,6 @@ impl<S: NodeSocket> Relay<'_, S> {
         }
         self.closed(ending).await;
         End::Closed
-    }
-
-    /// Whether the program closed without having read everything: a reset is due, and no FIN before it.
-    fn unread_at_close(&self) -> bool {
-        events(self.node_end.as_fd()).contains(PollFlags::ERR)
     }
 
     /// Waits until both directions have ended.
@@ -251,19 +243,23 @@ impl<S: NodeSocket> Relay<'_, S> {
         Ok(())
     }
 
-    /// From the network to the program, until the network has no more.
-    async fn down(&self) -> Result<(), Errno> {
+    /// From the network to the program, until the network fails.
+    async fn down(&self) -> Errno {
         loop {
-            let (buffer, len) = poll_fn(|cx| {
+            let read = poll_fn(|cx| {
                 let mut buffer = Buffer::take();
                 let len = ready!(self.node.poll_read(cx, &mut buffer));
                 Poll::Ready(len.map(|len| (buffer, len)))
-            })
-            .await?;
+            });
+            let (buffer, len) = match read.await {
+                Ok(read) => read,
+                Err(error) => return error,
+            };
             if len == 0 {
                 let _ = net::shutdown(self.node_end, net::Shutdown::Write);
                 self.finished.store(true, Ordering::Relaxed);
-                return Ok(());
+                drop(buffer);
+                return poll_fn(|cx| self.node.poll_failure(cx)).await;
             }
             if !self.deliver(&buffer[..len]).await {
                 self.discarded.store(true, Ordering::Relaxed);

@@ -6,7 +6,7 @@
 //! not arrive, but whose effect stands, finds the same answer when it is repeated ([`Supervisor::remember`]).
 
 use crate::backend::{Backend, Errno};
-use crate::descriptors::{Found, Table, lock};
+use crate::descriptors::{Found, Swept, Table, lock};
 use crate::ends::{self, Ends};
 use crate::memory::Memory;
 use crate::sys::{Call, Listener};
@@ -241,7 +241,7 @@ impl<B: Backend> Supervisor<B> {
     }
 
     /// Removes what has lost its last descriptor unseen, now.
-    pub(crate) fn sweep(&self) -> usize {
+    pub(crate) fn sweep(&self) -> Swept {
         self.table.sweep(&self.ends)
     }
 
@@ -251,7 +251,7 @@ impl<B: Backend> Supervisor<B> {
             self.sweep_wanted.notified().await;
             loop {
                 tokio::time::sleep(SWEEP_INTERVAL).await;
-                let unwatched = self.sweep();
+                let Swept { left, .. } = self.sweep();
                 let mut held = lock(&self.held);
                 held.retain(|_, (id, task)| {
                     let waits = !task.is_finished() && self.listener.waits(*id);
@@ -260,7 +260,7 @@ impl<B: Backend> Supervisor<B> {
                     }
                     waits
                 });
-                if unwatched == 0 && held.is_empty() {
+                if left == 0 && held.is_empty() {
                     break;
                 }
             }

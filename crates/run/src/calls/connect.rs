@@ -115,7 +115,7 @@ impl<B: Backend> Supervisor<B> {
     /// Begins to connect on the node. Ports of closed sockets that nobody has noticed yet are given back first.
     fn begin(&self, node: &B::Socket, address: SocketAddr) -> Result<(), Errno> {
         match node.connect_start(address) {
-            Err(Errno::ADDRINUSE | Errno::ADDRNOTAVAIL) if self.sweep() > 0 => {
+            Err(Errno::ADDRINUSE | Errno::ADDRNOTAVAIL) if self.sweep().removed > 0 => {
                 node.connect_start(address)
             }
             result => result,

@@ -7,6 +7,10 @@ use crate::memory::Memory;
 use crate::supervisor::{Answer, Outcome, Supervisor};
 use crate::sys::Call;
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Rounds of the event loop after which a socket that was swept has closed.
+const TURNS_TO_CLOSE: usize = 16;
 
 impl Memory<'_> {
     /// An address that the program gives, as its octets.
@@ -35,7 +39,7 @@ impl Memory<'_> {
 }
 
 impl<B: Backend> Supervisor<B> {
-    pub(crate) fn bind(&self, call: &Call, sock: &Sock<B::Socket>) -> Answer {
+    pub(crate) fn bind(self: &Arc<Self>, call: &Call, sock: &Arc<Sock<B::Socket>>) -> Answer {
         let octets = self
             .memory(call)
             .read_address(call.args[1], call.args[2] as i32)?;
@@ -50,15 +54,23 @@ impl<B: Backend> Supervisor<B> {
                 old.into()
             }
         };
-        let result = match sock.node.bind(address) {
-            // It may be held by a socket that the program has closed, which nobody has noticed yet.
-            Err(Errno::ADDRINUSE) => {
-                self.sweep();
-                sock.node.bind(address)
+        match sock.node.bind(address) {
+            // By a socket that the program had closed, which nobody had noticed: it is free when its tasks have ended.
+            Err(Errno::ADDRINUSE) if self.sweep().removed > 0 => {
+                let sock = sock.clone();
+                self.hold(call, async move {
+                    for _ in 0..TURNS_TO_CLOSE {
+                        tokio::task::yield_now().await;
+                        match sock.node.bind(address) {
+                            Err(Errno::ADDRINUSE) => {}
+                            result => return result.map(|()| Outcome::Return(0)),
+                        }
+                    }
+                    Err(Errno::ADDRINUSE)
+                })
             }
-            result => result,
-        };
-        result.map(|()| Outcome::Return(0))
+            result => result.map(|()| Outcome::Return(0)),
+        }
     }
 
     pub(crate) fn getsockname(&self, call: &Call, sock: &Sock<B::Socket>) -> Answer {

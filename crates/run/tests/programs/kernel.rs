@@ -8,7 +8,7 @@ use rustix::net::{
 use sockeye_run::backend::{Backend, Domain, Errno, NodeSocket, Received, Type};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -18,6 +18,7 @@ pub(crate) struct Kernel;
 pub(crate) struct Socket {
     fd: Arc<OwnedFd>,
     watched: OnceLock<AsyncFd<Arc<OwnedFd>>>,
+    connecting_to: Mutex<Option<SocketAddr>>,
 }
 
 impl Backend for Kernel {
@@ -44,6 +45,7 @@ impl From<OwnedFd> for Socket {
         Self {
             fd: Arc::new(fd),
             watched: OnceLock::new(),
+            connecting_to: Mutex::new(None),
         }
     }
 }
@@ -100,6 +102,7 @@ impl NodeSocket for Socket {
     }
 
     fn connect_start(&self, address: SocketAddr) -> Result<(), Errno> {
+        *self.connecting_to.lock().unwrap() = Some(address);
         net::connect(&self.fd, &address)
     }
 
@@ -114,7 +117,8 @@ impl NodeSocket for Socket {
                 }),
             )? {
                 0 => Err(Errno::AGAIN),
-                _ => net::sockopt::socket_error(&self.fd)?,
+                // Asked a second time, connect(2) tells what came of it, and may be asked anew after a failure.
+                _ => net::connect(&self.fd, &self.connecting_to.lock().unwrap().unwrap()),
             }
         })
     }
@@ -127,6 +131,25 @@ impl NodeSocket for Socket {
         self.poll_io(cx, Direction::In, || {
             net::recv(&self.fd, &mut *buffer, RecvFlags::empty()).map(|(len, _)| len)
         })
+    }
+
+    fn poll_failure(&self, cx: &mut Context<'_>) -> Poll<Errno> {
+        let failure = || {
+            let mut fds = [PollFd::new(&self.fd, PollFlags::empty())];
+            poll(
+                &mut fds,
+                Some(&Timespec {
+                    tv_sec: 0,
+                    tv_nsec: 0,
+                }),
+            )?;
+            if !fds[0].revents().contains(PollFlags::ERR) {
+                return Err(Errno::AGAIN);
+            }
+            Ok(self.take_error().unwrap_or(Errno::PIPE))
+        };
+        self.poll_io(cx, Direction::In, failure)
+            .map(|result| result.unwrap_or_else(|error| error))
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
