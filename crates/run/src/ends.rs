@@ -49,13 +49,16 @@ pub(crate) struct Ends {
     /// Sets the names of one run apart from every other's.
     run: u64,
     next: AtomicU64,
-    /// A socket without a name, to try names with.
-    probe: Mutex<Option<OwnedFd>>,
+    /// Sockets without a name, to try names with: a stream and a datagram socket, whose names are apart.
+    probes: Mutex<[Option<OwnedFd>; 2]>,
 }
 
 /// The abstract name of a program's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Name(u64);
+pub(crate) struct Name {
+    number: u64,
+    datagram: bool,
+}
 
 impl Ends {
     pub(crate) fn new() -> Result<Self, Errno> {
@@ -78,18 +81,21 @@ impl Ends {
             address,
             run,
             next: AtomicU64::new(0),
-            probe: Mutex::new(None),
+            probes: Mutex::default(),
         })
     }
 
     fn address_of(&self, name: Name) -> Result<SocketAddrUnix, Errno> {
         SocketAddrUnix::new_abstract_name(
-            format!("sockeye-{:016x}-{:x}", self.run, name.0).as_bytes(),
+            format!("sockeye-{:016x}-{:x}", self.run, name.number).as_bytes(),
         )
     }
 
-    fn give_name(&self, end: BorrowedFd<'_>) -> Result<Name, Errno> {
-        let name = Name(self.next.fetch_add(1, Ordering::Relaxed));
+    fn give_name(&self, end: BorrowedFd<'_>, datagram: bool) -> Result<Name, Errno> {
+        let name = Name {
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+            datagram,
+        };
         net::bind(end, &self.address_of(name)?)?;
         Ok(name)
     }
@@ -105,7 +111,7 @@ impl Ends {
             };
         let end = unix(SocketType::STREAM, flags)?;
         sockopt::set_socket_send_buffer_size(&end, 1)?;
-        let name = self.give_name(end.as_fd())?;
+        let name = self.give_name(end.as_fd(), false)?;
         Ok((end, name))
     }
 
@@ -118,7 +124,7 @@ impl Ends {
             None,
         )?;
         rustix::io::ioctl_fionbio(&program, nonblocking)?;
-        let name = self.give_name(program.as_fd())?;
+        let name = self.give_name(program.as_fd(), false)?;
         raise(program.as_fd());
         prepare_node_end(node.as_fd());
         net::send(&program, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
@@ -134,7 +140,7 @@ impl Ends {
             None,
         )?;
         rustix::io::ioctl_fionbio(&program, nonblocking)?;
-        let name = self.give_name(program.as_fd())?;
+        let name = self.give_name(program.as_fd(), true)?;
         raise(program.as_fd());
         raise(node.as_fd());
         sys::set_option(
@@ -176,12 +182,18 @@ impl Ends {
         let Ok(address) = self.address_of(name) else {
             return false;
         };
-        let mut probe = self
-            .probe
+        let mut probes = self
+            .probes
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let probe = &mut probes[usize::from(name.datagram)];
         if probe.is_none() {
-            *probe = unix(SocketType::STREAM, SocketFlags::CLOEXEC).ok();
+            let ty = if name.datagram {
+                SocketType::DGRAM
+            } else {
+                SocketType::STREAM
+            };
+            *probe = unix(ty, SocketFlags::CLOEXEC).ok();
         }
         let Some(socket) = probe.as_ref() else {
             return false;

@@ -1,6 +1,8 @@
 //! The host kernel's own sockets as a node, so that the supervisor can be proven apart from it: what a program sees under `run`
 //! must be what it sees without.
 
+use crate::reactor::Reactor;
+use rustix::event::epoll::EventFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType,
@@ -8,16 +10,13 @@ use rustix::net::{
 use sockeye_run::backend::{Backend, Domain, Errno, NodeSocket, Received, Type};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 pub(crate) struct Kernel;
 
 pub(crate) struct Socket {
-    fd: Arc<OwnedFd>,
-    watched: OnceLock<AsyncFd<Arc<OwnedFd>>>,
+    fd: OwnedFd,
     connecting_to: Mutex<Option<SocketAddr>>,
 }
 
@@ -43,41 +42,42 @@ impl Backend for Kernel {
 impl From<OwnedFd> for Socket {
     fn from(fd: OwnedFd) -> Self {
         Self {
-            fd: Arc::new(fd),
-            watched: OnceLock::new(),
+            fd,
             connecting_to: Mutex::new(None),
         }
     }
 }
 
-enum Direction {
-    In,
-    Out,
+impl Drop for Socket {
+    fn drop(&mut self) {
+        Reactor::reading().forget(&self.fd);
+        Reactor::writing().forget(&self.fd);
+    }
 }
 
 impl Socket {
-    fn poll_io<T>(
+    fn poll_in<T>(
         &self,
         cx: &mut Context<'_>,
-        direction: Direction,
         mut attempt: impl FnMut() -> Result<T, Errno>,
     ) -> Poll<Result<T, Errno>> {
-        loop {
-            match attempt() {
-                Err(Errno::AGAIN) => {}
-                result => return Poll::Ready(result),
-            }
-            let watched = self.watched.get_or_init(|| {
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                // SAFETY: the descriptor is owned by the value itself, and so stays open and the same.
-                unsafe { AsyncFd::register_with_interest(self.fd.clone(), interest) }.unwrap()
-            });
-            let ready = match direction {
-                Direction::In => watched.poll_read_ready(cx),
-                Direction::Out => watched.poll_write_ready(cx),
-            };
-            ready!(ready).map_err(|_| Errno::IO)?.clear_ready();
+        match attempt() {
+            Err(Errno::AGAIN) => Reactor::reading().wake(&self.fd, EventFlags::IN, cx.waker()),
+            result => return Poll::Ready(result),
         }
+        Poll::Pending
+    }
+
+    fn poll_out<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut() -> Result<T, Errno>,
+    ) -> Poll<Result<T, Errno>> {
+        match attempt() {
+            Err(Errno::AGAIN) => Reactor::writing().wake(&self.fd, EventFlags::OUT, cx.waker()),
+            result => return Poll::Ready(result),
+        }
+        Poll::Pending
     }
 }
 
@@ -97,7 +97,7 @@ impl NodeSocket for Socket {
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<(Self, SocketAddr), Errno>> {
         let accept =
             || net::acceptfrom_with(&self.fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK);
-        let (fd, peer) = ready!(self.poll_io(cx, Direction::In, accept))?;
+        let (fd, peer) = ready!(self.poll_in(cx, accept))?;
         Poll::Ready(Ok((fd.into(), internet(peer.unwrap()))))
     }
 
@@ -107,7 +107,7 @@ impl NodeSocket for Socket {
     }
 
     fn poll_connect(&self, cx: &mut Context<'_>) -> Poll<Result<(), Errno>> {
-        self.poll_io(cx, Direction::Out, || {
+        self.poll_out(cx, || {
             let mut fds = [PollFd::new(&self.fd, PollFlags::OUT)];
             match poll(
                 &mut fds,
@@ -128,34 +128,29 @@ impl NodeSocket for Socket {
     }
 
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Errno>> {
-        self.poll_io(cx, Direction::In, || {
+        self.poll_in(cx, || {
             net::recv(&self.fd, &mut *buffer, RecvFlags::empty()).map(|(len, _)| len)
         })
     }
 
     fn poll_failure(&self, cx: &mut Context<'_>) -> Poll<Errno> {
-        let failure = || {
-            let mut fds = [PollFd::new(&self.fd, PollFlags::empty())];
-            poll(
-                &mut fds,
-                Some(&Timespec {
-                    tv_sec: 0,
-                    tv_nsec: 0,
-                }),
-            )?;
-            if !fds[0].revents().contains(PollFlags::ERR) {
-                return Err(Errno::AGAIN);
-            }
-            Ok(self.take_error().unwrap_or(Errno::PIPE))
-        };
-        self.poll_io(cx, Direction::In, failure)
-            .map(|result| result.unwrap_or_else(|error| error))
+        let mut fds = [PollFd::new(&self.fd, PollFlags::empty())];
+        let _ = poll(
+            &mut fds,
+            Some(&Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            }),
+        );
+        if fds[0].revents().contains(PollFlags::ERR) {
+            return Poll::Ready(self.take_error().unwrap_or(Errno::PIPE));
+        }
+        Reactor::reading().wake(&self.fd, EventFlags::empty(), cx.waker());
+        Poll::Pending
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
-        self.poll_io(cx, Direction::Out, || {
-            net::send(&self.fd, data, SendFlags::NOSIGNAL)
-        })
+        self.poll_out(cx, || net::send(&self.fd, data, SendFlags::NOSIGNAL))
     }
 
     fn try_send_to(&self, data: &[u8], to: Option<SocketAddr>) -> Result<usize, Errno> {
@@ -171,7 +166,7 @@ impl NodeSocket for Socket {
         data: &[u8],
         to: Option<SocketAddr>,
     ) -> Poll<Result<usize, Errno>> {
-        self.poll_io(cx, Direction::Out, || self.try_send_to(data, to))
+        self.poll_out(cx, || self.try_send_to(data, to))
     }
 
     fn poll_recv_from(
@@ -179,9 +174,9 @@ impl NodeSocket for Socket {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<Result<Received, Errno>> {
-        self.poll_io(cx, Direction::In, || {
+        self.poll_in(cx, || {
             let (len, _, source) = net::recvfrom(&self.fd, &mut *buffer, RecvFlags::empty())?;
-            let source = internet(source.unwrap());
+            let source = internet(source.ok_or(Errno::NOTCONN)?);
             Ok(Received {
                 len,
                 source,

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may end")]
 
 mod kernel;
+mod reactor;
 
 use sockeye_run::{Options, Runner};
 use std::ffi::OsString;

@@ -35,6 +35,7 @@ def receives_mixed():
         if i % 7 == 6:
             for j, (data, source) in enumerate(sent):
                 way = (i + j) % 5
+                wait_for(lambda: bits(target) & IN)
                 if way == 0:
                     assert target.recv(100) == data
                 elif way == 1:
