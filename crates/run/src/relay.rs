@@ -35,6 +35,8 @@ pub(crate) enum Guard {
 enum End {
     /// Both directions have ended, or the program has closed.
     Closed,
+    /// The run has ended, but a process that it left behind holds the descriptor.
+    Abandoned,
     /// The network ended it.
     Failed(Errno),
 }
@@ -108,6 +110,8 @@ pub(crate) async fn carry<B: Backend>(
                 ends::discard(node_end.as_fd(), 1);
             }
         }
+        // What is still to come gets lost: that must not look like the end of the data.
+        End::Abandoned => {}
         End::Closed => {
             if gone && (unread || lock(&sock.state).reset_on_close) {
                 sock.node.abort();
@@ -151,7 +155,7 @@ impl<S: NodeSocket, F: Fn() -> bool> Relay<'_, S, F> {
                 // What is still to be written after the run has ended is nobody's to wait for.
                 News::Nothing if ended => {
                     let _ = self.node.shutdown(Shutdown::Write);
-                    return End::Closed;
+                    return End::Abandoned;
                 }
                 News::Nothing => {
                     drop(buffer);

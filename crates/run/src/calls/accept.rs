@@ -74,6 +74,7 @@ impl<B: Backend> Supervisor<B> {
             listening.arrived.notify_one(); // the next one is to know it too
             return Some(Err(Errno::INVAL));
         }
+        let _turn = lock(&listening.turn);
         let (node, peer) = listening.take()?;
         // The token goes first: once the call returns, the program must not find it.
         let found = match end {

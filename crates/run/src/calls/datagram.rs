@@ -36,6 +36,8 @@ pub(crate) struct Datagrams {
     order: Mutex<VecDeque<Queued>>,
     /// Woken when a datagram or an error has come.
     arrived: Notify,
+    /// Held from taking a datagram until it is the program's or back in its place, so that nobody overtakes.
+    turn: Mutex<()>,
     pub(crate) asked: Asked,
 }
 
@@ -61,6 +63,7 @@ impl Datagrams {
             node_end: Arc::new(node_end),
             order: Mutex::default(),
             arrived: Notify::new(),
+            turn: Mutex::default(),
             asked: Asked::default(),
         }
     }
@@ -561,6 +564,7 @@ impl<B: Backend> Supervisor<B> {
             }
             return Ok(Outcome::Answered);
         }
+        let _turn = lock(&datagrams.turn);
         let peek = flags & libc::MSG_PEEK != 0;
         let memory = self.memory(call);
         let (mut taken, mut value) = (Vec::new(), 0);

@@ -31,6 +31,8 @@ pub(crate) struct Listening<S> {
     /// Woken when the queue has room again, or nobody listens any more.
     room: Notify,
     closed: AtomicBool,
+    /// Held from taking a connection until it is the program's or back in its place, so that nobody overtakes.
+    pub(crate) turn: Mutex<()>,
     /// The node's end: tokens are written to it.
     node_end: Arc<OwnedFd>,
 }
@@ -125,6 +127,7 @@ impl<B: Backend> Supervisor<B> {
             arrived: Notify::new(),
             room: Notify::new(),
             closed: AtomicBool::new(false),
+            turn: Mutex::default(),
             node_end: node_end.clone(),
         });
         state.phase = Phase::Listening(listening.clone());

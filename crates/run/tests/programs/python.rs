@@ -1,0 +1,80 @@
+//! Programs in Python that ask for exactly what the kernel shows: each is run without the supervisor first, where it must pass,
+//! and then under it.
+
+use crate::{Outcome, PASSED, needs, supervised};
+use sockeye_tests::{Program, TempDir, Test, tests};
+
+pub(crate) const TESTS: &[Test] = tests![
+    connect,
+    stream,
+    server,
+    datagram,
+    around,
+    stream_as_an_ordinary_user,
+    server_as_an_ordinary_user
+];
+
+/// What all of them share.
+const COMMON: &str = include_str!("python/common.py");
+
+fn both(script: &str, unprivileged: bool) -> Outcome {
+    needs!("python3");
+    let dir = TempDir::new()?;
+    dir.write("common.py", COMMON)?;
+    let script = dir.write("program.py", script)?;
+    for program in [Program::new("python3"), supervised("python3")] {
+        let program = program.arg("-B").arg(&script);
+        if unprivileged {
+            program.unprivileged()
+        } else {
+            program
+        }
+        .run()?
+        .expect(0)?;
+    }
+    PASSED
+}
+
+fn connect() -> Outcome {
+    both(include_str!("python/connect.py"), false)
+}
+
+fn stream() -> Outcome {
+    both(include_str!("python/stream.py"), false)
+}
+
+fn server() -> Outcome {
+    both(include_str!("python/server.py"), false)
+}
+
+fn datagram() -> Outcome {
+    both(include_str!("python/datagram.py"), false)
+}
+
+/// Of other families the kernel has more than `run` shows: this one is not for both.
+fn around() -> Outcome {
+    needs!("python3");
+    let dir = TempDir::new()?;
+    dir.write("common.py", COMMON)?;
+    let script = dir.write("program.py", include_str!("python/around.py"))?;
+    supervised("python3")
+        .arg("-B")
+        .arg(&script)
+        .run()?
+        .expect(0)?;
+    supervised("python3")
+        .arg("-B")
+        .arg(&script)
+        .unprivileged()
+        .run()?
+        .expect(0)?;
+    PASSED
+}
+
+fn stream_as_an_ordinary_user() -> Outcome {
+    both(include_str!("python/stream.py"), true)
+}
+
+fn server_as_an_ordinary_user() -> Outcome {
+    both(include_str!("python/server.py"), true)
+}
