@@ -16,6 +16,7 @@
 mod deliver;
 mod transports;
 
+pub use sockeye_core::datagram::SendOptions;
 pub use sockeye_core::iface::{
     Address, AddressState, InterfaceConfig, Neighbour, NeighbourState, Traffic,
 };

@@ -6,9 +6,8 @@ use sockeye_core::{
 };
 use sockeye_link::GsoKinds;
 use sockeye_node::{
-    Batch, Config, Instant, InterfaceConfig, InterfaceId, IpProtocol, Node, Packet,
+    Batch, Config, Instant, InterfaceConfig, InterfaceId, IpProtocol, Node, Packet, SendOptions,
 };
-use sockeye_udp::SendOptions;
 use sockeye_wire::{checksum, ipv4, ipv6};
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
