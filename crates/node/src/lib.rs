@@ -113,6 +113,21 @@ impl Node {
         removed
     }
 
+    /// Says that nothing new should start from an address where there is another, or that it may
+    /// again. False when the interface does not have it in use.
+    pub fn deprecate_address(
+        &mut self,
+        now: Instant,
+        id: InterfaceId,
+        address: IpAddr,
+        deprecated: bool,
+    ) -> bool {
+        let mut cx = self.parts.context(now);
+        let done = inet::deprecate_address(&mut cx, id, address, deprecated);
+        self.pass_notices(now);
+        done
+    }
+
     /// Adds a route: by `gateway`, or, without one, to neighbours on the link.
     ///
     /// # Errors
@@ -233,6 +248,12 @@ impl Node {
         self.run_loopback(now);
     }
 
+    /// Memory is short: the transports let go of what can be got again.
+    pub fn handle_memory_pressure(&mut self, now: Instant) {
+        let mut cx = self.parts.context(now);
+        self.transports.each(|t| t.on_memory_pressure(&mut cx));
+    }
+
     /// Packets came by the link of `interface`; `batch` is empty afterwards. Segments that follow
     /// one another are merged first, where the link does not do that.
     pub fn handle_batch(&mut self, now: Instant, interface: InterfaceId, batch: &mut Batch) {
@@ -281,6 +302,15 @@ impl Node {
         if interface == InterfaceId::LOOPBACK {
             return self.loopback_pending;
         }
+        // Nobody sends by what is not there, and nobody has more for it.
+        if !self
+            .parts
+            .inet
+            .interface(interface)
+            .is_some_and(Interface::is_up)
+        {
+            return false;
+        }
         let wanted = budget.saturating_sub(self.parts.inet.queued(interface));
         let mut cx = self.parts.context(now);
         let more = self.transports.pull(&mut cx, interface, wanted);
@@ -304,3 +334,9 @@ impl Node {
         self.parts.timers.next()
     }
 }
+
+/// A node is owned by whoever runs its turn, on any thread.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Node>();
+};

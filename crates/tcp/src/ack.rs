@@ -55,6 +55,10 @@ impl Tcb {
         let in_recovery = self.recovery.is_active();
         let rtt = self.measure(cx.now, segment);
         self.snd.una = segment.ack;
+        // RFC 4861 §7.3.1: new data acknowledged shows that the neighbour gets our packets.
+        if let Some(route) = &self.route {
+            cx.inet.confirm_neighbour(cx.now, route);
+        }
         let acked = self.queue.acknowledge(segment.ack);
         if self.snd.small.before(self.snd.una) {
             // Kept near, so that the comparison never wraps.

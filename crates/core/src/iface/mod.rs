@@ -266,6 +266,19 @@ impl Interface {
         true
     }
 
+    pub(crate) fn deprecate(&mut self, address: IpAddr, deprecated: bool) -> bool {
+        let mut addresses = self.addresses.iter_mut();
+        let Some(own) = addresses.find(|a| a.net.addr() == address && a.is_usable()) else {
+            return false;
+        };
+        own.state = if deprecated {
+            AddressState::Deprecated
+        } else {
+            AddressState::Preferred
+        };
+        true
+    }
+
     pub(crate) fn remove_address(&mut self, address: IpAddr) -> Option<Address> {
         let at = self
             .addresses

@@ -99,7 +99,7 @@ fn solicited(
     mac: Option<MacAddr>,
 ) {
     let interface = ip.interface;
-    let Some(link) = cx.inet.interface_mut(interface) else {
+    let Some(link) = cx.inet.interface(interface) else {
         return;
     };
     let ours = link.addresses().iter().find(|a| a.net.addr() == target);
@@ -119,9 +119,13 @@ fn solicited(
     {
         let max = cx.config.neighbours_max;
         let now = cx.now;
-        let steps = link
-            .neighbours
-            .heard_of(now, max, IpAddr::V6(source), mac, true);
+        let source = IpAddr::V6(source);
+        // Who is not on the link by any prefix is answered, not remembered.
+        let create = cx.inet.is_on_link(interface, source);
+        let Some(link) = cx.inet.interface_mut(interface) else {
+            return;
+        };
+        let steps = link.neighbours.heard_of(now, max, source, mac, create);
         resolve::take_all(cx, interface, steps);
     }
     // RFC 4861 §7.2.4: who asks from nowhere is answered before everybody.

@@ -468,6 +468,28 @@ pub fn add_address(
     Ok(())
 }
 
+/// Says that nothing new should start from an address where there is another (or that it may
+/// again): RFC 4862 §5.5.4. False when the interface does not have it in use.
+pub fn deprecate_address(
+    cx: &mut Context<'_>,
+    id: InterfaceId,
+    address: IpAddr,
+    deprecated: bool,
+) -> bool {
+    let Some(interface) = cx.inet.interface_mut(id) else {
+        return false;
+    };
+    if !interface.deprecate(address, deprecated) {
+        return false;
+    }
+    if deprecated {
+        let change = AddressChange::Deprecated(address);
+        cx.inet.notify(Notice::Address(change));
+    }
+    cx.inet.routes_changed();
+    true
+}
+
 /// Takes an address away from an interface; false when it does not have it.
 pub fn remove_address(cx: &mut Context<'_>, id: InterfaceId, net: IpNet) -> bool {
     forget_address(cx, id, net.addr())

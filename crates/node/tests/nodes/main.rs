@@ -6,6 +6,7 @@ mod ethernet;
 mod fragments;
 mod hostile;
 mod intercept;
+mod interfaces;
 mod offload;
 mod ping;
 mod raw;

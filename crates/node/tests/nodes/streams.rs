@@ -3,7 +3,7 @@
 use crate::common::{LINK, link, node};
 use sockeye_core::{Capabilities, Domain, MacAddr, Medium, Rng, SocketId};
 use sockeye_link::GsoKinds;
-use sockeye_node::{Batch, Error, Instant, Node};
+use sockeye_node::{Batch, Error, Instant, NeighbourState, Node};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
@@ -172,6 +172,13 @@ fn both_ways(mut world: World, server: &str, len: usize) {
     let data = noise(len);
     world.transfer(client, server, &data);
     world.transfer(server, client, &data);
+    // Who acknowledges new data is there, and need not be asked.
+    for (_, neighbour) in world.nodes.iter().flat_map(Node::neighbours) {
+        let own = neighbour.address.to_string();
+        if !own.starts_with("fe80:") {
+            assert_eq!(neighbour.state, NeighbourState::Reachable, "{own}");
+        }
+    }
     world.close(&[client, server, (1, listener)]);
 }
 
