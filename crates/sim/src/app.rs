@@ -3,11 +3,14 @@
 //!
 //! - [`stream`]: one side sends a stream over TCP, the other checks it.
 //! - [`datagram`]: questions and answers over UDP.
+//! - [`ping`]: echo requests.
 
 pub mod datagram;
+pub mod ping;
 pub mod stream;
 
 use core::task::Poll;
+use sockeye_core::raw::Ping;
 use sockeye_core::socket::Domain;
 use sockeye_core::{Context, Error, Instant, Transport};
 use sockeye_node::Node;
@@ -60,19 +63,18 @@ impl<'a> Desk<'a> {
     }
 
     /// The node's TCP, and the context that its calls take.
-    ///
-    /// # Panics
-    /// Never: a node has TCP.
     pub fn tcp(&mut self) -> (&mut Tcp, Context<'_>) {
-        self.transport(IpProtocol::TCP)
+        self.node.tcp(self.now)
     }
 
     /// The node's UDP, and the context that its calls take.
-    ///
-    /// # Panics
-    /// Never: a node has UDP.
     pub fn udp(&mut self) -> (&mut Udp, Context<'_>) {
-        self.transport(IpProtocol::UDP)
+        self.node.udp(self.now)
+    }
+
+    /// The node's ping sockets, and the context that their calls take.
+    pub fn ping(&mut self) -> (&mut Ping, Context<'_>) {
+        self.node.ping(self.now)
     }
 
     /// One of the node's transports, and the context that its calls take.
