@@ -1,9 +1,29 @@
 //! Network sockets in user space.
 #![deny(unsafe_code)]
 
+mod background;
+mod dns;
+mod driver;
 pub mod error;
+mod fork;
+pub mod net;
+mod node;
 mod option_table;
 mod parker;
+mod shard;
+mod sleep;
+mod socket;
 mod sync;
 mod token;
+mod turn;
 mod waiters;
+
+pub use node::{EnterGuard, InterfaceInfo, LinkConfig, Node, NodeBuilder, SHUTDOWN_TIMEOUT};
+pub use socket::{
+    Ancillary, Domain, MessageFlags, Protocol, Received, RecvMessage, SendMessage, Socket, Type,
+};
+
+pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+pub use sockeye_core::{Config, Counter, Counters, OptionValue, Readiness, SocketOption};
+pub use sockeye_drivers as drivers;
+pub use sockeye_link as link;

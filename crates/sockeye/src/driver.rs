@@ -1,0 +1,340 @@
+//! Who drives a node while nobody calls it: waits for its links and its next deadline.
+//!
+//! Every shard has a [`Seat`]. A thread that blocks in a call takes it and waits for the node
+//! itself, so that what arrives is handled by the thread that wants it. Threads that find it taken
+//! only park; when the one in the seat goes, it wakes one of them. A runtime's task may sit beside.
+//! While nobody does, the background thread stands in: it is started by the first node that needs
+//! it, serves all nodes of the process, keeps none of them alive, and leaves a node alone whose
+//! callers come and go quickly.
+
+use crate::background;
+use crate::parker::Parker;
+use crate::shard::{Shard, Watch, lock};
+use crate::turn;
+use rustix::event::PollFlags;
+use sockeye_core::Instant;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
+
+/// The kinds of driver, each with its own alarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// A thread in a blocking call.
+    Caller = 0,
+    /// A task of a runtime.
+    #[cfg_attr(
+        not(feature = "tokio"),
+        expect(dead_code, reason = "runtimes are a feature")
+    )]
+    Task = 1,
+    /// The background thread.
+    Background = 2,
+}
+
+/// No alarm.
+const NEVER: u64 = u64::MAX;
+
+/// Where the driver of a shard sits.
+pub(crate) struct Seat {
+    shard: Weak<Shard>,
+    sitting: Mutex<Sitting>,
+    /// When the node wants its next turn, in its own nanoseconds.
+    deadline: AtomicU64,
+    /// For when each kind of driver has set its alarm.
+    alarms: [AtomicU64; 3],
+    /// Somebody asked for a turn and nobody sat here.
+    pub(crate) kicked: AtomicBool,
+    /// Callers that left the seat so far.
+    pub(crate) departures: AtomicU64,
+    /// [`departures`](Self::departures) when the background thread last looked.
+    pub(crate) departures_seen: AtomicU64,
+    /// The background thread looks at the links' descriptors, or will soon.
+    pub(crate) watched: AtomicBool,
+    /// The background thread may stand in.
+    background: bool,
+}
+
+#[derive(Default)]
+struct Sitting {
+    caller: Option<Arc<Parker>>,
+    task: Option<Waker>,
+    /// Callers that wait for somebody else's turns.
+    waiting: Vec<Arc<Parker>>,
+}
+
+impl Seat {
+    pub(crate) fn new(shard: Weak<Shard>, background: bool) -> Self {
+        if background {
+            background::enlist(&shard);
+        }
+        Self {
+            shard,
+            sitting: Mutex::default(),
+            deadline: AtomicU64::new(NEVER),
+            alarms: [const { AtomicU64::new(NEVER) }; 3],
+            kicked: AtomicBool::new(false),
+            departures: AtomicU64::new(0),
+            departures_seen: AtomicU64::new(0),
+            watched: AtomicBool::new(false),
+            background,
+        }
+    }
+
+    /// Asks whoever drives for a turn.
+    pub(crate) fn kick(&self) {
+        self.kicked.store(true, Ordering::SeqCst);
+        let sitting = lock(&self.sitting);
+        if let Some(caller) = &sitting.caller {
+            caller.notify();
+        } else if let Some(task) = &sitting.task {
+            task.wake_by_ref();
+        } else if !self.background
+            && let Some(waiting) = sitting.waiting.first()
+        {
+            waiting.notify();
+        } else {
+            drop(sitting);
+            self.call_background();
+        }
+    }
+
+    /// A turn found out when the next one is due.
+    pub(crate) fn set_deadline(&self, at: Instant) {
+        self.deadline.store(at.as_nanos(), Ordering::SeqCst);
+        if at.as_nanos() < self.earliest_alarm() {
+            self.kick();
+        }
+    }
+
+    /// When the next turn is due.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::from_nanos(self.deadline.load(Ordering::SeqCst))
+    }
+
+    /// Sets a driver's alarm for the deadline, and says for when. A turn that ends after this with
+    /// an earlier deadline kicks.
+    pub(crate) fn set_alarm(&self, driver: Driver) -> Instant {
+        let alarm = &self.alarms[driver as usize];
+        loop {
+            let at = self.deadline();
+            alarm.store(at.as_nanos(), Ordering::SeqCst);
+            if at == self.deadline() {
+                return at;
+            }
+        }
+    }
+
+    /// A driver will look at the node anew at `at`, whatever its deadline.
+    pub(crate) fn promise(&self, driver: Driver, at: Instant) {
+        self.alarms[driver as usize].store(at.as_nanos(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn clear_alarm(&self, driver: Driver) {
+        self.alarms[driver as usize].store(NEVER, Ordering::SeqCst);
+    }
+
+    /// Whether anybody but the background thread drives.
+    pub(crate) fn is_taken(&self) -> bool {
+        let sitting = lock(&self.sitting);
+        sitting.caller.is_some() || sitting.task.is_some()
+    }
+
+    /// Puts a task into the seat; its waker is called when a turn is wanted.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn sit_task(&self, waker: Option<&Waker>) {
+        lock(&self.sitting).task = waker.cloned();
+        if waker.is_none() {
+            self.clear_alarm(Driver::Task);
+            self.hand_over();
+        }
+    }
+
+    /// Whether a task drives.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_task(&self) -> bool {
+        lock(&self.sitting).task.is_some()
+    }
+
+    /// Takes the seat for a calling thread. When it is taken, the thread is told when it is free.
+    fn sit(&self, parker: &Arc<Parker>) -> bool {
+        let mut sitting = lock(&self.sitting);
+        match &sitting.caller {
+            Some(other) if !Arc::ptr_eq(other, parker) => {
+                if !sitting.waiting.iter().any(|p| Arc::ptr_eq(p, parker)) {
+                    sitting.waiting.push(parker.clone());
+                }
+                false
+            }
+            _ => {
+                sitting.caller = Some(parker.clone());
+                sitting.waiting.retain(|p| !Arc::ptr_eq(p, parker));
+                true
+            }
+        }
+    }
+
+    /// A calling thread goes, from the seat or from among those who wait.
+    fn leave(&self, parker: &Arc<Parker>) {
+        let mut sitting = lock(&self.sitting);
+        sitting.waiting.retain(|p| !Arc::ptr_eq(p, parker));
+        let sat = sitting.caller.take_if(|p| Arc::ptr_eq(p, parker)).is_some();
+        // Whom the last one called to the seat may be this one, who has no use for it.
+        let vacant = sitting.caller.is_none();
+        drop(sitting);
+        if sat {
+            self.departures.fetch_add(1, Ordering::Relaxed);
+            self.clear_alarm(Driver::Caller);
+        }
+        if vacant {
+            self.hand_over();
+        }
+    }
+
+    /// Nobody sits here any more: finds somebody, where one is needed.
+    fn hand_over(&self) {
+        let Some(shard) = self.shard.upgrade() else {
+            return;
+        };
+        let sitting = lock(&self.sitting);
+        if sitting.caller.is_some() || sitting.task.is_some() {
+            return;
+        }
+        let devices = shard.has_watches();
+        // Without devices packets come from threads that handle them at once; only deadlines are
+        // left to wait for.
+        if let Some(next) = sitting.waiting.first()
+            && (devices || !self.background)
+        {
+            next.notify();
+            return;
+        }
+        drop(sitting);
+        let unwatched = devices && !self.watched.load(Ordering::SeqCst);
+        let due = self.deadline.load(Ordering::SeqCst) < self.earliest_alarm();
+        if unwatched || due || self.kicked.load(Ordering::SeqCst) {
+            self.call_background();
+        }
+    }
+
+    fn earliest_alarm(&self) -> u64 {
+        let alarms = self.alarms.iter().map(|at| at.load(Ordering::SeqCst));
+        alarms.min().unwrap_or(NEVER)
+    }
+
+    fn call_background(&self) {
+        if self.background {
+            background::call();
+        }
+    }
+}
+
+/// A calling thread that drives while it waits: the node it waits for, and those that it ran
+/// lately and that nobody else drives.
+pub(crate) struct Driving {
+    parker: Arc<Parker>,
+    shards: Vec<Arc<Shard>>,
+}
+
+impl Driving {
+    pub(crate) fn new(parker: Arc<Parker>, shards: Vec<Arc<Shard>>) -> Self {
+        Self { parker, shards }
+    }
+
+    /// Waits until the thread's waker is called, or something is to be looked at anew, or
+    /// `deadline` has come.
+    pub(crate) fn wait(&mut self, deadline: Option<std::time::Instant>) {
+        for first in self.shards.clone() {
+            for other in turn::touched(&first) {
+                let known = self.shards.iter().any(|shard| Arc::ptr_eq(shard, &other));
+                if !known && !other.seat.is_taken() && !other.is_closed() {
+                    self.shards.push(other);
+                }
+            }
+        }
+        let mut driven: Vec<&Arc<Shard>> = Vec::with_capacity(self.shards.len());
+        for shard in &self.shards {
+            if shard.seat.sit(&self.parker) {
+                shard.seat.kicked.store(false, Ordering::SeqCst);
+                shard.run();
+                driven.push(shard);
+            }
+        }
+        if self.parker.is_notified() {
+            // Takes the wake-up.
+            let _ = self.parker.wait(&[], deadline);
+            return;
+        }
+        let waited = wait(&self.parker, Driver::Caller, &driven, deadline);
+        for shard in driven {
+            shard.run();
+        }
+        if let Err(error) = waited {
+            tracing::error!(%error, "waiting for links failed");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        for shard in &self.shards {
+            shard.seat.leave(&self.parker);
+        }
+    }
+}
+
+/// Waits for the links and deadlines of `shards`.
+pub(crate) fn wait(
+    parker: &Parker,
+    driver: Driver,
+    shards: &[&Arc<Shard>],
+    mut deadline: Option<std::time::Instant>,
+) -> std::io::Result<bool> {
+    for shard in shards {
+        let alarm = shard.to_std(shard.seat.set_alarm(driver));
+        deadline = match (deadline, alarm) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+    let watches: Vec<Arc<Watch>> = shards.iter().flat_map(|shard| shard.watches()).collect();
+    let fds: Vec<(BorrowedFd<'_>, PollFlags)> = watches.iter().map(|watch| watch.poll()).collect();
+    parker.wait(&fds, deadline)
+}
+
+impl Watch {
+    fn poll(&self) -> (BorrowedFd<'_>, PollFlags) {
+        let mut flags = PollFlags::IN;
+        flags.set(PollFlags::OUT, self.want_write.load(Ordering::Acquire));
+        (self.fd.as_fd(), flags)
+    }
+}
+
+/// Blocks the thread on `poll`, which is called with a waker, until it is ready; `None` when
+/// `deadline` came first. Meanwhile the thread drives `shards`.
+pub(crate) fn block_on<T>(
+    shards: impl FnOnce() -> Vec<Arc<Shard>>,
+    deadline: Option<std::time::Instant>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Option<T> {
+    let parker = crate::parker::this();
+    let waker = Waker::from(parker.clone());
+    let mut cx = Context::from_waker(&waker);
+    let mut shards = Some(shards);
+    let mut driving = None;
+    loop {
+        if let Poll::Ready(value) = poll(&mut cx) {
+            return Some(value);
+        }
+        if deadline.is_some_and(|at| at <= std::time::Instant::now()) {
+            return None;
+        }
+        let driving = driving.get_or_insert_with(|| {
+            let shards = shards.take().map_or_else(Vec::new, |shards| shards());
+            Driving::new(parker.clone(), shards)
+        });
+        driving.wait(deadline);
+    }
+}

@@ -1,0 +1,574 @@
+//! The handle of a node: how it is made, made current, looked at and ended.
+
+use crate::driver::block_on;
+use crate::error::{no_node, to_io};
+use crate::shard::{LinkSlot, Shard, Watch, lock};
+use crate::turn;
+use sockeye_core::iface::{Address, Traffic};
+use sockeye_core::ip::route::RouteEntry;
+use sockeye_core::{
+    Config, Counters, Error, InterfaceConfig, InterfaceId, Medium, Neighbour, Observer,
+    SocketSummary, TransportId,
+};
+use sockeye_link::{Batch, Link};
+use std::cell::RefCell;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// How long the end of a node waits for what was written to arrive.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A network node: links, addresses, routes and sockets of its own.
+///
+/// It is a handle: clones name the same node, and sockets hold one. When the last is gone, the node
+/// ends as [`shutdown`](Self::shutdown) does, with [`SHUTDOWN_TIMEOUT`].
+///
+/// ```
+/// use sockeye::drivers::{MemoryConfig, MemoryLink};
+/// use sockeye::{LinkConfig, Node};
+///
+/// let (a, b) = MemoryLink::pair_ip(MemoryConfig::default());
+/// let a = Node::builder()
+///     .link("eth0", Box::new(a), LinkConfig::new().address("10.0.0.1/24".parse()?))
+///     .build()?;
+/// let b = Node::builder()
+///     .link("eth0", Box::new(b), LinkConfig::new().address("10.0.0.2/24".parse()?))
+///     .build()?;
+/// let listener = sockeye::net::TcpListener::bind_on(&b, "10.0.0.2:80")?;
+/// let stream = sockeye::net::TcpStream::connect_on(&a, "10.0.0.2:80")?;
+/// assert_eq!(listener.accept()?.1, stream.local_addr()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Node(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shard: Arc<Shard>,
+    /// Name servers, in the order in which they are asked.
+    dns: Mutex<Vec<IpAddr>>,
+}
+
+/// How a link is to be: its addresses and what is reached through it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinkConfig {
+    /// The node's addresses on it, each with the prefix length of its network.
+    pub addresses: Vec<IpNet>,
+    /// Default routers, at most one of each family.
+    pub gateways: Vec<IpAddr>,
+    /// Name servers.
+    pub dns: Vec<IpAddr>,
+    /// On an Ethernet, IPv6 addresses are used only after nobody objected for a second or two
+    /// (RFC 4862 §5.4): yes.
+    pub detect_duplicates: bool,
+    /// It gets an IPv6 link-local address as well: yes.
+    pub link_local: bool,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            gateways: Vec::new(),
+            dns: Vec::new(),
+            detect_duplicates: true,
+            link_local: true,
+        }
+    }
+}
+
+impl LinkConfig {
+    /// One without addresses.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With one more address.
+    #[must_use]
+    pub fn address(mut self, net: IpNet) -> Self {
+        self.addresses.push(net);
+        self
+    }
+
+    /// With a default router.
+    #[must_use]
+    pub fn gateway(mut self, router: IpAddr) -> Self {
+        self.gateways.push(router);
+        self
+    }
+
+    /// With one more name server.
+    #[must_use]
+    pub fn dns(mut self, server: IpAddr) -> Self {
+        self.dns.push(server);
+        self
+    }
+
+    /// With duplicate address detection or without.
+    #[must_use]
+    pub fn detect_duplicates(mut self, on: bool) -> Self {
+        self.detect_duplicates = on;
+        self
+    }
+}
+
+/// Makes a [`Node`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct NodeBuilder {
+    config: Config,
+    seed: Option<[u8; 32]>,
+    links: Vec<(String, Box<dyn Link>, LinkConfig)>,
+    dns: Vec<IpAddr>,
+    background: bool,
+    observer: Option<Box<dyn Observer>>,
+}
+
+impl NodeBuilder {
+    /// Its settings.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// What all its chance comes from: initial sequence numbers, ports, hash keys. Without it the
+    /// operating system is asked, as it should be wherever a peer is not trusted.
+    pub fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Plugs in a link under the name of an interface.
+    pub fn link(mut self, name: &str, link: Box<dyn Link>, config: LinkConfig) -> Self {
+        self.links.push((name.to_owned(), link, config));
+        self
+    }
+
+    /// Adds a name server, asked before those of the links.
+    pub fn dns(mut self, server: IpAddr) -> Self {
+        self.dns.push(server);
+        self
+    }
+
+    /// Whether the background thread may drive the node while no call does: yes. Without it the
+    /// node moves only inside calls on it, or on a node at the other end of a memory link.
+    pub fn background(mut self, on: bool) -> Self {
+        self.background = on;
+        self
+    }
+
+    /// Tells `observer` what happens inside.
+    pub fn observer(mut self, observer: Box<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Makes the node.
+    ///
+    /// # Errors
+    /// The operating system gave no randomness; an address or a router that the node can't have
+    /// (EINVAL), two of one (EADDRINUSE); a link's descriptor could not be duplicated.
+    pub fn build(self) -> io::Result<Node> {
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => os_seed()?,
+        };
+        let mut node = sockeye_node::Node::new(self.config, seed);
+        if let Some(observer) = self.observer {
+            node.set_observer(observer);
+        }
+        let node = Node(Arc::new(Inner {
+            shard: Shard::new(node, self.background),
+            dns: Mutex::new(self.dns),
+        }));
+        for (name, link, config) in self.links {
+            node.add_link(&name, link, config)?;
+        }
+        Ok(node)
+    }
+}
+
+impl std::fmt::Debug for NodeBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeBuilder").finish_non_exhaustive()
+    }
+}
+
+fn os_seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    let mut filled = 0;
+    while filled < seed.len() {
+        let flags = rustix::rand::GetRandomFlags::empty();
+        filled += rustix::rand::getrandom(&mut seed[filled..], flags)?;
+    }
+    Ok(seed)
+}
+
+/// An interface of a node, as it is now.
+#[derive(Clone, Debug)]
+pub struct InterfaceInfo {
+    /// Its number: 1 is the loopback.
+    pub id: InterfaceId,
+    /// Its name.
+    pub name: String,
+    /// Ethernet with the node's address there, or bare IP.
+    pub medium: Medium,
+    /// The largest IP packet, bytes.
+    pub mtu: u32,
+    /// Whether it is up.
+    pub up: bool,
+    /// Its addresses.
+    pub addresses: Vec<Address>,
+    /// What went through it.
+    pub traffic: Traffic,
+}
+
+/// Making a node, and making it current.
+impl Node {
+    /// A builder: no links, default settings, a random seed.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder {
+            config: Config::default(),
+            seed: None,
+            links: Vec::new(),
+            dns: Vec::new(),
+            background: true,
+            observer: None,
+        }
+    }
+
+    /// Makes this the thread's current node, where sockets are made that name no other, until the
+    /// guard is dropped. What was current before is current again then.
+    pub fn enter(&self) -> EnterGuard {
+        CURRENT.with_borrow_mut(|current| current.push(self.clone()));
+        EnterGuard {
+            depth: CURRENT.with_borrow(Vec::len),
+            thread: std::marker::PhantomData,
+        }
+    }
+
+    /// The thread's current node.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn current() -> io::Result<Self> {
+        CURRENT
+            .with_borrow(|current| current.last().cloned())
+            .ok_or_else(no_node)
+    }
+
+    /// Plugs in one more link.
+    ///
+    /// # Errors
+    /// As for [`NodeBuilder::build`].
+    pub fn add_link(
+        &self,
+        name: &str,
+        mut link: Box<dyn Link>,
+        config: LinkConfig,
+    ) -> io::Result<InterfaceId> {
+        let watch = watch(&*link)?;
+        if watch.is_none() {
+            let shard = Arc::downgrade(&self.0.shard);
+            link.set_notify(Arc::new(move || {
+                if let Some(shard) = shard.upgrade() {
+                    turn::notified(&shard);
+                }
+            }));
+        }
+        let mut interface = InterfaceConfig::new(name, link.capabilities());
+        interface.link_local = config.link_local;
+        interface.detect_duplicates = config.detect_duplicates;
+        let added = self.with(|node, now| {
+            let id = node.add_interface(now, interface);
+            let configure = |node: &mut sockeye_node::Node| {
+                for net in &config.addresses {
+                    node.add_address(now, id, *net)?;
+                }
+                for router in &config.gateways {
+                    node.add_route(default_route(*router), Some(*router), id, 0)?;
+                }
+                Ok(id)
+            };
+            configure(node).inspect_err(|_| {
+                node.remove_interface(now, id);
+            })
+        })?;
+        {
+            let mut slots = lock(&self.0.shard.links);
+            slots.push(LinkSlot {
+                interface: added,
+                link,
+                rx: Batch::new(),
+                tx: Batch::new(),
+                watch,
+                more: false,
+                failed: false,
+            });
+            self.0.shard.set_watches(&slots);
+        }
+        lock(&self.0.dns).extend(config.dns);
+        self.0.shard.run();
+        // Whoever drives it has to look at the new descriptor as well.
+        self.0.shard.seat.kick();
+        Ok(added)
+    }
+
+    pub(crate) fn shard(&self) -> &Arc<Shard> {
+        &self.0.shard
+    }
+
+    /// Works on the sans-IO node under the lock.
+    pub(crate) fn with<R>(
+        &self,
+        work: impl FnOnce(&mut sockeye_node::Node, sockeye_core::Instant) -> Result<R, Error>,
+    ) -> io::Result<R> {
+        let shard = &self.0.shard;
+        let done = shard.with(|state, now| work(&mut state.node, now));
+        done.map_err(to_io)
+    }
+}
+
+/// Looking at a node, and changing it.
+impl Node {
+    /// Its interfaces, the loopback first.
+    ///
+    /// # Errors
+    /// The node was shut down (ESHUTDOWN), as for all that follow.
+    pub fn interfaces(&self) -> io::Result<Vec<InterfaceInfo>> {
+        self.with(|node, _| {
+            let info = |(id, interface): (InterfaceId, &sockeye_core::Interface)| InterfaceInfo {
+                id,
+                name: interface.name().to_owned(),
+                medium: interface.capabilities().medium,
+                mtu: interface.mtu(),
+                up: interface.is_up(),
+                addresses: interface.addresses().to_vec(),
+                traffic: interface.traffic(),
+            };
+            Ok(node.interfaces().map(info).collect())
+        })
+    }
+
+    /// Its routes, longest prefix first.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn routes(&self) -> io::Result<Vec<RouteEntry>> {
+        self.with(|node, _| Ok(node.routes().cloned().collect()))
+    }
+
+    /// The neighbours it knows on each interface.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn neighbours(&self) -> io::Result<Vec<(InterfaceId, Neighbour)>> {
+        self.with(|node, _| Ok(node.neighbours().collect()))
+    }
+
+    /// Its counters.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn counters(&self) -> io::Result<Counters> {
+        self.with(|node, _| Ok(node.counters().clone()))
+    }
+
+    /// All its sockets, those included that were closed and are not finished.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn sockets(&self) -> io::Result<Vec<SocketSummary>> {
+        self.with(|node, _| Ok(node.sockets()))
+    }
+
+    /// Its name servers, in the order in which they are asked.
+    #[must_use]
+    pub fn dns(&self) -> Vec<IpAddr> {
+        lock(&self.0.dns).clone()
+    }
+
+    /// Gives an interface one more address.
+    ///
+    /// # Errors
+    /// EINVAL for one that no host can have, EADDRINUSE, ENODEV.
+    pub fn add_address(&self, interface: InterfaceId, net: IpNet) -> io::Result<()> {
+        self.with(|node, now| node.add_address(now, interface, net))?;
+        self.0.shard.run();
+        Ok(())
+    }
+
+    /// Takes an address away; false when the interface does not have it.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn remove_address(&self, interface: InterfaceId, net: IpNet) -> io::Result<bool> {
+        let removed = self.with(|node, now| Ok(node.remove_address(now, interface, net)))?;
+        self.0.shard.run();
+        Ok(removed)
+    }
+
+    /// Adds a route: by `gateway`, or, without one, to neighbours on the link.
+    ///
+    /// # Errors
+    /// ENODEV, EINVAL, ENETUNREACH for a gateway that is not on the link.
+    pub fn add_route(
+        &self,
+        destination: IpNet,
+        gateway: Option<IpAddr>,
+        interface: InterfaceId,
+        metric: u32,
+    ) -> io::Result<()> {
+        self.with(|node, _| node.add_route(destination, gateway, interface, metric))
+    }
+}
+
+/// The end of a node.
+impl Node {
+    /// Ends the node: closes all its sockets, waits up to `timeout` until what was written has
+    /// arrived and resets what has not. Calls on it fail with ESHUTDOWN from then on.
+    ///
+    /// # Errors
+    /// ETIMEDOUT when something had to be reset. A node that was shut down before has nothing left
+    /// to deliver.
+    pub fn shutdown(&self, timeout: Duration) -> io::Result<()> {
+        self.0.shutdown(timeout)
+    }
+}
+
+impl Inner {
+    fn shutdown(&self, timeout: Duration) -> io::Result<()> {
+        let shard = &self.shard;
+        if shard.check().is_err() {
+            return Ok(());
+        }
+        shard.close();
+        shard.with_state(crate::shard::State::close_all);
+        shard.run();
+        let deadline = Instant::now().checked_add(timeout);
+        let delivered = block_on(
+            || vec![shard.clone()],
+            deadline,
+            |cx| {
+                shard.with_state(|state, now| {
+                    let (tcp, _) = state.node.tcp(now);
+                    if tcp.pending_close() == 0 {
+                        return Poll::Ready(());
+                    }
+                    state.closers.push(cx.waker().clone());
+                    Poll::Pending
+                })
+            },
+        );
+        if delivered.is_none() {
+            shard.with_state(|state, now| {
+                let (tcp, mut cx) = state.node.tcp(now);
+                for socket in sockeye_core::Transport::sockets(tcp) {
+                    // One that is gone already needs no reset.
+                    let _ = tcp.abort(&mut cx, socket.handle.id);
+                }
+            });
+            shard.run();
+        }
+        let links = std::mem::take(&mut *lock(&shard.links));
+        shard.set_watches(&[]);
+        drop(links);
+        shard.seat.kick();
+        delivered.ok_or_else(|| to_io(Error::TimedOut))
+    }
+}
+
+impl crate::shard::State {
+    /// Closes every socket that a face holds, and wakes all who wait.
+    fn close_all(&mut self, now: sockeye_core::Instant) {
+        for handle in std::mem::take(&mut self.open) {
+            self.close(handle, now);
+        }
+        self.waiters.everybody(&mut self.woken);
+        self.woken
+            .extend(std::mem::take(&mut self.sleepers).into_values());
+    }
+
+    /// Closes a socket, whatever its transport.
+    pub(crate) fn close(&mut self, handle: sockeye_core::Handle, now: sockeye_core::Instant) {
+        self.open.remove(&handle);
+        // A socket that is gone already is as closed as it can be.
+        let _ = match handle.transport {
+            TransportId::TCP => {
+                let (tcp, mut cx) = self.node.tcp(now);
+                tcp.close(&mut cx, handle.id)
+            }
+            TransportId::UDP => {
+                let (udp, mut cx) = self.node.udp(now);
+                udp.close(&mut cx, handle.id)
+            }
+            _ => Err(Error::NotSupported),
+        };
+        self.waiters.all(handle, &mut self.woken);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What could not be delivered was reset; there is nobody left to tell.
+        let _ = self.shutdown(SHUTDOWN_TIMEOUT);
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Vec<Node>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps a node current; see [`Node::enter`].
+#[derive(Debug)]
+#[must_use = "the node is current only as long as the guard lives"]
+pub struct EnterGuard {
+    depth: usize,
+    /// It belongs to the thread that entered.
+    thread: std::marker::PhantomData<*const ()>,
+}
+
+impl Drop for EnterGuard {
+    fn drop(&mut self) {
+        // Guards dropped out of order take those entered after them along. The nodes are dropped
+        // outside the borrow: the end of one may look for the current node.
+        let left = CURRENT.try_with(|current| {
+            let mut current = current.borrow_mut();
+            let keep = self.depth.saturating_sub(1).min(current.len());
+            current.split_off(keep)
+        });
+        drop(left);
+    }
+}
+
+fn default_route(router: IpAddr) -> IpNet {
+    match router {
+        IpAddr::V4(_) => Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0).into(),
+        IpAddr::V6(_) => Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// A duplicate of the link's descriptor, where it has one.
+#[expect(unsafe_code, reason = "a link names its descriptor by number")]
+fn watch(link: &dyn Link) -> io::Result<Option<Arc<Watch>>> {
+    let Some(fd) = link.as_raw_fd() else {
+        return Ok(None);
+    };
+    // SAFETY: `Link::as_raw_fd` names a descriptor that the link holds open; the link is borrowed
+    // here, so it is not dropped before the duplicate is made. A link that breaks this contract
+    // makes the call fail or duplicates another descriptor of the process, which is only polled.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let fd: OwnedFd = rustix::io::fcntl_dupfd_cloexec(fd, 3)?;
+    Ok(Some(Arc::new(Watch {
+        fd,
+        want_write: AtomicBool::new(false),
+    })))
+}

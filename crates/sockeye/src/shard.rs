@@ -1,0 +1,247 @@
+//! A shard: one sans-IO node with its links, its waiters and who drives it.
+//!
+//! Three locks, taken in this order and never nested otherwise: the token (a try-lock, with it
+//! the links), the state, the seat. Wakers are called with none but the token held.
+
+use crate::driver::Seat;
+use crate::token::Token;
+use crate::waiters::Waiters;
+use crate::{fork, turn};
+use sockeye_core::{Error, Handle, Instant, InterfaceId};
+use sockeye_link::{Batch, Link};
+use sockeye_node::Node;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::Waker;
+
+/// Locks, whatever a panicking holder left. A panic inside protocol code is a bug; that it also
+/// takes every other socket's thread down with it would not mend it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the sockets of a node share.
+pub(crate) struct Shard {
+    state: Mutex<State>,
+    /// Who holds it runs the turn, and alone touches the links.
+    pub(crate) token: Token,
+    pub(crate) links: Mutex<Vec<LinkSlot>>,
+    /// The links' descriptors, for those who wait.
+    pub(crate) watches: RwLock<Vec<Arc<Watch>>>,
+    pub(crate) seat: Seat,
+    /// The node was shut down.
+    closed: AtomicBool,
+    epoch: std::time::Instant,
+    generation: u64,
+}
+
+/// What the state lock guards.
+pub(crate) struct State {
+    pub(crate) node: Node,
+    pub(crate) waiters: Waiters,
+    /// Handles that faces hold: what the end of the node closes.
+    pub(crate) open: BTreeSet<Handle>,
+    /// Tasks that sleep until a moment.
+    pub(crate) sleepers: BTreeMap<(Instant, u64), Waker>,
+    pub(crate) sleepers_named: u64,
+    /// Tasks that wait for closed sockets to have delivered what they owe.
+    pub(crate) closers: Vec<Waker>,
+    /// Who is woken when the lock is free again.
+    pub(crate) woken: Vec<Waker>,
+}
+
+/// A link and the packets on their way from and to it.
+pub(crate) struct LinkSlot {
+    pub(crate) interface: InterfaceId,
+    pub(crate) link: Box<dyn Link>,
+    pub(crate) rx: Batch,
+    pub(crate) tx: Batch,
+    pub(crate) watch: Option<Arc<Watch>>,
+    /// The node has more to send than this turn took.
+    pub(crate) more: bool,
+    /// The device is gone.
+    pub(crate) failed: bool,
+}
+
+/// A link's descriptor: a duplicate, so that it lives as long as somebody waits for it.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) fd: OwnedFd,
+    /// Packets wait for the device to take more.
+    pub(crate) want_write: AtomicBool,
+}
+
+impl Shard {
+    pub(crate) fn new(node: Node, background: bool) -> Arc<Self> {
+        fork::watch();
+        Arc::new_cyclic(|this| Self {
+            state: Mutex::new(State {
+                node,
+                waiters: Waiters::default(),
+                open: BTreeSet::new(),
+                sleepers: BTreeMap::new(),
+                sleepers_named: 0,
+                closers: Vec::new(),
+                woken: Vec::new(),
+            }),
+            token: Token::new(),
+            links: Mutex::default(),
+            watches: RwLock::default(),
+            seat: Seat::new(this.clone(), background),
+            closed: AtomicBool::new(false),
+            epoch: std::time::Instant::now(),
+            generation: fork::generation(),
+        })
+    }
+
+    /// The node's time.
+    pub(crate) fn now(&self) -> Instant {
+        let nanos = self.epoch.elapsed().as_nanos();
+        Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// The moment `at` of the node on the process's clock.
+    pub(crate) fn to_std(&self, at: Instant) -> Option<std::time::Instant> {
+        if at == Instant::FAR {
+            return None;
+        }
+        self.epoch
+            .checked_add(std::time::Duration::from_nanos(at.as_nanos()))
+    }
+
+    /// Whether this process made the node, and did not shut it down.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.is_foreign() || self.is_closed() {
+            return Err(Error::Shutdown);
+        }
+        Ok(())
+    }
+
+    /// Whether this is a forked copy of the process that made the node: then no lock of it may be
+    /// touched.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// From here on every call fails.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Works on the state, then wakes those whom that made ready.
+    ///
+    /// # Errors
+    /// [`Error::Shutdown`] for a node that was shut down, or that a forked copy inherited.
+    pub(crate) fn with<R>(
+        &self,
+        work: impl FnOnce(&mut State, Instant) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.check()?;
+        self.with_state(work)
+    }
+
+    /// As [`with`](Self::with), also after the end; never in a forked copy.
+    pub(crate) fn with_state<R>(&self, work: impl FnOnce(&mut State, Instant) -> R) -> R {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        let result = work(&mut state, now);
+        state.collect_ready();
+        let woken = std::mem::take(&mut state.woken);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    /// The turn's part under the lock: when the next turn is due, and whom to wake.
+    pub(crate) fn with_turn(
+        &self,
+        now: Instant,
+        work: impl FnOnce(&mut Node),
+    ) -> (Instant, Vec<Waker>) {
+        let mut state = lock(&self.state);
+        work(&mut state.node);
+        state.collect_ready();
+        state.wake_sleepers(now);
+        let state = &mut *state;
+        state.woken.append(&mut state.closers);
+        (state.deadline(), std::mem::take(&mut state.woken))
+    }
+
+    /// Takes away the links that failed, and their interfaces.
+    pub(crate) fn remove_failed(&self, slots: &mut Vec<LinkSlot>) {
+        slots.retain(|slot| {
+            if slot.failed {
+                let interface = slot.interface;
+                self.with_state(|state, now| state.node.remove_interface(now, interface));
+            }
+            !slot.failed
+        });
+        self.set_watches(slots);
+    }
+
+    /// Tells those who will wait which descriptors there are.
+    pub(crate) fn set_watches(&self, slots: &[LinkSlot]) {
+        let watches = slots.iter().filter_map(|slot| slot.watch.clone()).collect();
+        *self.watches.write().unwrap_or_else(PoisonError::into_inner) = watches;
+    }
+
+    /// Whether there is a device to wait for.
+    pub(crate) fn has_watches(&self) -> bool {
+        let watches = self.watches.read();
+        !watches.unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    pub(crate) fn watches(&self) -> Vec<Arc<Watch>> {
+        let watches = self.watches.read();
+        watches.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A task waits: where it belongs to a runtime, that drives the node from now on.
+    pub(crate) fn serve_task(self: &Arc<Self>) {
+        self.run();
+    }
+
+    /// Runs turns here and at the other end of memory links, until there is nothing to do or
+    /// somebody else is at it.
+    pub(crate) fn run(self: &Arc<Self>) {
+        turn::run(self);
+    }
+}
+
+impl State {
+    /// Moves those who wait for what became ready to the list of those to wake.
+    pub(crate) fn collect_ready(&mut self) {
+        while let Some((handle, what)) = self.node.poll_ready() {
+            self.waiters.ready(handle, what, &mut self.woken);
+        }
+    }
+
+    /// Wakes the sleepers whose time has come.
+    pub(crate) fn wake_sleepers(&mut self, now: Instant) {
+        while let Some(first) = self.sleepers.first_entry() {
+            if first.key().0 > now {
+                return;
+            }
+            self.woken.push(first.remove());
+        }
+    }
+
+    /// When a turn is due though no packet comes.
+    pub(crate) fn deadline(&self) -> Instant {
+        let node = self.node.poll_timeout().unwrap_or(Instant::FAR);
+        let sleeper = self.sleepers.first_key_value();
+        node.min(sleeper.map_or(Instant::FAR, |((at, _), _)| *at))
+    }
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! What sendmsg(2) and recvmsg(2) carry beside the data.
+
+use sockeye_core::InterfaceId;
+use std::io::IoSlice;
+use std::net::{IpAddr, SocketAddr};
+
+bitflags::bitflags! {
+    /// MSG_* flags.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct MessageFlags: i32 {
+        /// MSG_OOB: out-of-band data, which no socket has yet (EOPNOTSUPP).
+        const OUT_OF_BAND = libc::MSG_OOB;
+        /// MSG_PEEK: the data stays.
+        const PEEK = libc::MSG_PEEK;
+        /// MSG_TRUNC: asked for, the whole length of a datagram is returned; said, it was cut.
+        const TRUNCATE = libc::MSG_TRUNC;
+        /// MSG_DONTWAIT: this call does not wait.
+        const DONT_WAIT = libc::MSG_DONTWAIT;
+        /// MSG_WAITALL: a stream waits until the buffer is full.
+        const WAIT_ALL = libc::MSG_WAITALL;
+        /// MSG_NOSIGNAL: as always here.
+        const NO_SIGNAL = libc::MSG_NOSIGNAL;
+    }
+}
+
+/// A control message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ancillary {
+    /// IP_PKTINFO, IPV6_PKTINFO. Received (with the option set): where it came in and whom it was
+    /// sent to. Sent: the interface to leave by and the source address; 0 and unspecified leave
+    /// them open.
+    PacketInfo {
+        /// The interface.
+        interface: u32,
+        /// The node's own address.
+        address: IpAddr,
+    },
+    /// IP_TTL, IPV6_HOPLIMIT.
+    Ttl(u8),
+    /// IP_TOS, IPV6_TCLASS.
+    Tos(u8),
+    /// UDP_SEGMENT sent, UDP_GRO received: the data is datagrams of so many bytes.
+    Segment(u16),
+}
+
+/// What sendmsg(2) takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SendMessage<'a> {
+    /// Where to; the peer if it is not said.
+    pub to: Option<SocketAddr>,
+    /// The data in pieces.
+    pub data: &'a [IoSlice<'a>],
+    /// Control messages.
+    pub ancillary: &'a [Ancillary],
+    /// Flags.
+    pub flags: MessageFlags,
+}
+
+/// What recvmsg(2) returns.
+#[derive(Clone, Debug)]
+pub struct RecvMessage {
+    /// Bytes put into the buffers; with [`MessageFlags::TRUNCATE`], of the whole datagram.
+    pub len: usize,
+    /// Who sent it; none for a stream.
+    pub from: Option<SocketAddr>,
+    /// [`MessageFlags::TRUNCATE`] when the datagram did not fit.
+    pub flags: MessageFlags,
+    /// Control messages, as far as the socket's options ask for them.
+    pub ancillary: Vec<Ancillary>,
+}
+
+/// A datagram that was received, without its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes put into the buffer.
+    pub len: usize,
+    /// Bytes of the whole datagram.
+    pub full_len: usize,
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// Whom it was sent to: an address of the node, or a group's.
+    pub to: SocketAddr,
+    /// Where it came in.
+    pub interface: InterfaceId,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// TOS or traffic class.
+    pub tos: u8,
+    /// With UDP_GRO: the data is several datagrams of so many bytes, the last perhaps shorter.
+    pub segment: Option<u16>,
+}
+
+impl From<sockeye_core::datagram::Received> for Received {
+    fn from(received: sockeye_core::datagram::Received) -> Self {
+        let sockeye_core::datagram::Received {
+            len,
+            copied,
+            from,
+            to,
+            interface,
+            ttl,
+            tos,
+            segment,
+        } = received;
+        Self {
+            len: copied,
+            full_len: len,
+            from,
+            to,
+            interface,
+            ttl,
+            tos,
+            segment,
+        }
+    }
+}

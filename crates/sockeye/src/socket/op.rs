@@ -1,0 +1,283 @@
+//! One step of each operation, under the shard's lock: which transport it goes to.
+
+use super::{Domain, Protocol, Type};
+use crate::error::os;
+use crate::shard::State;
+use sockeye_core::datagram::{Received, SendOptions};
+use sockeye_core::{Error, Handle, Instant, Readiness, Shutdown, SocketId, TransportId};
+use sockeye_core::{OptionValue, SocketOption};
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+
+/// What a socket is: which transport holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tcp,
+    Udp,
+}
+
+impl Kind {
+    /// The kind that socket(2)'s arguments mean.
+    pub(super) fn find(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Self> {
+        let _ = domain;
+        match (ty, protocol.filter(|protocol| protocol.0 != 0)) {
+            (Type::STREAM, None | Some(Protocol::TCP)) => Ok(Self::Tcp),
+            (Type::DGRAM, None | Some(Protocol::UDP)) => Ok(Self::Udp),
+            (Type::STREAM | Type::DGRAM | Type::RAW, _) => Err(os(libc::EPROTONOSUPPORT)),
+            _ => Err(os(libc::ESOCKTNOSUPPORT)),
+        }
+    }
+
+    pub(super) const fn ty(self) -> Type {
+        match self {
+            Self::Tcp => Type::STREAM,
+            Self::Udp => Type::DGRAM,
+        }
+    }
+
+    pub(super) fn protocol(self, asked: Option<Protocol>) -> Protocol {
+        let _ = asked;
+        match self {
+            Self::Tcp => Protocol::TCP,
+            Self::Udp => Protocol::UDP,
+        }
+    }
+
+    pub(crate) const fn transport(self) -> TransportId {
+        match self {
+            Self::Tcp => TransportId::TCP,
+            Self::Udp => TransportId::UDP,
+        }
+    }
+
+    /// Whether it carries messages, not a stream.
+    pub(super) const fn is_datagram(self) -> bool {
+        !matches!(self, Self::Tcp)
+    }
+
+    pub(super) fn open(
+        self,
+        node: &mut sockeye_node::Node,
+        now: Instant,
+        domain: sockeye_core::Domain,
+        protocol: Protocol,
+    ) -> Result<Handle, Error> {
+        let _ = protocol;
+        let id = match self {
+            Self::Tcp => {
+                let (tcp, mut cx) = node.tcp(now);
+                tcp.open(&mut cx, domain)?
+            }
+            Self::Udp => {
+                let (udp, mut cx) = node.udp(now);
+                udp.open(&mut cx, domain)?
+            }
+        };
+        Ok(Handle {
+            transport: self.transport(),
+            id,
+        })
+    }
+}
+
+/// A socket in its transport, for one step.
+pub(crate) struct Op<'a> {
+    pub(super) state: &'a mut State,
+    pub(super) now: Instant,
+    pub(super) kind: Kind,
+    pub(super) id: SocketId,
+}
+
+/// The same call on whatever transport it is.
+macro_rules! any {
+    ($op:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {{
+        let $id = $op.id;
+        match $op.kind {
+            Kind::Tcp => {
+                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
+                let ($transport, mut $cx) = $op.state.node.tcp($op.now);
+                $call
+            }
+            Kind::Udp => {
+                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
+                let ($transport, mut $cx) = $op.state.node.udp($op.now);
+                $call
+            }
+        }
+    }};
+}
+
+/// The same call on whatever datagram transport it is; `$stream` for a stream.
+macro_rules! datagram {
+    ($op:expr, $stream:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {{
+        let $id = $op.id;
+        match $op.kind {
+            Kind::Tcp => $stream,
+            Kind::Udp => {
+                let ($transport, mut $cx) = $op.state.node.udp($op.now);
+                $call
+            }
+        }
+    }};
+}
+
+impl Op<'_> {
+    pub(super) fn bind(&mut self, address: SocketAddr) -> Result<(), Error> {
+        any!(self, |t, cx, id| t.bind(&mut cx, id, address))
+    }
+
+    pub(super) fn listen(&mut self, backlog: usize) -> Result<(), Error> {
+        if self.kind != Kind::Tcp {
+            return Err(Error::NotSupported);
+        }
+        let (tcp, mut cx) = self.state.node.tcp(self.now);
+        tcp.listen(&mut cx, self.id, backlog)
+    }
+
+    pub(super) fn accept(&mut self) -> Result<(Handle, SocketAddr), Error> {
+        if self.kind != Kind::Tcp {
+            return Err(Error::NotSupported);
+        }
+        let (tcp, mut cx) = self.state.node.tcp(self.now);
+        let (id, peer) = tcp.accept(&mut cx, self.id)?;
+        let handle = Handle {
+            transport: TransportId::TCP,
+            id,
+        };
+        self.state.open.insert(handle);
+        Ok((handle, peer))
+    }
+
+    pub(super) fn connect(&mut self, address: SocketAddr) -> Result<(), Error> {
+        datagram!(
+            self,
+            {
+                let (tcp, mut cx) = self.state.node.tcp(self.now);
+                tcp.connect(&mut cx, self.id, address)
+            },
+            |t, cx, id| t.connect(&mut cx, id, Some(address))
+        )
+    }
+
+    pub(super) fn disconnect(&mut self) -> Result<(), Error> {
+        datagram!(self, Err(Error::NotSupported), |t, cx, id| t
+            .connect(&mut cx, id, None))
+    }
+
+    pub(super) fn shutdown(&mut self, how: Shutdown) -> Result<(), Error> {
+        any!(self, |t, cx, id| t.shutdown(&mut cx, id, how))
+    }
+
+    pub(super) fn abort(&mut self) -> Result<(), Error> {
+        if self.kind != Kind::Tcp {
+            return Err(Error::NotSupported);
+        }
+        let (tcp, mut cx) = self.state.node.tcp(self.now);
+        tcp.abort(&mut cx, self.id)
+    }
+
+    pub(super) fn local_addr(&mut self) -> Result<SocketAddr, Error> {
+        any!(self, |t, cx, id| t.local_addr(id))
+    }
+
+    pub(super) fn peer_addr(&mut self) -> Result<SocketAddr, Error> {
+        any!(self, |t, cx, id| t.peer_addr(id))
+    }
+
+    pub(super) fn take_error(&mut self) -> Result<Option<Error>, Error> {
+        any!(self, |t, cx, id| t.take_error(id))
+    }
+
+    pub(crate) fn readiness(&mut self) -> Result<Readiness, Error> {
+        any!(self, |t, cx, id| t.readiness(id))
+    }
+
+    pub(super) fn set_option(
+        &mut self,
+        option: SocketOption,
+        value: OptionValue,
+    ) -> Result<(), Error> {
+        any!(self, |t, cx, id| t.set_option(&mut cx, id, option, value))
+    }
+
+    pub(super) fn option(&mut self, option: SocketOption) -> Result<OptionValue, Error> {
+        datagram!(
+            self,
+            {
+                let (tcp, cx) = self.state.node.tcp(self.now);
+                tcp.option(&cx, self.id, option)
+            },
+            |t, cx, id| t.option(&mut cx, id, option)
+        )
+    }
+
+    /// The end of connecting, once there is one.
+    pub(super) fn connected(&mut self) -> Result<(), Error> {
+        let ready = self.readiness()?;
+        let ended = Readiness::WRITABLE | Readiness::ERROR | Readiness::HANGUP;
+        if !ready.intersects(ended) {
+            return Err(Error::WouldBlock);
+        }
+        match self.take_error()? {
+            Some(error) => Err(error),
+            None => self.peer_addr().map(|_| ()),
+        }
+    }
+
+    pub(super) fn send(&mut self, data: &[IoSlice<'_>]) -> Result<usize, Error> {
+        let (tcp, mut cx) = self.state.node.tcp(self.now);
+        tcp.send(&mut cx, self.id, data)
+    }
+
+    pub(super) fn recv(&mut self, out: &mut [u8], peek: bool) -> Result<usize, Error> {
+        let (tcp, mut cx) = self.state.node.tcp(self.now);
+        match peek {
+            true => tcp.peek(&mut cx, self.id, out),
+            false => tcp.recv(&mut cx, self.id, out),
+        }
+    }
+
+    pub(super) fn send_datagram(
+        &mut self,
+        data: &[IoSlice<'_>],
+        to: Option<SocketAddr>,
+        options: &SendOptions,
+    ) -> Result<usize, Error> {
+        datagram!(self, Err(Error::NotSupported), |t, cx, id| t
+            .send(&mut cx, id, data, to, options))
+    }
+
+    pub(super) fn recv_datagram(&mut self, out: &mut [u8], peek: bool) -> Result<Received, Error> {
+        datagram!(self, Err(Error::NotSupported), |t, cx, id| t
+            .recv(&mut cx, id, out, peek))
+    }
+
+    pub(super) fn info(&mut self) -> Result<sockeye_tcp::Info, Error> {
+        match self.kind {
+            Kind::Tcp => self.state.node.tcp(self.now).0.info(self.id),
+            Kind::Udp => Err(Error::NotSupported),
+        }
+    }
+
+    pub(super) fn is_listening(&mut self) -> Result<bool, Error> {
+        match self.kind {
+            Kind::Tcp => {
+                let state = self.state.node.tcp(self.now).0.state(self.id)?;
+                Ok(state == sockeye_tcp::State::Listen)
+            }
+            Kind::Udp => Ok(false),
+        }
+    }
+
+    pub(super) fn membership(
+        &mut self,
+        group: IpAddr,
+        interface: Option<sockeye_core::InterfaceId>,
+        join: bool,
+    ) -> Result<(), Error> {
+        datagram!(self, Err(Error::NoProtocolOption), |t, cx, id| match join {
+            true => t.join_group(&mut cx, id, group, interface),
+            false => t.leave_group(&mut cx, id, group, interface),
+        })
+    }
+}

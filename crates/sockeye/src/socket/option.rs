@@ -1,0 +1,300 @@
+//! Options by the names that socket2 gives them.
+
+use super::Socket;
+use crate::error::{os, to_io};
+use sockeye_core::{Error, InterfaceId, OptionValue, SocketOption};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+impl Socket {
+    /// Sets an option of the core.
+    ///
+    /// # Errors
+    /// ENOPROTOOPT when the socket has none of that name, EINVAL for a value out of range.
+    pub fn set_option(&self, option: SocketOption, value: OptionValue) -> io::Result<()> {
+        let linger = match (option, &value) {
+            (SocketOption::Linger, OptionValue::Time(time)) => Some(time.unwrap_or_default()),
+            _ => None,
+        };
+        self.call(|op| op.set_option(option, value))?;
+        if let Some(linger) = linger {
+            let nanos = u64::try_from(linger.as_nanos()).unwrap_or(u64::MAX);
+            self.0.linger.store(nanos, Ordering::Relaxed);
+        }
+        // Some let out what was held back (TCP_NODELAY, TCP_CORK).
+        self.run();
+        Ok(())
+    }
+
+    /// What an option of the core is set to.
+    ///
+    /// # Errors
+    /// ENOPROTOOPT when the socket has none of that name.
+    pub fn option(&self, option: SocketOption) -> io::Result<OptionValue> {
+        self.call(|op| op.option(option))
+    }
+
+    fn flag(&self, option: SocketOption) -> io::Result<bool> {
+        self.option(option)?.flag().map_err(to_io)
+    }
+
+    fn int(&self, option: SocketOption) -> io::Result<i32> {
+        self.option(option)?.int().map_err(to_io)
+    }
+
+    fn set_int(&self, option: SocketOption, value: u32) -> io::Result<()> {
+        let value = i32::try_from(value).map_err(|_| os(libc::EINVAL))?;
+        self.set_option(option, OptionValue::Int(value))
+    }
+
+    /// SO_LINGER: how long the end of the socket waits for the peer to take what is left; zero
+    /// resets the connection instead.
+    ///
+    /// # Errors
+    /// ENOPROTOOPT when it is no stream.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.set_option(SocketOption::Linger, OptionValue::Time(linger))
+    }
+
+    /// See [`set_linger`](Self::set_linger).
+    ///
+    /// # Errors
+    /// ENOPROTOOPT when it is no stream.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        self.option(SocketOption::Linger)?.time().map_err(to_io)
+    }
+
+    /// How long an idle connection waits before it probes, between probes, and for how many.
+    /// `None` leaves a value as it is.
+    ///
+    /// # Errors
+    /// EINVAL for values out of range, ENOPROTOOPT when it is no stream.
+    pub fn set_tcp_keepalive(
+        &self,
+        idle: Option<Duration>,
+        interval: Option<Duration>,
+        count: Option<u32>,
+    ) -> io::Result<()> {
+        if let Some(idle) = idle {
+            self.set_option(SocketOption::KeepIdle, OptionValue::Time(Some(idle)))?;
+        }
+        if let Some(interval) = interval {
+            let interval = OptionValue::Time(Some(interval));
+            self.set_option(SocketOption::KeepInterval, interval)?;
+        }
+        if let Some(count) = count {
+            self.set_int(SocketOption::KeepCount, count)?;
+        }
+        self.set_keepalive(true)
+    }
+
+    /// TCP_USER_TIMEOUT: how long what was sent may stay unacknowledged; `None` leaves it to the
+    /// retransmissions.
+    ///
+    /// # Errors
+    /// ENOPROTOOPT when it is no stream.
+    pub fn set_tcp_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = OptionValue::Time(Some(timeout.unwrap_or_default()));
+        self.set_option(SocketOption::UserTimeout, timeout)
+    }
+
+    /// SO_BINDTODEVICE: the interface that packets come by and leave by, by name.
+    ///
+    /// # Errors
+    /// ENODEV when there is none of that name.
+    pub fn bind_device(&self, interface: Option<&str>) -> io::Result<()> {
+        let index = match interface {
+            None => 0,
+            Some(name) => {
+                let interfaces = self.0.node.interfaces()?;
+                let found = interfaces.iter().find(|i| i.name == name);
+                found
+                    .map(|i| i.id.0)
+                    .ok_or_else(|| to_io(Error::NoDevice))?
+            }
+        };
+        self.set_int(SocketOption::BindToDevice, index)
+    }
+
+    /// Receives what is sent to a group, on the interface with an address, or on the one that the
+    /// group's route leaves by.
+    ///
+    /// # Errors
+    /// EINVAL when it is no group, EADDRINUSE when it is joined, ENODEV, ENOPROTOOPT for a stream.
+    pub fn join_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
+        let interface = self.interface_of(*interface)?;
+        self.call(|op| op.membership(IpAddr::V4(*group), interface, true))
+    }
+
+    /// Takes back [`join_multicast_v4`](Self::join_multicast_v4).
+    ///
+    /// # Errors
+    /// EADDRNOTAVAIL when it is not joined, ENODEV.
+    pub fn leave_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
+        let interface = self.interface_of(*interface)?;
+        self.call(|op| op.membership(IpAddr::V4(*group), interface, false))
+    }
+
+    /// Receives what is sent to a group, on an interface by number; 0 for the one that the group's
+    /// route leaves by.
+    ///
+    /// # Errors
+    /// As for [`join_multicast_v4`](Self::join_multicast_v4).
+    pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        let interface = (interface != 0).then_some(InterfaceId(interface));
+        self.call(|op| op.membership(IpAddr::V6(*group), interface, true))
+    }
+
+    /// Takes back [`join_multicast_v6`](Self::join_multicast_v6).
+    ///
+    /// # Errors
+    /// As for [`leave_multicast_v4`](Self::leave_multicast_v4).
+    pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        let interface = (interface != 0).then_some(InterfaceId(interface));
+        self.call(|op| op.membership(IpAddr::V6(*group), interface, false))
+    }
+
+    fn interface_of(&self, address: Ipv4Addr) -> io::Result<Option<InterfaceId>> {
+        if address.is_unspecified() {
+            return Ok(None);
+        }
+        let interfaces = self.0.node.interfaces()?;
+        let found = interfaces.iter().find(|interface| {
+            let mut addresses = interface.addresses.iter();
+            addresses.any(|a| a.net.addr() == IpAddr::V4(address))
+        });
+        let id = found.map(|interface| interface.id);
+        id.map(Some).ok_or_else(|| to_io(Error::NoDevice))
+    }
+}
+
+macro_rules! flags {
+    ($($option:ident: $set:ident $get:ident $what:literal;)*) => {
+        /// Options that are on or off.
+        impl Socket {$(
+            #[doc = $what]
+            ///
+            /// # Errors
+            /// ENOPROTOOPT when the socket has no such option, EINVAL when it can't change now.
+            pub fn $set(&self, on: bool) -> io::Result<()> {
+                self.set_option(SocketOption::$option, OptionValue::Flag(on))
+            }
+
+            #[doc = $what]
+            ///
+            /// # Errors
+            /// ENOPROTOOPT when the socket has no such option.
+            pub fn $get(&self) -> io::Result<bool> {
+                self.flag(SocketOption::$option)
+            }
+        )*}
+    };
+}
+
+flags! {
+    ReuseAddress: set_reuse_address reuse_address "SO_REUSEADDR: may be bound to an address in TIME-WAIT, or with others that say so.";
+    ReusePort: set_reuse_port reuse_port "SO_REUSEPORT: several sockets share a port, and what arrives is spread over them.";
+    KeepAlive: set_keepalive keepalive "SO_KEEPALIVE: an idle connection is probed.";
+    Broadcast: set_broadcast broadcast "SO_BROADCAST: may send to broadcast addresses.";
+    NoDelay: set_tcp_nodelay tcp_nodelay "TCP_NODELAY: small segments do not wait for acknowledgements (Nagle).";
+    Cork: set_tcp_cork tcp_cork "TCP_CORK: only full segments are sent, until it is taken off.";
+    QuickAck: set_tcp_quickack tcp_quickack "TCP_QUICKACK: acknowledgements are not delayed for now.";
+    OnlyV6: set_only_v6 only_v6 "IPV6_V6ONLY: an IPv6 socket without IPv4.";
+    FreeBind: set_freebind_v4 freebind_v4 "IP_FREEBIND: may be bound to an address that the node does not have.";
+    HeaderIncluded: set_header_included_v4 header_included_v4 "IP_HDRINCL: what a raw socket sends starts with the IP header.";
+    MulticastLoop: set_multicast_loop_v4 multicast_loop_v4 "IP_MULTICAST_LOOP: what is sent to a group is heard by the node itself.";
+    MulticastLoopV6: set_multicast_loop_v6 multicast_loop_v6 "IPV6_MULTICAST_LOOP: what is sent to a group is heard by the node itself.";
+    ReceiveTos: set_recv_tos_v4 recv_tos_v4 "IP_RECVTOS: recvmsg tells the TOS.";
+    ReceiveTrafficClass: set_recv_tclass_v6 recv_tclass_v6 "IPV6_RECVTCLASS: recvmsg tells the traffic class.";
+    ReceiveTtl: set_recv_ttl_v4 recv_ttl_v4 "IP_RECVTTL: recvmsg tells the TTL.";
+    ReceiveHopLimit: set_recv_hoplimit_v6 recv_hoplimit_v6 "IPV6_RECVHOPLIMIT: recvmsg tells the hop limit.";
+    PacketInfo: set_recv_packet_info_v4 recv_packet_info_v4 "IP_PKTINFO: recvmsg tells interface and destination.";
+    ReceivePacketInfoV6: set_recv_packet_info_v6 recv_packet_info_v6 "IPV6_RECVPKTINFO: recvmsg tells interface and destination.";
+}
+
+macro_rules! numbers {
+    ($($option:ident: $set:ident $get:ident $what:literal;)*) => {
+        /// Options that are numbers.
+        impl Socket {$(
+            #[doc = $what]
+            ///
+            /// # Errors
+            /// ENOPROTOOPT when the socket has no such option, EINVAL for a value out of range.
+            pub fn $set(&self, value: u32) -> io::Result<()> {
+                self.set_int(SocketOption::$option, value)
+            }
+
+            #[doc = $what]
+            ///
+            /// # Errors
+            /// ENOPROTOOPT when the socket has no such option.
+            pub fn $get(&self) -> io::Result<u32> {
+                let value = self.int(SocketOption::$option)?;
+                u32::try_from(value).map_err(|_| os(libc::EINVAL))
+            }
+        )*}
+    };
+}
+
+numbers! {
+    Ttl: set_ttl_v4 ttl_v4 "IP_TTL of what is sent, 1 to 255.";
+    Tos: set_tos_v4 tos_v4 "IP_TOS of what is sent, a byte.";
+    UnicastHops: set_unicast_hops_v6 unicast_hops_v6 "IPV6_UNICAST_HOPS: the hop limit of what is sent, 0 to 255.";
+    TrafficClass: set_tclass_v6 tclass_v6 "IPV6_TCLASS of what is sent, a byte.";
+    MulticastTtl: set_multicast_ttl_v4 multicast_ttl_v4 "IP_MULTICAST_TTL of what is sent to groups, 0 to 255.";
+    MulticastHops: set_multicast_hops_v6 multicast_hops_v6 "IPV6_MULTICAST_HOPS of what is sent to groups, 0 to 255.";
+    MulticastInterfaceV6: set_multicast_if_v6 multicast_if_v6 "IPV6_MULTICAST_IF: the interface that groups are reached by, 0 for none in particular.";
+    MaxSegment: set_tcp_mss tcp_mss "TCP_MAXSEG: the largest segment, bytes of text.";
+    Priority: set_priority priority "SO_PRIORITY.";
+}
+
+/// Sizes of buffers.
+impl Socket {
+    /// SO_RCVBUF: twice as many bytes are reserved, as on Linux.
+    ///
+    /// # Errors
+    /// EINVAL when it is no C int.
+    pub fn set_recv_buffer_size(&self, size: usize) -> io::Result<()> {
+        self.set_int(
+            SocketOption::ReceiveBuffer,
+            u32::try_from(size).unwrap_or(u32::MAX),
+        )
+    }
+
+    /// SO_RCVBUF: bytes that are reserved.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn recv_buffer_size(&self) -> io::Result<usize> {
+        Ok(usize::try_from(self.int(SocketOption::ReceiveBuffer)?).unwrap_or(0))
+    }
+
+    /// SO_SNDBUF: twice as many bytes are reserved, as on Linux.
+    ///
+    /// # Errors
+    /// EINVAL when it is no C int.
+    pub fn set_send_buffer_size(&self, size: usize) -> io::Result<()> {
+        self.set_int(
+            SocketOption::SendBuffer,
+            u32::try_from(size).unwrap_or(u32::MAX),
+        )
+    }
+
+    /// SO_SNDBUF: bytes that are reserved.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn send_buffer_size(&self) -> io::Result<usize> {
+        Ok(usize::try_from(self.int(SocketOption::SendBuffer)?).unwrap_or(0))
+    }
+
+    /// A connection's figures, like TCP_INFO.
+    ///
+    /// # Errors
+    /// ENOTCONN, EOPNOTSUPP when it is no stream.
+    pub fn tcp_info(&self) -> io::Result<sockeye_tcp::Info> {
+        self.call(|op| op.info())
+    }
+}

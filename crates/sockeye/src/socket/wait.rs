@@ -1,0 +1,207 @@
+//! How a step is repeated until it is done: with a waker in line, or with the thread parked.
+
+use super::Socket;
+use super::op::Op;
+use crate::driver::block_on;
+use crate::error::to_io;
+use crate::shard::{Shard, State};
+use crate::waiters::{Class, Direction, Ticket};
+use sockeye_core::{Error, Instant, Readiness};
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+impl Socket {
+    pub(super) fn shard(&self) -> &Arc<Shard> {
+        self.0.node.shard()
+    }
+
+    fn op<'a>(&self, state: &'a mut State, now: Instant) -> Op<'a> {
+        Op {
+            state,
+            now,
+            kind: self.0.kind,
+            id: self.0.handle.id,
+        }
+    }
+
+    /// One step under the lock.
+    pub(super) fn step<R>(
+        &self,
+        step: impl FnOnce(&mut Op<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.shard()
+            .with(|state, now| step(&mut self.op(state, now)))
+    }
+
+    /// One step that never waits.
+    pub(super) fn call<R>(
+        &self,
+        step: impl FnOnce(&mut Op<'_>) -> Result<R, Error>,
+    ) -> io::Result<R> {
+        self.step(step).map_err(to_io)
+    }
+
+    /// Lets out what a step made the node say.
+    pub(super) fn run(&self) {
+        self.shard().run();
+    }
+
+    /// A step for a task that names itself by its waker alone.
+    pub(super) fn poll_step<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
+    ) -> Poll<Result<R, Error>> {
+        let polled = self.shard().with(|state, now| {
+            let done = step(&mut self.op(state, now));
+            if matches!(done, Err(Error::WouldBlock)) {
+                state
+                    .waiters
+                    .join_once(self.0.handle, direction, cx.waker());
+                return Ok(Poll::Pending);
+            }
+            Ok(Poll::Ready(done))
+        });
+        self.polled(polled)
+    }
+
+    fn polled<R>(&self, polled: Result<Poll<Result<R, Error>>, Error>) -> Poll<Result<R, Error>> {
+        match polled {
+            Ok(Poll::Pending) => {
+                self.shard().serve_task();
+                Poll::Pending
+            }
+            Ok(done) => done,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// A step that a blocking socket waits for, at most as long as `timeout`.
+    pub(super) fn wait<R>(
+        &self,
+        direction: Direction,
+        class: Class,
+        wait: Wait,
+        mut step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        match self.step(&mut step) {
+            Err(Error::WouldBlock) => {}
+            done => return done,
+        }
+        let deadline = match wait {
+            // What has come in meanwhile counts.
+            Wait::No => {
+                self.run();
+                return self.step(step);
+            }
+            Wait::Forever => None,
+            Wait::Until(deadline) => deadline,
+        };
+        let mut waiting = Waiting::new(self, direction, class);
+        let shards = || vec![self.shard().clone()];
+        let done = block_on(shards, deadline, |cx| waiting.poll_parked(cx, &mut step));
+        done.unwrap_or(Err(Error::WouldBlock))
+    }
+
+    /// How long a call waits: by the socket's mode and a time-out of it.
+    pub(super) fn patience(&self, timeout: Option<Duration>) -> Wait {
+        match (self.is_nonblocking(), timeout) {
+            (true, _) => Wait::No,
+            (false, None) => Wait::Forever,
+            (false, Some(timeout)) => Wait::Until(std::time::Instant::now().checked_add(timeout)),
+        }
+    }
+}
+
+/// How long a call waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wait {
+    No,
+    Forever,
+    /// `None` for a moment beyond the clock's end.
+    Until(Option<std::time::Instant>),
+}
+
+/// One call's place in the line of a socket, until it is dropped.
+pub(crate) struct Waiting<'a> {
+    socket: &'a Socket,
+    direction: Direction,
+    class: Class,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> Waiting<'a> {
+    pub(crate) fn new(socket: &'a Socket, direction: Direction, class: Class) -> Self {
+        Self {
+            socket,
+            direction,
+            class,
+            ticket: None,
+        }
+    }
+
+    /// A step of a task.
+    pub(crate) fn poll<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
+    ) -> Poll<Result<R, Error>> {
+        let polled = self.poll_parked(cx, step);
+        if polled.is_pending() {
+            self.socket.shard().serve_task();
+        }
+        polled
+    }
+
+    /// A step of a thread that drives the node itself.
+    fn poll_parked<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
+    ) -> Poll<Result<R, Error>> {
+        let socket = self.socket;
+        let polled = socket.shard().with(|state, now| {
+            let done = step(&mut socket.op(state, now));
+            if matches!(done, Err(Error::WouldBlock)) {
+                state.waiters.join(
+                    socket.0.handle,
+                    self.direction,
+                    self.class,
+                    &mut self.ticket,
+                    cx.waker(),
+                );
+                return Ok(Poll::Pending);
+            }
+            Ok(Poll::Ready(done))
+        });
+        polled.unwrap_or_else(|error| Poll::Ready(Err(error)))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else {
+            return;
+        };
+        let handle = self.socket.0.handle;
+        // After the end of the node nobody waits.
+        let _ = self.socket.shard().with(|state, now| {
+            state.waiters.leave(handle, self.direction, ticket);
+            if self.class == Class::Exclusive {
+                let ready = self.socket.op(state, now).readiness()?;
+                let wanted = match self.direction {
+                    Direction::Read => Readiness::READABLE,
+                    Direction::Write => Readiness::WRITABLE,
+                };
+                if ready.contains(wanted) {
+                    let State { waiters, woken, .. } = state;
+                    waiters.next(handle, self.direction, woken);
+                }
+            }
+            Ok(())
+        });
+    }
+}
