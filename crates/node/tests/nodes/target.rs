@@ -61,6 +61,17 @@ fn victim() -> Node {
     let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, UDP_PORT));
     udp.bind(&mut cx, socket, any).expect("a free port");
     udp.set_intercept(&mut cx, Some(Scope::Foreign));
+    let (ping, mut cx) = node.ping(START);
+    ping.open(&mut cx, Domain::V4).expect("a socket");
+    ping.set_intercept(&mut cx, Some(Scope::Foreign));
+    let (raw, mut cx) = node.raw(START);
+    for (domain, protocol) in [
+        (Domain::V4, IpProtocol::ICMP),
+        (Domain::V6, IpProtocol::ICMPV6),
+        (Domain::V6, IpProtocol(200)),
+    ] {
+        raw.open(&mut cx, domain, protocol).expect("a socket");
+    }
     node
 }
 
