@@ -8,7 +8,7 @@
 //! Addresses in here are those of the wire: an IPv4-mapped IPv6 address is an IPv4 address, and a
 //! link-local one carries its interface ([`Endpoint::scope`]).
 
-use crate::{Error, InterfaceId, Rng, SocketId};
+use crate::{Error, InterfaceId, Rng, Route, SocketId};
 use core::hash::{BuildHasher, Hash};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -47,6 +47,14 @@ impl Endpoint {
             endpoint.scope = interface.0;
         }
         endpoint
+    }
+
+    /// Our end of a flow to `peer` by `route`. A link-local address is that of the peer's link,
+    /// though the way to ourselves is the loopback.
+    #[must_use]
+    pub fn own(route: &Route, peer: Self, port: u16) -> Self {
+        let link = peer.scope_interface().unwrap_or(route.interface);
+        Self::on(link, route.source, port)
     }
 
     /// Whether the address is 0.0.0.0 or ::.

@@ -237,7 +237,7 @@ impl Tcp {
         if route.broadcast {
             return Err(Error::NetworkUnreachable);
         }
-        let local = |port| Endpoint::on(route.interface, route.source, port);
+        let local = |port| Endpoint::own(&route, remote, port);
         if let Some(Bound { local: own, claim }) = bound {
             let flow = Flow {
                 local: local(own.port),

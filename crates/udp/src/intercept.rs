@@ -182,7 +182,7 @@ impl Udp {
     }
 
     /// Forgets a flow; its next datagram makes a new one. False when it was answered.
-    pub fn drop_incoming(&mut self, id: IncomingId) -> bool {
+    pub fn drop_incoming(&mut self, _cx: &mut Context<'_>, id: IncomingId) -> bool {
         self.intercept.take(id).is_some()
     }
 

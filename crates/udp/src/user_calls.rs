@@ -99,7 +99,7 @@ impl Udp {
         if !socket.address_fixed
             && let Some(local) = &mut socket.local
         {
-            *local = Endpoint::on(route.interface, route.source, local.port);
+            *local = Endpoint::own(&route, peer, local.port);
         }
         socket.peer = Some(peer);
         socket.base.reopen();

@@ -95,7 +95,8 @@ fn dispatch(
 ) -> Result<(), Error> {
     let route = &info.route;
     if route.local {
-        return loop_back(cx, InterfaceId::LOOPBACK, packet);
+        let interface = received_on(cx, info.destination);
+        return loop_back(cx, interface, packet);
     }
     // RFC 1112 §6.1: who is in the group hears what it sends itself; likewise with broadcasts.
     let hears_itself = heard
@@ -114,6 +115,17 @@ fn dispatch(
         return Ok(());
     }
     iface::output(cx, route.interface, route.next_hop, packet)
+}
+
+/// Where a packet to one of our own addresses counts as received: the loopback, but for a
+/// link-local address the link that has it, without which it means nothing (RFC 4007 §6).
+fn received_on(cx: &Context<'_>, destination: IpAddr) -> InterfaceId {
+    if !crate::demux::is_scoped(destination) {
+        return InterfaceId::LOOPBACK;
+    }
+    let mut interfaces = cx.inet.interfaces();
+    let owner = interfaces.find(|(_, interface)| interface.has_address(destination));
+    owner.map_or(InterfaceId::LOOPBACK, |(id, _)| id)
 }
 
 /// Queues a packet that this node is to receive on `interface`.

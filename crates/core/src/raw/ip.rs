@@ -172,7 +172,7 @@ impl Raw {
                 peer.port = 0;
                 let bound = fixed.map(|local| local.ip);
                 let route = socket.base.connect_route(cx, peer, bound)?;
-                let own = Endpoint::on(route.interface, route.source, 0);
+                let own = Endpoint::own(&route, peer, 0);
                 (Some(peer), Some(own))
             }
         };

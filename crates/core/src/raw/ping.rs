@@ -142,7 +142,7 @@ impl Ping {
                 peer.port = 0;
                 let fixed = fixed.map(|local| local.ip);
                 let route = socket.base.connect_route(cx, peer, fixed)?;
-                let own = Endpoint::on(route.interface, route.source, 0);
+                let own = Endpoint::own(&route, peer, 0);
                 (Some(peer), own)
             }
         };

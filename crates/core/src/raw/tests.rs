@@ -189,3 +189,58 @@ fn echo(from: &str, to: &str, kind: u8, ident: u16, seq: u16, data: &[u8]) -> Ve
         }
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(256))]
+
+    /// Whatever arrives for them, and whatever a program sends with its own header, nothing panics.
+    #[test]
+    fn arbitrary_bytes(
+        v6: bool,
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..100),
+        kind in proptest::sample::select(vec![0u8, 3, 8, 128, 129]),
+        foreign: bool,
+    ) {
+        let mut a = Host::with(Config { spoofing: true, ..Config::default() });
+        let (domain, protocol) = if v6 {
+            (Domain::V6, IpProtocol::ICMPV6)
+        } else {
+            (Domain::V4, IpProtocol::ICMP)
+        };
+        let id = a.open_raw(domain, protocol);
+        let (ping, mut cx) = a.ping();
+        ping.set_intercept(&mut cx, Some(crate::Scope::Foreign));
+        let socket = ping.open(&mut cx, domain).unwrap();
+        let any = if v6 { "[::]:1" } else { "0.0.0.0:1" };
+        ping.bind(&mut cx, socket, any.parse().unwrap()).unwrap();
+        let mut bytes = bytes;
+        if let Some(first) = bytes.first_mut() {
+            *first = kind;
+        }
+        let (from, to) = match (v6, foreign) {
+            (true, false) => ("fd00::2", "fd00::1"),
+            (true, true) => ("fd00::2", "2001:db8::1"),
+            (false, false) => ("10.0.0.2", "10.0.0.1"),
+            (false, true) => ("10.0.0.2", "192.0.2.1"),
+        };
+        let whole = packet(from, to, protocol, &bytes);
+        // Once as it is, once with the right checksum.
+        a.arrive(&whole);
+        if bytes.len() >= 8 {
+            let header = whole.len() - bytes.len();
+            let mut right = whole.clone();
+            match (from.parse().unwrap(), to.parse().unwrap()) {
+                (IpAddr::V6(x), IpAddr::V6(y)) => {
+                    icmpv6::fill_checksum(x, y, &mut right[header..]);
+                }
+                _ => icmpv4::fill_checksum(&mut right[header..]),
+            }
+            a.arrive(&right);
+        }
+        while a.recv_raw(id).is_ok() {}
+        let sender = a.open_raw(domain, IpProtocol::RAW);
+        // Whether it is sent or refused is the program's affair.
+        let _ = a.send_raw(sender, &bytes, from);
+        let _ = a.send_raw(id, &bytes, from);
+    }
+}

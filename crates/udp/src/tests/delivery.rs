@@ -117,6 +117,35 @@ fn a_group_is_heard_by_all_who_bound_its_port() {
 }
 
 #[test]
+fn an_ipv6_group_is_joined_on_a_link() {
+    let mut a = Host::new(&["fe80::1/64", "10.0.0.1/24"]);
+    let id = a.bound("[::]:5353");
+    let link = Some(a.link);
+    let (udp, mut cx) = a.cx();
+    let mut join = |group: &str| udp.join_group(&mut cx, id, group.parse().unwrap(), link);
+    join("ff02::fb").unwrap();
+    // A dual-stack socket joins both kinds.
+    join("224.0.0.251").unwrap();
+    a.arrive(vec![
+        packet("[fe80::9]:5353", "[ff02::fb]:5353", b"6"),
+        packet("[fe80::9]:5353", "[ff02::fc]:5353", b"not joined"),
+        packet("10.0.0.9:5353", "224.0.0.251:5353", b"4"),
+    ]);
+    assert_eq!(a.recv(id), got("6", "[fe80::9%2]:5353"));
+    assert_eq!(a.recv(id), got("4", "[::ffff:10.0.0.9]:5353"));
+    assert_eq!(a.recv(id), Err(Error::WouldBlock));
+    let v4 = a.open(Domain::V4);
+    let (udp, mut cx) = a.cx();
+    let wrong = udp.join_group(&mut cx, v4, "ff02::fb".parse().unwrap(), link);
+    assert_eq!(wrong, Err(Error::AddressFamily));
+    for last in 1..=21 {
+        let group = IpAddr::from([224, 1, 1, last]);
+        let result = udp.join_group(&mut cx, v4, group, link);
+        assert_eq!(result.is_ok(), last <= 20);
+    }
+}
+
+#[test]
 fn a_broadcast_is_heard_by_all_who_bound_its_port() {
     let mut a = Host::new(&["10.0.0.1/24"]);
     let any = a.bound("0.0.0.0:67");
@@ -247,6 +276,19 @@ fn a_node_hears_itself() {
         a.send_to(id, b"self", local).unwrap();
         a.turn_loopback();
         assert_eq!(a.recv(id), got("self", local));
+    }
+    // Its link-local address is the link's, connected or not.
+    let mut a = Host::new(&["fe80::1/64"]);
+    for connected in [false, true] {
+        let id = a.bound("[fe80::1%2]:8");
+        if connected {
+            a.connect(id, "[fe80::1%2]:8").unwrap();
+        }
+        a.send_to(id, b"self", "[fe80::1%2]:8").unwrap();
+        a.turn_loopback();
+        assert_eq!(a.recv(id), got("self", "[fe80::1%2]:8"));
+        let (udp, mut cx) = a.cx();
+        udp.close(&mut cx, id).unwrap();
     }
     // A destination of 0.0.0.0 or :: is this node.
     let id = a.bound("[::]:9");

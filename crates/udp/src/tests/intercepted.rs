@@ -128,8 +128,9 @@ fn flows_without_an_answer_are_bounded() {
     assert!(a.count(Counter::InterceptOverflows) > 80);
     let [first, second] = [incoming(&mut a), incoming(&mut a)].map(Option::unwrap);
     assert_eq!((first.remote.port(), second.remote.port()), (1, 2));
-    assert!(a.udp.drop_incoming(first.id));
-    assert!(!a.udp.drop_incoming(first.id));
+    let (udp, mut cx) = a.cx();
+    assert!(udp.drop_incoming(&mut cx, first.id));
+    assert!(!udp.drop_incoming(&mut cx, first.id));
     a.arrive(vec![flow(3)]);
     assert_eq!(incoming(&mut a).unwrap().remote.port(), 3);
 }
