@@ -104,11 +104,12 @@ impl Tcb {
 
     /// RFC 5681 §2: the sender has outstanding data, the segment has no text, no SYN and no FIN, it
     /// acknowledges SND.UNA and repeats the window. RFC 2018 blocks above it are as good as the
-    /// same window.
+    /// same window. Answers to probes of a closed window say nothing of losses.
     fn is_duplicate(&self, segment: &Segment) -> bool {
         let same_window = self.scaled(segment.window) == self.snd.wnd;
         let reports = self.highest_sacked(segment).is_some();
         self.outstanding() > 0
+            && self.snd.wnd > 0
             && segment.text_len == 0
             && !segment.has(Flags::SYN | Flags::FIN)
             && segment.ack == self.snd.una
@@ -198,8 +199,14 @@ impl Tcb {
             self.retries = 0;
             self.deadlines.retransmit = Instant::FAR;
             self.marks.probe_due = false;
-            if self.outstanding() > 0 && !self.recovery.is_active() {
-                self.recovery.on_timeout(self.snd.una, self.snd.nxt);
+            match self.outstanding() {
+                0 => {}
+                // The octet of the last probe: it goes with what follows it.
+                1 => self.snd.nxt = self.snd.una,
+                _ if self.recovery.is_active() => {}
+                _ => {
+                    self.recovery.on_timeout(self.snd.una, self.snd.nxt);
+                }
             }
             self.stalled_since = now;
         }

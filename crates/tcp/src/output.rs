@@ -202,7 +202,7 @@ impl Tcb {
     }
 
     /// Sees to it that something happens though no acknowledgment comes.
-    fn after_transmit(&mut self, now: Instant) {
+    pub(crate) fn after_transmit(&mut self, now: Instant) {
         if self.deadlines.retransmit == Instant::FAR && self.waits_for_peer() {
             self.deadlines.retransmit = now + self.rtt.rto();
         }
@@ -293,10 +293,11 @@ impl Tcb {
             0
         };
         let text = text.min(self.largest(route));
-        let fin = self.fin_sent() && self.fin_seq() == Some(seq + text) && len > text;
+        // The FIN rides along behind the last text.
+        let fin = self.fin_sent() && self.fin_seq() == Some(seq + text);
         let mut flags = Flags::ACK;
         flags.set(Flags::FIN, fin);
-        flags.set(Flags::PSH, seq + text == self.queue.end());
+        flags.set(Flags::PSH, text > 0 && seq + text == self.queue.end());
         self.send_text(cx, route, seq, text, flags);
         let numbers = text + u32::from(fin);
         self.recovery.sent_again(seq, numbers);

@@ -55,7 +55,9 @@ impl Tcp {
             State::Closed => self.retire(cx, id),
             State::TimeWait => self.begin_time_wait(cx, id),
             _ => {
-                if !tcb.marks.listed && tcb.has_output() {
+                if !tcb.has_output() {
+                    tcb.after_transmit(cx.now);
+                } else if !tcb.marks.listed {
                     match tcb.route(cx) {
                         Ok(route) => {
                             tcb.marks.listed = true;

@@ -4,6 +4,9 @@ mod basics;
 mod bulk;
 mod lossy;
 mod pair;
+mod receiving;
+mod sending;
+mod stage;
 // The table is read by eye, column by column.
 #[rustfmt::skip]
 mod table;
