@@ -14,6 +14,7 @@ use rustix::net::sockopt;
 use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
@@ -118,6 +119,8 @@ impl<S: NodeSocket> Sock<S> {
 pub(crate) struct Table<S> {
     sockets: Mutex<BTreeMap<u64, Arc<Sock<S>>>>,
     threads: Mutex<BTreeMap<i32, Arc<OwnedFd>>>,
+    /// The user has been told of a program that forbids inspection.
+    warned: AtomicBool,
 }
 
 /// A socket, and a duplicate of the descriptor it was found by.
@@ -136,6 +139,7 @@ impl<S: NodeSocket> Table<S> {
         Self {
             sockets: Mutex::default(),
             threads: Mutex::default(),
+            warned: AtomicBool::new(false),
         }
     }
 
@@ -145,7 +149,15 @@ impl<S: NodeSocket> Table<S> {
             Ok(fd) => fd,
             Err(Errno::BADF) => return Err(Errno::BADF),
             // A program that forbids inspection: the kernel carries the call out on what is an AF_UNIX socket at most.
-            Err(Errno::PERM | Errno::ACCESS) => return Ok(Found::Foreign),
+            Err(Errno::PERM | Errno::ACCESS) => {
+                if !self.warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        pid = call.tid,
+                        "a program forbids inspection, so its internet sockets do not work; as root they would"
+                    );
+                }
+                return Ok(Found::Foreign);
+            }
             Err(error) => return Err(error),
         };
         let ours = sockopt::socket_cookie(&fd)

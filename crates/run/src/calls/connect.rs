@@ -19,12 +19,14 @@ use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 use std::sync::Arc;
 
 /// Where name services listen that would answer with the host's names: the C library goes on to DNS when they refuse.
-const HOST_RESOLVERS: [&[u8]; 5] = [
+const HOST_RESOLVERS: [&[u8]; 7] = [
     b"/var/run/nscd/socket",
     b"/run/nscd/socket",
     b"/run/systemd/resolve/io.systemd.Resolve",
     b"/run/systemd/resolve/io.systemd.Resolve.Monitor",
     b"/run/systemd/io.systemd.NameResolution",
+    b"/var/run/avahi-daemon/socket",
+    b"/run/avahi-daemon/socket",
 ];
 
 /// A descriptor of the program, as a thread of it named it.

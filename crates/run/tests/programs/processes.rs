@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test] = tests![
     ignored_signals_stay_ignored,
     signals_to_the_supervisor_reach_the_program,
     stops_and_goes_on,
+    is_at_home_in_a_terminal,
     kernel_sockets_are_withheld,
     the_program_is_killed,
     the_supervisor_is_killed,
@@ -204,6 +205,16 @@ fn stops_and_goes_on() -> Outcome {
         running.0.wait()?.code() == Some(3),
         "the exit status got lost"
     );
+    PASSED
+}
+
+fn is_at_home_in_a_terminal() -> Outcome {
+    needs!("python3", "bash", "stty");
+    let script = include_str!("python/terminal.py");
+    let program = sockeye_tests::Program::new("python3")
+        .args(["-c", script])
+        .arg(crate::this_binary());
+    program.arg("--supervise").run()?.expect(0)?;
     PASSED
 }
 
