@@ -9,7 +9,7 @@
 //! (`descriptors`) and how they are made (`ends`); the program's memory (`memory`, `address`); the calls themselves, a family a
 //! file (`calls`); carrying streams (`relay`); what a machine allows ([`doctor`]).
 //!
-//! Not here: the node, and the virtual network it is attached to.
+//! The node is `sockeye::Node` (`node` says how it answers the calls). Not here: the virtual network it is attached to.
 
 mod address;
 pub mod backend;
@@ -23,6 +23,7 @@ mod ends;
 mod filter;
 mod memory;
 mod mirror;
+mod node;
 mod notify;
 mod relay;
 mod runner;

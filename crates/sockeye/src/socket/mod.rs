@@ -18,12 +18,13 @@ pub use ancillary::{Ancillary, MessageFlags, Received, RecvMessage, SendMessage}
 use crate::driver::block_on;
 use crate::error::{os, to_io};
 use crate::node::Node;
+use crate::waiters::Direction;
 use sockeye_core::{Error, Handle, Readiness};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 pub(crate) use op::Kind;
@@ -288,6 +289,15 @@ impl Socket {
     /// The node was shut down.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.call(|op| Ok(op.take_error()?.map(to_io)))
+    }
+
+    /// Waits until a stream fails, by a reset or a time-out, and takes that error (SO_ERROR). For
+    /// who has read its end already, after which reading tells nothing more.
+    pub fn poll_failure(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let failed = self.poll_step(cx, Direction::Read, |op| {
+            op.take_error()?.ok_or(Error::WouldBlock)
+        });
+        failed.map(|failed| to_io(failed.unwrap_or_else(|gone| gone)))
     }
 
     /// What it is ready for now.

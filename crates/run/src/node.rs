@@ -1,0 +1,132 @@
+//! The backend of every real run: a node, whose [`Socket`] has a method for each of the calls.
+
+use crate::backend::{Backend, Domain, Errno, NodeSocket, Received, Type};
+use sockeye::{Node, Socket};
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::task::{Context, Poll};
+
+impl Backend for Node {
+    type Socket = Socket;
+
+    fn socket(&self, domain: Domain, ty: Type, protocol: i32) -> Result<Socket, Errno> {
+        let domain = match domain {
+            Domain::Ipv4 => sockeye::Domain::IPV4,
+            Domain::Ipv6 => sockeye::Domain::IPV6,
+        };
+        let ty = match ty {
+            Type::Stream => sockeye::Type::STREAM,
+            Type::Datagram => sockeye::Type::DGRAM,
+            Type::Raw => sockeye::Type::RAW,
+        };
+        let protocol = (protocol != 0).then(|| protocol.into());
+        Socket::new_on(self, domain, ty, protocol).map_err(errno)
+    }
+}
+
+impl NodeSocket for Socket {
+    fn bind(&self, address: SocketAddr) -> Result<(), Errno> {
+        Self::bind(self, address).map_err(errno)
+    }
+
+    fn listen(&self, backlog: i32) -> Result<(), Errno> {
+        Self::listen(self, backlog).map_err(errno)
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<(Self, SocketAddr), Errno>> {
+        Self::poll_accept(self, cx).map_err(errno)
+    }
+
+    fn connect_start(&self, address: SocketAddr) -> Result<(), Errno> {
+        Self::connect_start(self, address).map_err(errno)
+    }
+
+    fn poll_connect(&self, cx: &mut Context<'_>) -> Poll<Result<(), Errno>> {
+        Self::poll_connect(self, cx).map_err(errno)
+    }
+
+    fn disconnect(&self) -> Result<(), Errno> {
+        Self::disconnect(self).map_err(errno)
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Errno>> {
+        Self::poll_recv(self, cx, buffer).map_err(errno)
+    }
+
+    fn poll_failure(&self, cx: &mut Context<'_>) -> Poll<Errno> {
+        Self::poll_failure(self, cx).map(errno)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
+        Self::poll_send(self, cx, data).map_err(errno)
+    }
+
+    fn try_send_to(&self, data: &[u8], to: Option<SocketAddr>) -> Result<usize, Errno> {
+        Self::try_send_to(self, data, to).map_err(errno)
+    }
+
+    fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        to: Option<SocketAddr>,
+    ) -> Poll<Result<usize, Errno>> {
+        Self::poll_send_to(self, cx, data, to).map_err(errno)
+    }
+
+    fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<Received, Errno>> {
+        let received = |received: sockeye::Received| Received {
+            len: received.len,
+            source: received.from,
+            destination: Some(received.to.ip()),
+            interface: received.interface.0,
+            ttl: Some(received.ttl),
+            traffic_class: Some(received.tos),
+        };
+        Self::poll_recv_from(self, cx, buffer)
+            .map_ok(received)
+            .map_err(errno)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> Result<(), Errno> {
+        Self::shutdown(self, how).map_err(errno)
+    }
+
+    fn abort(&self) {
+        Self::abort(self);
+    }
+
+    fn take_error(&self) -> Option<Errno> {
+        // A socket that is gone has an error too: that.
+        Self::take_error(self).map_or_else(|e| Some(errno(e)), |e| e.map(errno))
+    }
+
+    fn local_addr(&self) -> Result<SocketAddr, Errno> {
+        Self::local_addr(self).map_err(errno)
+    }
+
+    fn peer_addr(&self) -> Result<SocketAddr, Errno> {
+        Self::peer_addr(self).map_err(errno)
+    }
+
+    fn option(&self, level: i32, name: i32, value: &mut [u8]) -> Result<usize, Errno> {
+        Self::option_raw(self, level, name, value).map_err(errno)
+    }
+
+    fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        Self::set_option_raw(self, level, name, value).map_err(errno)
+    }
+}
+
+/// The errno of an error of a node: each has one.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what map_err calls, with the error it owns"
+)]
+fn errno(error: io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
