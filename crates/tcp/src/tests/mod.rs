@@ -2,7 +2,10 @@
 
 mod basics;
 mod bulk;
+mod closing;
+mod interception;
 mod lossy;
+mod opening;
 mod pair;
 mod receiving;
 mod sending;

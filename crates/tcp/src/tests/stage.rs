@@ -32,6 +32,7 @@ pub(crate) struct Stage {
     pub(crate) window: u16,
     pub(crate) tsval: Option<u32>,
     seen: usize,
+    local: bool,
 }
 
 /// A segment from the peer, in relative numbers.
@@ -101,6 +102,7 @@ impl Stage {
             window: 10_000,
             tsval: None,
             seen: 0,
+            local: true,
         }
     }
 
@@ -220,6 +222,13 @@ impl Stage {
         self.arrives_as_is(header, &segment.text);
     }
 
+    /// A segment for an address that is not ours arrives.
+    pub(crate) fn arrives_foreign(&mut self, segment: Peer) {
+        self.local = false;
+        self.arrives(segment);
+        self.local = true;
+    }
+
     /// A segment arrives as it is.
     pub(crate) fn arrives_as_is(&mut self, mut header: Header, text: &[u8]) {
         let (from, to) = (self.flow.remote, self.flow.local);
@@ -241,7 +250,7 @@ impl Stage {
             traffic_class: 0,
             flow_label: 0,
             header_len: 20,
-            local: true,
+            local: self.local,
             broadcast: false,
         };
         let (tcp, mut cx) = self.host();
