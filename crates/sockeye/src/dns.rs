@@ -1,375 +1,436 @@
-//! Names, resolved by the node itself: questions to its own name servers over its own sockets.
-//! The host's resolver is never asked.
+//! Names, through the node's own name servers: never the host's resolver.
 //!
-//! A stub resolver (RFC 1034 §5.3.1, RFC 1035, RFC 7766): recursion is the server's business, and
-//! nothing is kept. An answer counts only if it comes from the server that was asked, to the port,
-//! with the number and the question of the query (RFC 5452 §9.1).
-//!
-//! Not here: caches, search lists, DNSSEC.
+//! [`Lookup`] is one question in flight, without I/O: it says what to send where and until when to
+//! wait, and is told what came. The std-shaped and the tokio-shaped faces each drive it with their
+//! own sockets. Not here: search lists, a cache, DNSSEC.
 
-use crate::driver::block_on;
-use crate::node::Node;
-use crate::sleep::Sleep;
-use crate::socket::{Domain, Protocol, Socket, Type};
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
-use sockeye_core::RouteQuery;
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::str::FromStr;
 use std::time::Duration;
 
-/// How long a server may take over a question (resolv.conf(5): `timeout`).
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// How often each server is asked (resolv.conf(5): `attempts`).
-const ATTEMPTS: usize = 2;
-/// Servers that are asked (resolv.conf(5): MAXNS).
-const SERVERS_MAX: usize = 3;
-/// Bytes of an answer by datagram that fit any path (DNS flag day 2020).
-const UDP_PAYLOAD: u16 = 1232;
-/// Aliases (CNAME) that are followed.
+/// How long one server may take (RES_TIMEOUT is 5 s; the servers of a node are near).
+pub(crate) const SERVER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Rounds over all servers (RES_DFLRETRY).
+pub(crate) const ATTEMPTS: usize = 2;
+/// Servers that are asked (MAXNS).
+pub(crate) const SERVERS_MAX: usize = 3;
+/// Bytes of an answer over UDP that are read.
+pub(crate) const DATAGRAM_MAX: usize = 4096;
+/// Addresses that one answer may give; more are cut.
+pub(crate) const ADDRESSES_MAX: usize = 64;
+/// CNAMEs followed within one answer.
 const ALIASES_MAX: usize = 16;
-/// Addresses of a name that are used.
-const ADDRESSES_MAX: usize = 64;
-/// The port of name servers.
-const PORT: u16 = 53;
 
-/// The addresses of `host`, those that the node can reach first, of these IPv6 first.
-///
-/// # Errors
-/// `NotFound` when there is no such name, or it has no address; `TimedOut` when no server
-/// answered; `InvalidInput` for what is no name.
-pub(crate) async fn lookup(node: &Node, host: &str) -> io::Result<Vec<IpAddr>> {
-    if let Some(own) = own_name(host) {
-        return Ok(own);
-    }
-    let name = Name::from_utf8(host).map_err(|error| {
-        let text = format!("{host:?} is neither an address nor a host name: {error}");
-        io::Error::new(io::ErrorKind::InvalidInput, text)
-    })?;
-    let servers = node.dns();
-    if servers.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("{host:?} can't be resolved: the node has no name server"),
-        ));
-    }
-    let v6 = ask_all(node, &servers, &name, RecordType::AAAA);
-    let v4 = ask_all(node, &servers, &name, RecordType::A);
-    let (v6, v4) = both(v6, v4).await;
-    let mut addresses = Vec::new();
-    let mut failure = None;
-    for answer in [v6, v4] {
-        match answer {
-            Ok(found) => addresses.extend(found),
-            Err(error) => failure = Some(error),
-        }
-    }
-    if addresses.is_empty() {
-        return Err(failure.unwrap_or_else(|| not_found(&name, "it has no address")));
-    }
-    addresses.truncate(ADDRESSES_MAX);
-    // RFC 6724 §6, rule 1: those that can't be reached come last; the sort keeps the rest.
-    let reachable = |address: &IpAddr| {
-        let query = RouteQuery {
-            destination: *address,
-            source: None,
-            interface: None,
-            foreign_source: false,
-        };
-        node.with(|node, now| node.context(now).route(&query))
-            .is_ok()
-    };
-    addresses.sort_by_key(|address| !reachable(address));
-    Ok(addresses)
+/// What the driver of a [`Lookup`] is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Send these datagrams to `server`, each from a socket connected to it, then wait for
+    /// [`SERVER_TIMEOUT`] and tell [`Lookup::on_timeout`] if it passes.
+    Ask {
+        /// Where to.
+        server: SocketAddr,
+        /// What: the questions for A and AAAA, as far as they are open.
+        datagrams: Vec<Vec<u8>>,
+    },
+    /// An answer was cut: ask `server` the same over TCP (RFC 7766), each behind its length, and
+    /// tell [`Lookup::on_answer`] what comes.
+    AskStream {
+        /// Where to.
+        server: SocketAddr,
+        /// The questions that are still open.
+        messages: Vec<Vec<u8>>,
+    },
+    /// Wait on.
+    Wait,
+    /// The name's addresses, those of IPv6 first.
+    Done(Vec<IpAddr>),
 }
 
-/// [`lookup`] for a thread that may wait.
-pub(crate) fn lookup_blocking(node: &Node, host: &str) -> io::Result<Vec<IpAddr>> {
-    let mut lookup = pin!(lookup(node, host));
-    let shards = || vec![node.shard().clone()];
-    let looked_up = block_on(shards, None, |cx| lookup.as_mut().poll(cx));
-    looked_up.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+/// One name being looked up.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    name: Name,
+    servers: Vec<SocketAddr>,
+    /// Which server is asked, over all attempts.
+    turn: usize,
+    questions: [Question; 2],
 }
 
-/// An address written out, and localhost (RFC 6761 §6.3), which no server is asked for.
-fn own_name(host: &str) -> Option<Vec<IpAddr>> {
-    if let Ok(address) = host.parse() {
+#[derive(Debug)]
+struct Question {
+    id: u16,
+    kind: RecordType,
+    answer: Option<Result<Vec<IpAddr>, ResponseCode>>,
+    truncated: bool,
+}
+
+/// The addresses of a name that needs no server: an address itself, or `localhost` (RFC 6761 §6.3).
+#[must_use]
+pub(crate) fn without_server(name: &str) -> Option<Vec<IpAddr>> {
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(name);
+    if let Ok(address) = bare.parse() {
         return Some(vec![address]);
     }
-    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
     let local = name == "localhost" || name.ends_with(".localhost");
-    local.then(|| vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
+    local.then(|| vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()])
 }
 
-/// Asks one server after the other, until one knows.
-async fn ask_all(
-    node: &Node,
-    servers: &[IpAddr],
-    name: &Name,
-    kind: RecordType,
-) -> io::Result<Vec<IpAddr>> {
-    let mut failure = io::Error::from(io::ErrorKind::TimedOut);
-    for _ in 0..ATTEMPTS {
-        for server in servers.iter().take(SERVERS_MAX) {
-            match within(node, ask(node, *server, name, kind)).await {
-                Ok(message) => match message.response_code() {
-                    ResponseCode::NoError => return Ok(addresses(&message, name, kind)),
-                    ResponseCode::NXDomain => return Err(not_found(name, "there is no such name")),
-                    code => {
-                        let text = format!("the name server {server} answered: {code}");
-                        failure = io::Error::other(text);
-                    }
-                },
-                Err(error) => failure = error,
-            }
+impl Lookup {
+    /// A question for `name` to `servers`; `ids` are two random numbers (RFC 5452 §9.1).
+    ///
+    /// # Errors
+    /// `InvalidInput` when `name` is no domain name, `NotFound` when there is no server to ask.
+    pub(crate) fn new(name: &str, servers: &[IpAddr], ids: [u16; 2]) -> io::Result<Self> {
+        let parsed = Name::from_str(name)
+            .or_else(|_| Name::from_utf8(name))
+            .map_err(|error| {
+                io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!("{name:?} is no host name: {error}"),
+                )
+            })?;
+        if servers.is_empty() {
+            let message = format!(
+                "{name:?} can't be looked up: the node has no name server (set one with `dns`)"
+            );
+            return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
+        let mut name = parsed;
+        name.set_fqdn(true);
+        let question = |id, kind| Question {
+            id,
+            kind,
+            answer: None,
+            truncated: false,
+        };
+        Ok(Self {
+            name,
+            servers: servers
+                .iter()
+                .take(SERVERS_MAX)
+                .map(|ip| SocketAddr::new(*ip, 53))
+                .collect(),
+            turn: 0,
+            questions: [
+                question(ids[0], RecordType::AAAA),
+                question(ids[1], RecordType::A),
+            ],
+        })
     }
-    Err(failure)
-}
 
-/// One question to one server: by datagram, and again by stream when the answer was cut.
-async fn ask(node: &Node, server: IpAddr, name: &Name, kind: RecordType) -> io::Result<Message> {
-    let id = node.with(|node, now| Ok(node.context(now).rng.next_u32()))?;
-    let id = u16::try_from(id >> 16).unwrap_or_default();
-    let mut query = Message::new();
-    query
-        .set_id(id)
-        .set_message_type(MessageType::Query)
-        .set_op_code(OpCode::Query)
-        .set_recursion_desired(true)
-        .add_query(Query::query(name.clone(), kind));
-    let mut edns = Edns::new();
-    edns.set_max_payload(UDP_PAYLOAD);
-    query.set_edns(edns);
-    let bytes = query.to_vec().map_err(io::Error::other)?;
-    let server = SocketAddr::new(server, PORT);
-    let answer = ask_datagram(node, server, &query, &bytes).await?;
-    if !answer.truncated() {
-        return Ok(answer);
+    /// The first thing to do.
+    ///
+    /// # Errors
+    /// See [`on_timeout`](Self::on_timeout).
+    pub(crate) fn start(&self) -> io::Result<Action> {
+        self.ask()
     }
-    ask_stream(node, server, &query, &bytes).await
-}
 
-async fn ask_datagram(
-    node: &Node,
-    server: SocketAddr,
-    query: &Message,
-    bytes: &[u8],
-) -> io::Result<Message> {
-    let domain = Domain::for_address(server);
-    let socket = Socket::new_on(node, domain, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.connect_start(server)?;
-    socket.send_async(bytes).await?;
-    let mut buffer = vec![0; usize::from(UDP_PAYLOAD)];
-    loop {
-        let received = socket.recv_from_async(&mut buffer).await?;
-        if let Some(answer) = parse(&buffer[..received.len], query) {
-            return Ok(answer);
+    /// `message` came from the server that was asked.
+    ///
+    /// # Errors
+    /// `NotFound` when the name does not exist or has no address.
+    pub(crate) fn on_answer(&mut self, message: &[u8], stream: bool) -> io::Result<Action> {
+        let Ok(message) = Message::from_vec(message) else {
+            return Ok(Action::Wait);
+        };
+        let name = &self.name;
+        let matching = self
+            .questions
+            .iter_mut()
+            .find(|question| answers(&message, question, name));
+        // Not an answer to what was asked: somebody else's, or a guess (RFC 5452 §9.1).
+        let Some(question) = matching else {
+            return Ok(Action::Wait);
+        };
+        if message.truncated() && !stream {
+            question.truncated = true;
+        } else {
+            question.answer = Some(match message.response_code() {
+                ResponseCode::NoError => Ok(addresses(&message, name)),
+                code => Err(code),
+            });
         }
+        self.next()
     }
-}
 
-async fn ask_stream(
-    node: &Node,
-    server: SocketAddr,
-    query: &Message,
-    bytes: &[u8],
-) -> io::Result<Message> {
-    let domain = Domain::for_address(server);
-    let socket = Socket::new_on(node, domain, Type::STREAM, Some(Protocol::TCP))?;
-    socket.connect_async(server).await?;
-    let len = u16::try_from(bytes.len()).map_err(io::Error::other)?;
-    let framed = [&len.to_be_bytes()[..], bytes].concat();
-    let mut sent = 0;
-    while sent < framed.len() {
-        sent += socket.send_async(&framed[sent..]).await?;
+    /// The server did not answer in time, or can't be reached.
+    ///
+    /// # Errors
+    /// `TimedOut` when no server answered in any attempt; else as [`on_answer`](Self::on_answer).
+    pub(crate) fn on_timeout(&mut self) -> io::Result<Action> {
+        self.turn += 1;
+        self.questions
+            .iter_mut()
+            .for_each(|question| question.truncated = false);
+        self.ask()
     }
-    let mut len = [0; 2];
-    read_exact(&socket, &mut len).await?;
-    let mut buffer = vec![0; usize::from(u16::from_be_bytes(len))];
-    read_exact(&socket, &mut buffer).await?;
-    let wrong = || {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the name server's answer is none",
-        )
-    };
-    parse(&buffer, query).ok_or_else(wrong)
-}
 
-async fn read_exact(socket: &Socket, buffer: &mut [u8]) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match socket.recv_async(&mut buffer[filled..]).await? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            n => filled += n,
+    fn next(&mut self) -> io::Result<Action> {
+        let failed =
+            |q: &Question| matches!(q.answer, Some(Err(code)) if code != ResponseCode::NXDomain);
+        if self.questions.iter().any(failed) {
+            // SERVFAIL, REFUSED, …: another server may know.
+            self.questions
+                .iter_mut()
+                .filter(|q| failed(q))
+                .for_each(|q| q.answer = None);
+            return self.on_timeout();
         }
+        if self
+            .questions
+            .iter()
+            .any(|q| q.answer.is_none() && !q.truncated)
+        {
+            return Ok(Action::Wait);
+        }
+        if self.questions.iter().any(|q| q.answer.is_none()) {
+            return Ok(Action::AskStream {
+                server: self.server(),
+                messages: self.open_questions()?,
+            });
+        }
+        self.finish()
     }
-    Ok(())
+
+    fn ask(&self) -> io::Result<Action> {
+        if self.turn >= self.servers.len() * ATTEMPTS {
+            // What one family answered is better than nothing.
+            return if self
+                .questions
+                .iter()
+                .any(|q| matches!(&q.answer, Some(Ok(found)) if !found.is_empty()))
+            {
+                self.finish()
+            } else {
+                let message = format!("no name server answered for {}", self.name);
+                Err(io::Error::new(io::ErrorKind::TimedOut, message))
+            };
+        }
+        Ok(Action::Ask {
+            server: self.server(),
+            datagrams: self.open_questions()?,
+        })
+    }
+
+    fn finish(&self) -> io::Result<Action> {
+        let found = self
+            .questions
+            .iter()
+            .filter_map(|q| q.answer.as_ref()?.as_ref().ok());
+        let found: Vec<IpAddr> = found.flatten().copied().take(ADDRESSES_MAX).collect();
+        if found.is_empty() {
+            let message = format!(
+                "no address of {} is known to the node's name servers",
+                self.name
+            );
+            return Err(io::Error::new(io::ErrorKind::NotFound, message));
+        }
+        Ok(Action::Done(found))
+    }
+
+    fn server(&self) -> SocketAddr {
+        self.servers[self.turn % self.servers.len()]
+    }
+
+    fn open_questions(&self) -> io::Result<Vec<Vec<u8>>> {
+        let open = self
+            .questions
+            .iter()
+            .filter(|question| question.answer.is_none());
+        open.map(|question| {
+            let mut message = Message::new();
+            message
+                .set_id(question.id)
+                .set_message_type(MessageType::Query)
+                .set_op_code(OpCode::Query);
+            message
+                .set_recursion_desired(true)
+                .add_query(Query::query(self.name.clone(), question.kind));
+            message.to_vec().map_err(io::Error::other)
+        })
+        .collect()
+    }
 }
 
-/// The message, if it answers `query`.
-fn parse(bytes: &[u8], query: &Message) -> Option<Message> {
-    let answer = Message::from_vec(bytes).ok()?;
-    let asked = answer.queries().first()?;
-    let wanted = query.queries().first()?;
-    let same = answer.id() == query.id()
-        && answer.message_type() == MessageType::Response
-        && asked.name() == wanted.name()
-        && asked.query_type() == wanted.query_type();
-    same.then_some(answer)
+fn answers(message: &Message, question: &Question, name: &Name) -> bool {
+    let asked = message.queries().first();
+    question.answer.is_none()
+        && message.message_type() == MessageType::Response
+        && message.id() == question.id
+        && asked.is_some_and(|asked| asked.query_type() == question.kind && asked.name() == name)
 }
 
-/// The addresses of `name` in an answer, its aliases followed.
-fn addresses(message: &Message, name: &Name, kind: RecordType) -> Vec<IpAddr> {
-    let mut name = name.clone();
+/// The addresses that the answer gives for `name`, over its aliases.
+fn addresses(message: &Message, name: &Name) -> Vec<IpAddr> {
+    let mut owner = name.clone();
     for _ in 0..ALIASES_MAX {
-        let of_name = message.answers().iter().filter(|r| *r.name() == name);
-        let found: Vec<IpAddr> = of_name
-            .clone()
-            .filter_map(|record| match (kind, record.data()) {
-                (RecordType::A, RData::A(a)) => Some(IpAddr::V4(a.0)),
-                (RecordType::AAAA, RData::AAAA(a)) => Some(IpAddr::V6(a.0)),
+        let alias = message
+            .answers()
+            .iter()
+            .find_map(|record| match record.data() {
+                RData::CNAME(alias) if *record.name() == owner => Some(alias.0.clone()),
                 _ => None,
-            })
-            .collect();
-        if !found.is_empty() {
-            return found;
-        }
-        let alias = of_name.clone().find_map(|record| match record.data() {
-            RData::CNAME(alias) => Some(alias.0.clone()),
-            _ => None,
-        });
-        match alias {
-            Some(alias) => name = alias,
-            None => break,
-        }
+            });
+        let Some(alias) = alias else { break };
+        owner = alias;
     }
-    Vec::new()
+    let records = message
+        .answers()
+        .iter()
+        .filter(|record| *record.name() == owner);
+    let found = records.filter_map(|record| record.data().ip_addr());
+    found.take(ADDRESSES_MAX).collect()
 }
 
-fn not_found(name: &Name, why: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::NotFound,
-        format!("{name} can't be resolved: {why}"),
-    )
-}
-
-/// `work`, if it ends in time.
-async fn within<T>(node: &Node, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let mut work = pin!(work);
-    let mut sleep = Sleep::new(node.shard(), TIMEOUT);
-    poll_fn(|cx| {
-        if let Poll::Ready(done) = work.as_mut().poll(cx) {
-            return Poll::Ready(done);
-        }
-        Pin::new(&mut sleep)
-            .poll(cx)
-            .map(|()| Err(io::ErrorKind::TimedOut.into()))
-    })
-    .await
-}
-
-/// Both at once.
-async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
-    let (mut a, mut b) = (pin!(a), pin!(b));
-    let (mut a_done, mut b_done) = (None, None);
-    poll_fn(|cx| {
-        if a_done.is_none()
-            && let Poll::Ready(done) = a.as_mut().poll(cx)
-        {
-            a_done = Some(done);
-        }
-        if b_done.is_none()
-            && let Poll::Ready(done) = b.as_mut().poll(cx)
-        {
-            b_done = Some(done);
-        }
-        if a_done.is_none() || b_done.is_none() {
-            return Poll::Pending;
-        }
-        match (a_done.take(), b_done.take()) {
-            (Some(a), Some(b)) => Poll::Ready((a, b)),
-            _ => Poll::Pending,
-        }
-    })
-    .await
-}
-
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use hickory_proto::rr::Record;
     use hickory_proto::rr::rdata::{A, CNAME};
 
-    fn name(text: &str) -> Name {
-        Name::from_ascii(text).unwrap()
+    const SERVER: &str = "192.0.2.53";
+
+    fn lookup(name: &str) -> Lookup {
+        Lookup::new(
+            name,
+            &[SERVER.parse().unwrap(), "192.0.2.54".parse().unwrap()],
+            [1, 2],
+        )
+        .unwrap()
     }
 
-    fn answer(records: &[(&str, RData)]) -> Message {
+    fn answer(id: u16, name: &str, kind: RecordType, records: &[(&str, RData)]) -> Message {
         let mut message = Message::new();
+        message
+            .set_id(id)
+            .set_message_type(MessageType::Response)
+            .set_op_code(OpCode::Query);
+        message.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
         for (owner, data) in records {
-            message.add_answer(Record::from_rdata(name(owner), 60, data.clone()));
+            message.add_answer(Record::from_rdata(
+                Name::from_ascii(owner).unwrap(),
+                60,
+                data.clone(),
+            ));
         }
         message
     }
 
-    #[test]
-    fn aliases_are_followed_and_strangers_left_out() {
-        let a = |last| RData::A(A(Ipv4Addr::new(10, 0, 0, last)));
-        let message = answer(&[
-            ("evil.test.", a(66)),
-            ("www.test.", RData::CNAME(CNAME(name("web.test.")))),
-            ("web.test.", a(1)),
-            ("web.test.", a(2)),
-        ]);
-        let found = addresses(&message, &name("WWW.test."), RecordType::A);
-        assert_eq!(found, [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from));
-        assert!(addresses(&message, &name("www.test."), RecordType::AAAA).is_empty());
-        let circle = answer(&[
-            ("a.test.", RData::CNAME(CNAME(name("b.test.")))),
-            ("b.test.", RData::CNAME(CNAME(name("a.test.")))),
-        ]);
-        assert!(addresses(&circle, &name("a.test."), RecordType::A).is_empty());
+    fn address(text: &str) -> RData {
+        RData::A(A(text.parse().unwrap()))
     }
 
     #[test]
-    fn only_the_answer_to_the_question_counts() {
-        let mut query = Message::new();
-        query
-            .set_id(7)
-            .add_query(Query::query(name("a.test."), RecordType::A));
-        let mut reply = query.clone();
-        reply.set_message_type(MessageType::Response);
-        assert!(parse(&reply.to_vec().unwrap(), &query).is_some());
-        assert!(parse(&query.to_vec().unwrap(), &query).is_none(), "a query");
-        reply.set_id(8);
-        assert!(
-            parse(&reply.to_vec().unwrap(), &query).is_none(),
-            "another id"
-        );
-        let mut other = Message::new();
-        other
-            .set_id(7)
-            .set_message_type(MessageType::Response)
-            .add_query(Query::query(name("b.test."), RecordType::A));
-        assert!(
-            parse(&other.to_vec().unwrap(), &query).is_none(),
-            "another name"
-        );
-        assert!(parse(b"garbage", &query).is_none());
-    }
-
-    #[test]
-    fn localhost_and_addresses_need_no_server() {
+    fn both_families_are_asked_and_aliases_followed() {
+        let mut lookup = lookup("www.example.com");
+        let Action::Ask { server, datagrams } = lookup.start().unwrap() else {
+            panic!("it asks first")
+        };
         assert_eq!(
-            own_name("10.0.0.1"),
-            Some(vec![IpAddr::from([10, 0, 0, 1])])
+            (server.to_string().as_str(), datagrams.len()),
+            ("192.0.2.53:53", 2)
         );
-        assert_eq!(own_name("x.LocalHost.").unwrap().len(), 2);
-        assert_eq!(own_name("example.com"), None);
+        let none = answer(1, "www.example.com.", RecordType::AAAA, &[]);
+        assert_eq!(
+            lookup.on_answer(&none.to_vec().unwrap(), false).unwrap(),
+            Action::Wait
+        );
+        let alias = RData::CNAME(CNAME(Name::from_ascii("a.example.net.").unwrap()));
+        let records = [
+            ("www.example.com.", alias),
+            ("a.example.net.", address("198.51.100.7")),
+            ("evil.example.", address("203.0.113.66")),
+        ];
+        let found = answer(2, "www.example.com.", RecordType::A, &records);
+        let done = lookup.on_answer(&found.to_vec().unwrap(), false).unwrap();
+        assert_eq!(done, Action::Done(vec!["198.51.100.7".parse().unwrap()]));
+    }
+
+    #[test]
+    fn answers_to_other_questions_are_not_believed() {
+        let mut lookup = lookup("example.com");
+        let record = [("example.com.", address("203.0.113.66"))];
+        for wrong in [
+            answer(9, "example.com.", RecordType::A, &record),
+            answer(2, "example.org.", RecordType::A, &record),
+            answer(1, "example.com.", RecordType::A, &record),
+        ] {
+            assert_eq!(
+                lookup.on_answer(&wrong.to_vec().unwrap(), false).unwrap(),
+                Action::Wait
+            );
+        }
+        assert_eq!(lookup.on_answer(b"garbage", false).unwrap(), Action::Wait);
+    }
+
+    #[test]
+    fn the_next_server_is_asked_and_in_the_end_it_times_out() {
+        let mut lookup = lookup("example.com");
+        let mut servers = Vec::new();
+        let mut action = lookup.start();
+        while let Ok(Action::Ask { server, .. }) = action {
+            servers.push(server.ip().to_string());
+            action = lookup.on_timeout();
+        }
+        assert_eq!(
+            servers,
+            ["192.0.2.53", "192.0.2.54", "192.0.2.53", "192.0.2.54"]
+        );
+        assert_eq!(action.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_cut_answer_is_asked_for_over_tcp() {
+        let mut lookup = lookup("example.com");
+        let none = answer(1, "example.com.", RecordType::AAAA, &[]);
+        lookup.on_answer(&none.to_vec().unwrap(), false).unwrap();
+        let mut cut = answer(2, "example.com.", RecordType::A, &[]);
+        cut.set_truncated(true);
+        let Action::AskStream { messages, .. } =
+            lookup.on_answer(&cut.to_vec().unwrap(), false).unwrap()
+        else {
+            panic!("it asks over TCP")
+        };
+        assert_eq!(messages.len(), 1);
+        let whole = answer(
+            2,
+            "example.com.",
+            RecordType::A,
+            &[("example.com.", address("198.51.100.7"))],
+        );
+        let done = lookup.on_answer(&whole.to_vec().unwrap(), true).unwrap();
+        assert_eq!(done, Action::Done(vec!["198.51.100.7".parse().unwrap()]));
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_not_found() {
+        let mut lookup = lookup("nobody.internal");
+        let mut last = Ok(Action::Wait);
+        for (id, kind) in [(1, RecordType::AAAA), (2, RecordType::A)] {
+            let mut no = answer(id, "nobody.internal.", kind, &[]);
+            no.set_response_code(ResponseCode::NXDomain);
+            last = lookup.on_answer(&no.to_vec().unwrap(), false);
+        }
+        assert_eq!(last.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn addresses_and_localhost_need_no_server() {
+        assert_eq!(without_server("[::1]"), Some(vec!["::1".parse().unwrap()]));
+        assert_eq!(
+            without_server("192.0.2.1"),
+            Some(vec!["192.0.2.1".parse().unwrap()])
+        );
+        assert_eq!(without_server("LocalHost.").map(|a| a.len()), Some(2));
+        assert_eq!(without_server("example.com"), None);
+        assert!(Lookup::new("example.com", &[], [0, 0]).is_err());
     }
 }

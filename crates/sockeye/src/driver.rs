@@ -60,6 +60,9 @@ pub(crate) struct Seat {
 struct Sitting {
     caller: Option<Arc<Parker>>,
     task: Option<Waker>,
+    /// A task was tried and could not work.
+    #[cfg(feature = "tokio")]
+    no_task: bool,
     /// Callers that wait for somebody else's turns.
     waiting: Vec<Arc<Parker>>,
 }
@@ -141,20 +144,45 @@ impl Seat {
         sitting.caller.is_some() || sitting.task.is_some()
     }
 
-    /// Puts a task into the seat; its waker is called when a turn is wanted.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn sit_task(&self, waker: Option<&Waker>) {
-        lock(&self.sitting).task = waker.cloned();
-        if waker.is_none() {
-            self.clear_alarm(Driver::Task);
-            self.hand_over();
-        }
-    }
-
     /// Whether a task drives.
     #[cfg(feature = "tokio")]
     pub(crate) fn has_task(&self) -> bool {
         lock(&self.sitting).task.is_some()
+    }
+
+    /// Keeps the task's place for one that is about to be started. False when there is one, or
+    /// none can work here.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn claim_for_task(&self) -> bool {
+        let mut sitting = lock(&self.sitting);
+        let free = sitting.task.is_none() && !sitting.no_task;
+        if free {
+            // It looks at everything when it first runs.
+            sitting.task = Some(crate::reactor::placeholder());
+        }
+        free
+    }
+
+    /// A task drives; `waker` is called when a turn is wanted.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn sit_task(&self, waker: &Waker) {
+        let mut sitting = lock(&self.sitting);
+        match &mut sitting.task {
+            Some(task) => task.clone_from(waker),
+            empty => *empty = Some(waker.clone()),
+        }
+    }
+
+    /// The task is gone; `again` when another may take its place.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn leave_task(&self, again: bool) {
+        let mut sitting = lock(&self.sitting);
+        let task = sitting.task.take();
+        sitting.no_task |= !again;
+        drop(sitting);
+        drop(task);
+        self.clear_alarm(Driver::Task);
+        self.hand_over();
     }
 
     /// Takes the seat for a calling thread. When it is taken, the thread is told when it is free.

@@ -10,8 +10,9 @@ pub mod net;
 mod node;
 mod option_table;
 mod parker;
+#[cfg(feature = "tokio")]
+mod reactor;
 mod shard;
-mod sleep;
 mod socket;
 mod sync;
 mod token;
@@ -24,6 +25,8 @@ pub use socket::{
 };
 
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-pub use sockeye_core::{Config, Counter, Counters, OptionValue, Readiness, SocketOption};
+pub use sockeye_core::{
+    Config, Counter, Counters, OptionValue, Readiness, Scope, SocketOption, Unreachable,
+};
 pub use sockeye_drivers as drivers;
 pub use sockeye_link as link;

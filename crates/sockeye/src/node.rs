@@ -392,8 +392,21 @@ impl Node {
 
     /// Its name servers, in the order in which they are asked.
     #[must_use]
-    pub fn dns(&self) -> Vec<IpAddr> {
+    pub fn dns_servers(&self) -> Vec<IpAddr> {
         lock(&self.0.dns).clone()
+    }
+
+    /// Sets the name servers, in the order in which they are to be asked.
+    pub fn set_dns_servers(&self, servers: Vec<IpAddr>) {
+        *lock(&self.0.dns) = servers;
+    }
+
+    /// A random number from the node's own source of chance.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn random(&self) -> io::Result<u64> {
+        self.with(|node, now| Ok(node.context(now).rng.next_u64()))
     }
 
     /// Gives an interface one more address.
@@ -493,8 +506,6 @@ impl crate::shard::State {
             self.close(handle, now);
         }
         self.waiters.everybody(&mut self.woken);
-        self.woken
-            .extend(std::mem::take(&mut self.sleepers).into_values());
     }
 
     /// Closes a socket, whatever its transport.
@@ -509,6 +520,14 @@ impl crate::shard::State {
             TransportId::UDP => {
                 let (udp, mut cx) = self.node.udp(now);
                 udp.close(&mut cx, handle.id)
+            }
+            TransportId::PING => {
+                let (ping, mut cx) = self.node.ping(now);
+                ping.close(&mut cx, handle.id)
+            }
+            TransportId::RAW => {
+                let (raw, mut cx) = self.node.raw(now);
+                raw.close(&mut cx, handle.id)
             }
             _ => Err(Error::NotSupported),
         };

@@ -10,9 +10,9 @@ use crate::{fork, turn};
 use sockeye_core::{Error, Handle, Instant, InterfaceId};
 use sockeye_link::{Batch, Link};
 use sockeye_node::Node;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Waker;
 
@@ -29,7 +29,9 @@ pub(crate) struct Shard {
     pub(crate) token: Token,
     pub(crate) links: Mutex<Vec<LinkSlot>>,
     /// The links' descriptors, for those who wait.
-    pub(crate) watches: RwLock<Vec<Arc<Watch>>>,
+    watches: RwLock<Vec<Arc<Watch>>>,
+    /// How often the list of descriptors changed.
+    watches_version: AtomicU64,
     pub(crate) seat: Seat,
     /// The node was shut down.
     closed: AtomicBool,
@@ -43,9 +45,6 @@ pub(crate) struct State {
     pub(crate) waiters: Waiters,
     /// Handles that faces hold: what the end of the node closes.
     pub(crate) open: BTreeSet<Handle>,
-    /// Tasks that sleep until a moment.
-    pub(crate) sleepers: BTreeMap<(Instant, u64), Waker>,
-    pub(crate) sleepers_named: u64,
     /// Tasks that wait for closed sockets to have delivered what they owe.
     pub(crate) closers: Vec<Waker>,
     /// Who is woken when the lock is free again.
@@ -81,14 +80,13 @@ impl Shard {
                 node,
                 waiters: Waiters::default(),
                 open: BTreeSet::new(),
-                sleepers: BTreeMap::new(),
-                sleepers_named: 0,
                 closers: Vec::new(),
                 woken: Vec::new(),
             }),
             token: Token::new(),
             links: Mutex::default(),
             watches: RwLock::default(),
+            watches_version: AtomicU64::new(0),
             seat: Seat::new(this.clone(), background),
             closed: AtomicBool::new(false),
             epoch: std::time::Instant::now(),
@@ -159,15 +157,10 @@ impl Shard {
     }
 
     /// The turn's part under the lock: when the next turn is due, and whom to wake.
-    pub(crate) fn with_turn(
-        &self,
-        now: Instant,
-        work: impl FnOnce(&mut Node),
-    ) -> (Instant, Vec<Waker>) {
+    pub(crate) fn with_turn(&self, work: impl FnOnce(&mut Node)) -> (Instant, Vec<Waker>) {
         let mut state = lock(&self.state);
         work(&mut state.node);
         state.collect_ready();
-        state.wake_sleepers(now);
         let state = &mut *state;
         state.woken.append(&mut state.closers);
         (state.deadline(), std::mem::take(&mut state.woken))
@@ -189,6 +182,7 @@ impl Shard {
     pub(crate) fn set_watches(&self, slots: &[LinkSlot]) {
         let watches = slots.iter().filter_map(|slot| slot.watch.clone()).collect();
         *self.watches.write().unwrap_or_else(PoisonError::into_inner) = watches;
+        self.watches_version.fetch_add(1, Ordering::Release);
     }
 
     /// Whether there is a device to wait for.
@@ -202,8 +196,18 @@ impl Shard {
         watches.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The descriptors, unless they are those of `version` still.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn watches_since(&self, version: Option<u64>) -> (u64, Option<Vec<Arc<Watch>>>) {
+        let now = self.watches_version.load(Ordering::Acquire);
+        let changed = version != Some(now);
+        (now, changed.then(|| self.watches()))
+    }
+
     /// A task waits: where it belongs to a runtime, that drives the node from now on.
     pub(crate) fn serve_task(self: &Arc<Self>) {
+        #[cfg(feature = "tokio")]
+        crate::reactor::start(self);
         self.run();
     }
 
@@ -222,21 +226,9 @@ impl State {
         }
     }
 
-    /// Wakes the sleepers whose time has come.
-    pub(crate) fn wake_sleepers(&mut self, now: Instant) {
-        while let Some(first) = self.sleepers.first_entry() {
-            if first.key().0 > now {
-                return;
-            }
-            self.woken.push(first.remove());
-        }
-    }
-
     /// When a turn is due though no packet comes.
     pub(crate) fn deadline(&self) -> Instant {
-        let node = self.node.poll_timeout().unwrap_or(Instant::FAR);
-        let sleeper = self.sleepers.first_key_value();
-        node.min(sleeper.map_or(Instant::FAR, |((at, _), _)| *at))
+        self.node.poll_timeout().unwrap_or(Instant::FAR)
     }
 }
 

@@ -185,7 +185,7 @@ fn turn(shard: &Shard) -> bool {
     for slot in slots.iter_mut() {
         more |= slot.receive(now);
     }
-    let (mut deadline, woken) = shard.with_turn(now, |node| {
+    let (mut deadline, woken) = shard.with_turn(|node| {
         for slot in slots.iter_mut() {
             node.handle_batch(now, slot.interface, &mut slot.rx);
         }

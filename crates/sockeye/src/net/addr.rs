@@ -1,160 +1,208 @@
-//! What stands for an address in a call: std's set of types, with names resolved by the node.
+//! Addresses from text, and names through the node's own name servers.
 
-use crate::dns;
-use crate::node::Node;
-use std::io;
+use crate::Node;
+use crate::dns::{self, Action, Lookup};
+use crate::net::{TcpStream, UdpSocket};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::time::Instant;
 
-/// What an argument means before anything is resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Addresses, in the order in which they are tried.
-    Addresses(Vec<SocketAddr>),
-    /// A name and a port.
-    Name(String, u16),
-}
-
-/// Stands for addresses, as std's trait of this name does for the same types. Names are resolved
-/// by the node that the call is made on, through its own name servers.
+/// What can become socket addresses, as [`std::net::ToSocketAddrs`]; a name is looked up through
+/// the node, never through the host.
 pub trait ToSocketAddrs {
-    /// What it means.
+    /// The addresses, names looked up by `node`.
     ///
     /// # Errors
-    /// `InvalidInput` for text that is neither an address nor a name with a port.
-    fn target(&self) -> io::Result<Target>;
+    /// `InvalidInput` for text that is no `host:port`, `NotFound` for a name without an address,
+    /// `TimedOut` when no name server answers.
+    fn to_socket_addrs_on(&self, node: &Node) -> io::Result<Vec<SocketAddr>>;
 }
 
-impl Target {
-    /// Its addresses, resolved while the thread waits.
-    ///
-    /// # Errors
-    /// The name could not be resolved.
-    pub fn resolve(self, node: &Node) -> io::Result<Vec<SocketAddr>> {
-        match self {
-            Self::Addresses(addresses) => Ok(addresses),
-            Self::Name(name, port) => Ok(with_port(dns::lookup_blocking(node, &name)?, port)),
-        }
-    }
-
-    /// Its addresses, resolved without blocking the thread.
-    ///
-    /// # Errors
-    /// The name could not be resolved.
-    pub async fn resolve_async(self, node: &Node) -> io::Result<Vec<SocketAddr>> {
-        match self {
-            Self::Addresses(addresses) => Ok(addresses),
-            Self::Name(name, port) => Ok(with_port(dns::lookup(node, &name).await?, port)),
-        }
+impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
+    fn to_socket_addrs_on(&self, node: &Node) -> io::Result<Vec<SocketAddr>> {
+        (**self).to_socket_addrs_on(node)
     }
 }
 
-fn with_port(addresses: Vec<IpAddr>, port: u16) -> Vec<SocketAddr> {
-    let addresses = addresses.into_iter();
-    addresses.map(|ip| SocketAddr::new(ip, port)).collect()
-}
-
-macro_rules! addresses {
-    ($($ty:ty,)*) => {$(
-        impl ToSocketAddrs for $ty {
-            fn target(&self) -> io::Result<Target> {
-                Ok(Target::Addresses(vec![SocketAddr::from(*self)]))
-            }
+macro_rules! literal {
+    ($($kind:ty),*) => { $(impl ToSocketAddrs for $kind {
+        fn to_socket_addrs_on(&self, _node: &Node) -> io::Result<Vec<SocketAddr>> {
+            Ok(vec![SocketAddr::from(*self)])
         }
-    )*};
+    })* };
 }
+literal!(
+    SocketAddr,
+    SocketAddrV4,
+    SocketAddrV6,
+    (IpAddr, u16),
+    (Ipv4Addr, u16),
+    (Ipv6Addr, u16)
+);
 
-addresses! {
-    SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16),
+impl ToSocketAddrs for [SocketAddr] {
+    fn to_socket_addrs_on(&self, _node: &Node) -> io::Result<Vec<SocketAddr>> {
+        Ok(self.to_vec())
+    }
 }
 
 impl ToSocketAddrs for (&str, u16) {
-    fn target(&self) -> io::Result<Target> {
-        let (host, port) = *self;
-        Ok(match host.parse::<IpAddr>() {
-            Ok(ip) => Target::Addresses(vec![SocketAddr::new(ip, port)]),
-            Err(_) => Target::Name(host.to_owned(), port),
-        })
+    fn to_socket_addrs_on(&self, node: &Node) -> io::Result<Vec<SocketAddr>> {
+        let found = lookup_host(node, self.0)?;
+        Ok(found
+            .into_iter()
+            .map(|ip| SocketAddr::new(ip, self.1))
+            .collect())
     }
 }
 
 impl ToSocketAddrs for (String, u16) {
-    fn target(&self) -> io::Result<Target> {
-        (&*self.0, self.1).target()
+    fn to_socket_addrs_on(&self, node: &Node) -> io::Result<Vec<SocketAddr>> {
+        (self.0.as_str(), self.1).to_socket_addrs_on(node)
     }
 }
 
 impl ToSocketAddrs for str {
-    fn target(&self) -> io::Result<Target> {
+    fn to_socket_addrs_on(&self, node: &Node) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = self.parse() {
-            return Ok(Target::Addresses(vec![address]));
+            return Ok(vec![address]);
         }
-        let named = self.rsplit_once(':').and_then(|(host, port)| {
-            let port = port.parse().ok()?;
-            (!host.is_empty()).then_some((host, port))
-        });
-        match named {
-            Some(named) => named.target(),
-            None => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{self:?} is no socket address: HOST:PORT is wanted"),
-            )),
-        }
+        split_host_port(self)?.to_socket_addrs_on(node)
     }
 }
 
 impl ToSocketAddrs for String {
-    fn target(&self) -> io::Result<Target> {
-        (**self).target()
+    fn to_socket_addrs_on(&self, node: &Node) -> io::Result<Vec<SocketAddr>> {
+        self.as_str().to_socket_addrs_on(node)
     }
 }
 
-impl ToSocketAddrs for [SocketAddr] {
-    fn target(&self) -> io::Result<Target> {
-        Ok(Target::Addresses(self.to_vec()))
+/// `host:port` in two.
+pub(crate) fn split_host_port(text: &str) -> io::Result<(&str, u16)> {
+    let parts = text
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    parts.ok_or_else(|| {
+        let message = format!("{text:?} is no address: host:port is, as in 10.0.2.2:80, [fd00:2::2]:80 or gateway.internal:80");
+        io::Error::new(io::ErrorKind::InvalidInput, message)
+    })
+}
+
+/// The addresses of `name`, those of IPv6 first, by the name servers of `node`.
+///
+/// # Errors
+/// See [`ToSocketAddrs::to_socket_addrs_on`].
+pub fn lookup_host(node: &Node, name: &str) -> io::Result<Vec<IpAddr>> {
+    if let Some(known) = dns::without_server(name) {
+        return Ok(known);
+    }
+    let ids = node.random()?.to_ne_bytes();
+    let ids = [
+        u16::from_ne_bytes([ids[0], ids[1]]),
+        u16::from_ne_bytes([ids[2], ids[3]]),
+    ];
+    let mut lookup = Lookup::new(name, &node.dns_servers(), ids)?;
+    let mut action = lookup.start()?;
+    loop {
+        action = match action {
+            Action::Done(found) => return Ok(found),
+            Action::Ask { server, datagrams } => ask(node, &mut lookup, server, &datagrams)?,
+            Action::AskStream { server, messages } => {
+                ask_stream(node, &mut lookup, server, &messages)?
+            }
+            Action::Wait => lookup.on_timeout()?,
+        };
     }
 }
 
-impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
-    fn target(&self) -> io::Result<Target> {
-        (**self).target()
-    }
-}
-
-/// Tries `attempt` with one address after the other; the last failure is the whole one.
-pub(crate) fn each<T>(
-    addresses: &[SocketAddr],
-    mut attempt: impl FnMut(SocketAddr) -> io::Result<T>,
-) -> io::Result<T> {
-    let mut failure = None;
-    for address in addresses {
-        match attempt(*address) {
-            Ok(done) => return Ok(done),
-            Err(error) => failure = Some(error),
+/// Asks by datagrams until the lookup wants something else.
+fn ask(
+    node: &Node,
+    lookup: &mut Lookup,
+    server: SocketAddr,
+    datagrams: &[Vec<u8>],
+) -> io::Result<Action> {
+    let sent = UdpSocket::connect_any_on(node, server).and_then(|socket| {
+        datagrams
+            .iter()
+            .try_for_each(|datagram| socket.send(datagram).map(drop))?;
+        Ok(socket)
+    });
+    let Ok(socket) = sent else {
+        return lookup.on_timeout();
+    };
+    let end = Instant::now() + dns::SERVER_TIMEOUT;
+    let mut buffer = vec![0; dns::DATAGRAM_MAX];
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return lookup.on_timeout();
+        }
+        socket.set_read_timeout(Some(left))?;
+        // An error is a time-out or a refusal: either way this server has no answer.
+        let Ok(len) = socket.recv(&mut buffer) else {
+            return lookup.on_timeout();
+        };
+        match lookup.on_answer(&buffer[..len], false)? {
+            Action::Wait => {}
+            action => return Ok(action),
         }
     }
-    Err(failure.unwrap_or_else(no_address))
 }
 
-pub(crate) fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "no address to try was given")
+/// Asks over one connection (RFC 7766).
+fn ask_stream(
+    node: &Node,
+    lookup: &mut Lookup,
+    server: SocketAddr,
+    messages: &[Vec<u8>],
+) -> io::Result<Action> {
+    let mut action = Action::Wait;
+    let exchange = || -> io::Result<Vec<Vec<u8>>> {
+        let mut stream = TcpStream::connect_timeout_on(node, &server, dns::SERVER_TIMEOUT)?;
+        stream.set_read_timeout(Some(dns::SERVER_TIMEOUT))?;
+        let mut answers = Vec::new();
+        for message in messages {
+            let len = u16::try_from(message.len()).map_err(io::Error::other)?;
+            stream.write_all(&[&len.to_be_bytes()[..], message].concat())?;
+            let mut len = [0; 2];
+            stream.read_exact(&mut len)?;
+            let mut answer = vec![0; usize::from(u16::from_be_bytes(len))];
+            stream.read_exact(&mut answer)?;
+            answers.push(answer);
+        }
+        Ok(answers)
+    };
+    let Ok(answers) = exchange() else {
+        return lookup.on_timeout();
+    };
+    for answer in answers {
+        action = lookup.on_answer(&answer, true)?;
+    }
+    if action == Action::Wait {
+        lookup.on_timeout()
+    } else {
+        Ok(action)
+    }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_addresses_or_names() {
-        let v4 = Target::Addresses(vec!["10.0.0.1:80".parse().unwrap()]);
-        assert_eq!("10.0.0.1:80".target().unwrap(), v4);
-        assert_eq!(("10.0.0.1", 80).target().unwrap(), v4);
-        let v6 = Target::Addresses(vec!["[fd00::1]:80".parse().unwrap()]);
-        assert_eq!("[fd00::1]:80".target().unwrap(), v6);
-        assert_eq!(("fd00::1", 80).target().unwrap(), v6);
-        let name = Target::Name("example.com".into(), 80);
-        assert_eq!("example.com:80".to_string().target().unwrap(), name);
-        for wrong in ["example.com", "10.0.0.1", ":80", "a:b", "a:99999", ""] {
-            assert!(wrong.target().is_err(), "{wrong:?}");
+    fn host_and_port_are_split_at_the_last_colon() {
+        assert_eq!(
+            split_host_port("gateway.internal:80").unwrap(),
+            ("gateway.internal", 80)
+        );
+        assert_eq!(split_host_port("[::1]:80").unwrap(), ("[::1]", 80));
+        for wrong in ["gateway", "gateway:", "gateway:http", "gateway:65536"] {
+            assert_eq!(
+                split_host_port(wrong).unwrap_err().kind(),
+                io::ErrorKind::InvalidInput,
+                "{wrong}"
+            );
         }
     }
 }

@@ -29,7 +29,9 @@ impl RawSocket {
     /// # Errors
     /// `PermissionDenied` on a node without raw sockets.
     pub fn new_on(node: &Node, domain: Domain, protocol: Protocol) -> io::Result<Self> {
-        Ok(Self { socket: Socket::new_on(node, domain, Type::RAW, Some(protocol))? })
+        Ok(Self {
+            socket: Socket::new_on(node, domain, Type::RAW, Some(protocol))?,
+        })
     }
 
     /// Receives only what is sent to `local`, and sends from it.

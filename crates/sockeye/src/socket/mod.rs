@@ -200,6 +200,11 @@ impl Socket {
         &self.0.node
     }
 
+    /// Its name inside the node.
+    pub(crate) fn handle(&self) -> Handle {
+        self.0.handle
+    }
+
     /// Its family.
     #[must_use]
     pub fn domain(&self) -> Domain {

@@ -6,6 +6,7 @@ use crate::shard::State;
 use sockeye_core::datagram::{Received, SendOptions};
 use sockeye_core::{Error, Handle, Instant, Readiness, Shutdown, SocketId, TransportId};
 use sockeye_core::{OptionValue, SocketOption};
+use sockeye_wire::IpProtocol;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,15 +15,22 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) enum Kind {
     Tcp,
     Udp,
+    Ping,
+    Raw,
 }
 
 impl Kind {
     /// The kind that socket(2)'s arguments mean.
     pub(super) fn find(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Self> {
-        let _ = domain;
+        let echo = match domain {
+            Domain::IPV6 => Protocol::ICMPV6,
+            _ => Protocol::ICMPV4,
+        };
         match (ty, protocol.filter(|protocol| protocol.0 != 0)) {
             (Type::STREAM, None | Some(Protocol::TCP)) => Ok(Self::Tcp),
             (Type::DGRAM, None | Some(Protocol::UDP)) => Ok(Self::Udp),
+            (Type::DGRAM, Some(protocol)) if protocol == echo => Ok(Self::Ping),
+            (Type::RAW, Some(Protocol(1..=255))) => Ok(Self::Raw),
             (Type::STREAM | Type::DGRAM | Type::RAW, _) => Err(os(libc::EPROTONOSUPPORT)),
             _ => Err(os(libc::ESOCKTNOSUPPORT)),
         }
@@ -31,15 +39,17 @@ impl Kind {
     pub(super) const fn ty(self) -> Type {
         match self {
             Self::Tcp => Type::STREAM,
-            Self::Udp => Type::DGRAM,
+            Self::Udp | Self::Ping => Type::DGRAM,
+            Self::Raw => Type::RAW,
         }
     }
 
+    /// The protocol that SO_PROTOCOL tells.
     pub(super) fn protocol(self, asked: Option<Protocol>) -> Protocol {
-        let _ = asked;
         match self {
             Self::Tcp => Protocol::TCP,
             Self::Udp => Protocol::UDP,
+            Self::Ping | Self::Raw => asked.unwrap_or(Protocol(0)),
         }
     }
 
@@ -47,6 +57,8 @@ impl Kind {
         match self {
             Self::Tcp => TransportId::TCP,
             Self::Udp => TransportId::UDP,
+            Self::Ping => TransportId::PING,
+            Self::Raw => TransportId::RAW,
         }
     }
 
@@ -62,7 +74,6 @@ impl Kind {
         domain: sockeye_core::Domain,
         protocol: Protocol,
     ) -> Result<Handle, Error> {
-        let _ = protocol;
         let id = match self {
             Self::Tcp => {
                 let (tcp, mut cx) = node.tcp(now);
@@ -71,6 +82,16 @@ impl Kind {
             Self::Udp => {
                 let (udp, mut cx) = node.udp(now);
                 udp.open(&mut cx, domain)?
+            }
+            Self::Ping => {
+                let (ping, mut cx) = node.ping(now);
+                ping.open(&mut cx, domain)?
+            }
+            Self::Raw => {
+                let number = u8::try_from(protocol.0);
+                let number = number.map_err(|_| Error::ProtocolNotSupported)?;
+                let (raw, mut cx) = node.raw(now);
+                raw.open(&mut cx, domain, IpProtocol(number))?
             }
         };
         Ok(Handle {
@@ -103,6 +124,16 @@ macro_rules! any {
                 let ($transport, mut $cx) = $op.state.node.udp($op.now);
                 $call
             }
+            Kind::Ping => {
+                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
+                let ($transport, mut $cx) = $op.state.node.ping($op.now);
+                $call
+            }
+            Kind::Raw => {
+                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
+                let ($transport, mut $cx) = $op.state.node.raw($op.now);
+                $call
+            }
         }
     }};
 }
@@ -115,6 +146,14 @@ macro_rules! datagram {
             Kind::Tcp => $stream,
             Kind::Udp => {
                 let ($transport, mut $cx) = $op.state.node.udp($op.now);
+                $call
+            }
+            Kind::Ping => {
+                let ($transport, mut $cx) = $op.state.node.ping($op.now);
+                $call
+            }
+            Kind::Raw => {
+                let ($transport, mut $cx) = $op.state.node.raw($op.now);
                 $call
             }
         }
@@ -211,6 +250,15 @@ impl Op<'_> {
         )
     }
 
+    /// Whether it is ready for one of `what`, or will never be.
+    pub(super) fn ready(&mut self, what: Readiness) -> Result<(), Error> {
+        let ended = Readiness::ERROR | Readiness::HANGUP;
+        match self.readiness()?.intersects(what | ended) {
+            true => Ok(()),
+            false => Err(Error::WouldBlock),
+        }
+    }
+
     /// The end of connecting, once there is one.
     pub(super) fn connected(&mut self) -> Result<(), Error> {
         let ready = self.readiness()?;
@@ -255,7 +303,7 @@ impl Op<'_> {
     pub(super) fn info(&mut self) -> Result<sockeye_tcp::Info, Error> {
         match self.kind {
             Kind::Tcp => self.state.node.tcp(self.now).0.info(self.id),
-            Kind::Udp => Err(Error::NotSupported),
+            Kind::Udp | Kind::Ping | Kind::Raw => Err(Error::NotSupported),
         }
     }
 
@@ -265,7 +313,7 @@ impl Op<'_> {
                 let state = self.state.node.tcp(self.now).0.state(self.id)?;
                 Ok(state == sockeye_tcp::State::Listen)
             }
-            Kind::Udp => Ok(false),
+            Kind::Udp | Kind::Ping | Kind::Raw => Ok(false),
         }
     }
 

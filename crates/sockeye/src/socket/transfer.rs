@@ -9,10 +9,10 @@ use super::{Socket, Waiting, timeout};
 use crate::error::to_io;
 use crate::waiters::{Class, Direction};
 use bytes::Bytes;
-use sockeye_core::Error;
 use sockeye_core::datagram::SendOptions;
+use sockeye_core::{Error, Readiness};
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
@@ -200,6 +200,49 @@ impl Socket {
     /// Those of [`recv`](Self::recv).
     pub async fn recv_async(&self, buffer: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| self.poll_recv(cx, buffer)).await
+    }
+
+    /// Waits until there is something to read: data, a connection, the end or an error.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let what = Readiness::READABLE | Readiness::READ_CLOSED;
+        self.poll_step(cx, Direction::Read, |op| op.ready(what))
+            .map_err(to_io)
+    }
+
+    /// Waits until there is room to write, or connecting has ended.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_step(cx, Direction::Write, |op| op.ready(Readiness::WRITABLE))
+            .map_err(to_io)
+    }
+
+    /// recv(2) into the first buffer that is not empty.
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    pub fn recv_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let mut buffers = buffers.iter_mut();
+        let first = buffers.find(|buffer| !buffer.is_empty());
+        self.recv(first.map_or(&mut [], |buffer| &mut **buffer))
+    }
+
+    /// [`peek_from`](Self::peek_from) for a task.
+    ///
+    /// # Errors
+    /// Those of [`recv_from`](Self::recv_from).
+    pub fn poll_peek_from(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<Received>> {
+        self.poll_step(cx, Direction::Read, |op| op.recv_datagram(buffer, true))
+            .map_ok(Into::into)
+            .map_err(to_io)
     }
 
     fn receive_patience(&self, flags: MessageFlags) -> Wait {
@@ -425,10 +468,7 @@ fn send_step(
     }
     // Taking no bytes says whether there is an error, or no room.
     let (tcp, mut cx) = op.state.node.tcp(op.now);
-    if tcp
-        .readiness(op.id)?
-        .contains(sockeye_core::Readiness::WRITABLE)
-    {
+    if tcp.readiness(op.id)?.contains(Readiness::WRITABLE) {
         return tcp.send(&mut cx, op.id, &[]);
     }
     tcp.send(&mut cx, op.id, data)
