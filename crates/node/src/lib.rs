@@ -245,7 +245,6 @@ impl Node {
     /// A packet came by the link of `interface`.
     pub fn handle_packet(&mut self, now: Instant, interface: InterfaceId, packet: Packet) {
         self.receive(now, interface, packet);
-        self.run_loopback(now);
     }
 
     /// Memory is short: the transports let go of what can be got again.
@@ -261,10 +260,10 @@ impl Node {
         for packet in batch.drain(..) {
             self.receive(now, interface, packet);
         }
-        self.run_loopback(now);
     }
 
-    /// Time has passed.
+    /// Time has passed. What this node sent to itself is received here, and in
+    /// [`poll_transmit`](Self::poll_transmit).
     pub fn handle_timeout(&mut self, now: Instant) {
         let mut budget = self.parts.timers.len() + TIMERS_REARMED_MAX;
         while budget > 0

@@ -1,12 +1,14 @@
 //! The transports of a node, by name and by protocol number.
 
-use smallvec::{SmallVec, smallvec};
 use sockeye_core::raw::{Ping, Raw};
 use sockeye_core::{Config, Context, InterfaceId, Rng, Transport, TransportId};
 use sockeye_tcp::Tcp;
 use sockeye_udp::Udp;
 use sockeye_wire::IpProtocol;
 use std::collections::BTreeMap;
+
+/// TCP, UDP, ping and raw sockets.
+const BUILT_IN: usize = 4;
 
 /// The built-in transports as typed fields, and those that were registered.
 pub(crate) struct Transports {
@@ -50,11 +52,24 @@ impl Transports {
 
     /// Whose socket it is.
     pub(crate) fn by_id(&mut self, id: TransportId) -> Option<&mut dyn Transport> {
-        self.all().into_iter().find(|t| t.id() == id)
+        match id {
+            TransportId::TCP => Some(&mut self.tcp),
+            TransportId::UDP => Some(&mut self.udp),
+            TransportId::PING => Some(&mut self.ping),
+            TransportId::RAW => Some(&mut self.raw),
+            _ => {
+                let mut others = self.others.values_mut();
+                Some(&mut **others.find(|t| t.id() == id)?)
+            }
+        }
     }
 
-    pub(crate) fn each(&mut self, f: impl FnMut(&mut dyn Transport)) {
-        self.all().into_iter().for_each(f);
+    pub(crate) fn each(&mut self, mut f: impl FnMut(&mut dyn Transport)) {
+        for n in 0..self.len() {
+            if let Some(transport) = self.nth(n) {
+                f(transport);
+            }
+        }
     }
 
     /// Lets the transports send up to `budget` packets by `interface`, a different one first each
@@ -66,18 +81,20 @@ impl Transports {
         budget: usize,
     ) -> bool {
         self.turn = self.turn.wrapping_add(1);
-        let turn = self.turn;
-        let mut all = self.all();
-        let first = turn % all.len();
-        all.rotate_left(first);
+        let (first, len) = (self.turn, self.len());
         let full = cx.inet.queued(interface).saturating_add(budget);
         let mut more = false;
-        for transport in all {
+        for n in 0..len {
             let left = full
                 .saturating_sub(cx.inet.queued(interface))
                 .min(cx.tx_room(interface));
             // Without room nobody is asked: whoever has data is asked again.
-            more |= left == 0 || transport.poll_transmit(cx, interface, left);
+            if left == 0 {
+                return true;
+            }
+            if let Some(transport) = self.nth(first.wrapping_add(n) % len) {
+                more |= transport.poll_transmit(cx, interface, left);
+            }
         }
         more
     }
@@ -91,23 +108,22 @@ impl Transports {
             others,
             turn: _,
         } = self;
-        let built_in: [&dyn Transport; 4] = [tcp, udp, ping, raw];
+        let built_in: [&dyn Transport; BUILT_IN] = [tcp, udp, ping, raw];
         built_in.into_iter().chain(others.values().map(|t| &**t))
     }
 
-    fn all(&mut self) -> SmallVec<[&mut dyn Transport; 8]> {
-        let Self {
-            tcp,
-            udp,
-            ping,
-            raw,
-            others,
-            turn: _,
-        } = self;
-        let mut all: SmallVec<[&mut dyn Transport; 8]> =
-            smallvec![tcp as _, udp as _, ping as _, raw as _];
-        all.extend(others.values_mut().map(|t| &mut **t as _));
-        all
+    fn len(&self) -> usize {
+        BUILT_IN + self.others.len()
+    }
+
+    fn nth(&mut self, n: usize) -> Option<&mut dyn Transport> {
+        match n {
+            0 => Some(&mut self.tcp),
+            1 => Some(&mut self.udp),
+            2 => Some(&mut self.ping),
+            3 => Some(&mut self.raw),
+            _ => Some(&mut **self.others.values_mut().nth(n - BUILT_IN)?),
+        }
     }
 }
 
