@@ -1,0 +1,244 @@
+//! The library over TAP against the kernel's TCP, in a namespace of the test's own.
+
+use crate::host::{pattern, read_all};
+use sha2::{Digest, Sha256};
+use sockeye::drivers::netem::{Netem, NetemConfig};
+use sockeye::drivers::{Tun, local_address};
+use sockeye::link::{Link, Medium};
+use sockeye::{LinkConfig, Node};
+use sockeye_tests::{Outcome, Program, Result, Test, check, ignore, in_namespace, tests};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+pub(crate) const TESTS: &[Test] = tests![
+    one_gib_each_way_over_ipv4,
+    one_gib_each_way_over_ipv6,
+    sixteen_mib_each_way_with_loss_delay_and_reordering,
+    a_thousand_connections_leave_nothing,
+];
+
+const KERNEL_V4: &str = "192.0.2.1";
+const NODE_V4: &str = "192.0.2.2";
+const KERNEL_V6: &str = "2001:db8::1";
+const NODE_V6: &str = "2001:db8::2";
+const LIMIT: Duration = Duration::from_secs(120);
+/// Time that a connection stays in TIME-WAIT here: the node's own setting, shortened.
+const TIME_WAIT: Duration = Duration::from_millis(500);
+
+/// A node on a TAP whose other side the kernel has, or why there can be none.
+fn node(shape: impl FnOnce(Tun) -> Box<dyn Link>) -> Result<Result<Node, String>> {
+    let medium = Medium::Ethernet(local_address(&[7; 32], 0));
+    let tap = match Tun::open("sockeye0", medium) {
+        Ok(tap) => tap,
+        Err(error) => return Ok(Err(format!("no TAP device can be opened: {error}"))),
+    };
+    for words in [
+        "link set sockeye0 up".to_owned(),
+        format!("addr add {KERNEL_V4}/24 dev sockeye0"),
+        // `nodad`: the address is usable at once.
+        format!("addr add {KERNEL_V6}/64 dev sockeye0 nodad"),
+    ] {
+        Program::new("ip").args(words.split(' ')).run()?.expect(0)?;
+    }
+    let config = LinkConfig::new()
+        .address(format!("{NODE_V4}/24").parse()?)
+        .address(format!("{NODE_V6}/64").parse()?)
+        // Nobody else is on this wire: the address may be used at once.
+        .detect_duplicates(false);
+    let settings = sockeye::Config {
+        tcp_time_wait: TIME_WAIT,
+        ..sockeye::Config::default()
+    };
+    let node = Node::builder()
+        .config(settings)
+        .link("tap", shape(tap), config)
+        .build()?;
+    Ok(Ok(node))
+}
+
+macro_rules! node {
+    ($shape:expr) => {
+        match node($shape)? {
+            Ok(node) => node,
+            Err(reason) => return ignore!("{reason}"),
+        }
+    };
+}
+
+fn one_gib_each_way_over_ipv4() -> Result {
+    in_namespace("interop::tap::one_gib_each_way_over_ipv4", LIMIT, || {
+        let node = node!(|tap| Box::new(tap));
+        both_ways(&node, KERNEL_V4, NODE_V4, 1 << 30)
+    })
+}
+
+fn one_gib_each_way_over_ipv6() -> Result {
+    in_namespace("interop::tap::one_gib_each_way_over_ipv6", LIMIT, || {
+        let node = node!(|tap| Box::new(tap));
+        both_ways(&node, KERNEL_V6, NODE_V6, 1 << 30)
+    })
+}
+
+fn sixteen_mib_each_way_with_loss_delay_and_reordering() -> Result {
+    in_namespace(
+        "interop::tap::sixteen_mib_each_way_with_loss_delay_and_reordering",
+        LIMIT,
+        || {
+            let node = node!(|tap| {
+                let mut config = NetemConfig::default();
+                for (key, value) in [
+                    ("delay", "10ms"),
+                    ("loss", "1%"),
+                    ("reorder", "1%"),
+                    ("limit", "10000"),
+                ] {
+                    config.set(key, value).expect("netem's own words");
+                }
+                Box::new(Netem::new(tap, config, 42))
+            });
+            both_ways(&node, KERNEL_V4, NODE_V4, 16 << 20)
+        },
+    )
+}
+
+/// Sends `len` bytes from the node to the kernel and `len` back; both hashes must be right.
+fn both_ways(node: &Node, kernel: &str, ours: &str, len: usize) -> Result {
+    let listener = TcpListener::bind((kernel.parse::<IpAddr>()?, 0))?;
+    let stream = sockeye::net::TcpStream::connect_on(node, listener.local_addr()?)?;
+    carry(
+        stream,
+        |s| s.shutdown(Shutdown::Write),
+        listener.accept()?.0,
+        len,
+    )
+    .map_err(|e| format!("node to kernel: {e}"))?;
+    let listener = sockeye::net::TcpListener::bind_on(node, SocketAddr::new(ours.parse()?, 7000))?;
+    let stream = TcpStream::connect(SocketAddr::new(ours.parse()?, 7000))?;
+    carry(
+        stream,
+        |s| s.shutdown(Shutdown::Write),
+        listener.accept()?.0,
+        len,
+    )
+    .map_err(|e| format!("kernel to node: {e}"))?;
+    Ok(Outcome::Passed)
+}
+
+fn carry<W: Write, R: Read + Send + 'static>(
+    mut writer: W,
+    end: impl FnOnce(&W) -> std::io::Result<()>,
+    mut reader: R,
+    len: usize,
+) -> Result<()> {
+    // One mebibyte that repeats, each time from another offset: no two of 64 KiB are alike.
+    let block = pattern((1 << 20) + 4096);
+    let reading = std::thread::spawn(move || -> std::io::Result<(usize, Vec<u8>)> {
+        let (mut hash, mut total, mut buffer) = (Sha256::new(), 0, vec![0; 256 << 10]);
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok((total, hash.finalize().to_vec())),
+                len => {
+                    hash.update(&buffer[..len]);
+                    total += len;
+                }
+            }
+        }
+    });
+    let mut hash = Sha256::new();
+    for n in 0..len >> 20 {
+        let piece = &block[n % 4096..][..1 << 20];
+        hash.update(piece);
+        writer.write_all(piece)?;
+    }
+    end(&writer)?;
+    let (total, read) = reading.join().map_err(|_| "the reader panicked")??;
+    check!(total == len, "{total} of {len} bytes arrived");
+    check!(read == hash.finalize().to_vec(), "other bytes arrived");
+    Ok(())
+}
+
+fn a_thousand_connections_leave_nothing() -> Result {
+    in_namespace(
+        "interop::tap::a_thousand_connections_leave_nothing",
+        LIMIT,
+        || {
+            const COUNT: usize = 1000;
+            let node = node!(|tap| Box::new(tap));
+            let before = node.sockets()?.len();
+            // Outward: all open at once, all used, all closed at once.
+            let listener = TcpListener::bind((KERNEL_V4.parse::<IpAddr>()?, 0))?;
+            let to = listener.local_addr()?;
+            let echo = std::thread::spawn(move || -> std::io::Result<()> {
+                let streams = (0..COUNT)
+                    .map(|_| Ok(listener.accept()?.0))
+                    .collect::<std::io::Result<Vec<_>>>()?;
+                for mut stream in &streams {
+                    let mut bytes = [0; 5];
+                    stream.read_exact(&mut bytes)?;
+                    stream.write_all(&bytes)?;
+                }
+                Ok(())
+            });
+            let mut streams = Vec::new();
+            for n in 0..COUNT {
+                let mut stream = sockeye::net::TcpStream::connect_on(&node, to)?;
+                stream.write_all(format!("{n:05}").as_bytes())?;
+                streams.push(stream);
+            }
+            for (n, stream) in streams.iter_mut().enumerate() {
+                let mut bytes = [0; 5];
+                stream.read_exact(&mut bytes)?;
+                check!(
+                    bytes == format!("{n:05}").as_bytes(),
+                    "connection {n} answered {bytes:?}"
+                );
+            }
+            drop(streams);
+            echo.join().map_err(|_| "the echo server panicked")??;
+            // Inward, likewise.
+            let listener =
+                sockeye::net::TcpListener::bind_on(&node, SocketAddr::new(NODE_V4.parse()?, 7000))?;
+            let clients = std::thread::spawn(|| -> std::io::Result<()> {
+                let to = SocketAddr::new(NODE_V4.parse().expect("an address"), 7000);
+                let mut streams = (0..COUNT)
+                    .map(|_| TcpStream::connect(to))
+                    .collect::<std::io::Result<Vec<_>>>()?;
+                for stream in &mut streams {
+                    stream.write_all(b"hello")?;
+                    stream.shutdown(Shutdown::Write)?;
+                }
+                for stream in &streams {
+                    if read_all(stream).map_err(|e| std::io::Error::other(e.to_string()))?
+                        != b"hello"
+                    {
+                        return Err(std::io::Error::other("another answer than hello"));
+                    }
+                }
+                Ok(())
+            });
+            let mut streams = Vec::new();
+            for _ in 0..COUNT {
+                streams.push(listener.accept()?.0);
+            }
+            for mut stream in streams {
+                let mut bytes = Vec::new();
+                stream.read_to_end(&mut bytes)?;
+                stream.write_all(&bytes)?;
+            }
+            clients.join().map_err(|_| "the clients panicked")??;
+            drop(listener);
+            let end = Instant::now() + Duration::from_secs(20);
+            while node.sockets()?.len() > before {
+                check!(
+                    Instant::now() < end,
+                    "the node still holds {} sockets: {:?}",
+                    node.sockets()?.len(),
+                    node.sockets()?.first()
+                );
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Ok(Outcome::Passed)
+        },
+    )
+}
