@@ -163,11 +163,13 @@ impl Tcb {
         Some(rtt)
     }
 
-    /// RFC 7323 §4.2: a measurement by TSecr, for every acknowledgment of new data while no segment
-    /// is timed. What lies in the future or long ago was never ours.
+    /// RFC 7323 §4.1: a measurement by TSecr, where none can be had by timing a segment: its clock is
+    /// too coarse to be used beside the other. What lies in the future or long ago was never ours.
     fn echoed(&self, now: Instant, segment: &Segment) -> Option<Duration> {
         const PLAUSIBLE: u32 = 120_000;
-        if self.timestamps.is_none() || self.timed.is_some() {
+        let sent_again = self.recovery.is_active() || self.rtt.backoff() > 0;
+        let wanted = sent_again || self.rtt.srtt().is_none();
+        if self.timestamps.is_none() || self.timed.is_some() || !wanted {
             return None;
         }
         let tsecr = segment.options.timestamps?.tsecr;
