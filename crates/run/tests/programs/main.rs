@@ -1,7 +1,8 @@
-//! Real programs under the supervisor, over the host kernel's sockets on the loopback interface.
+//! Real programs under the supervisor: over the host kernel's sockets on the loopback interface, which shows that what they see is
+//! what they see without it, and on a node.
 //!
-//! This binary is also the supervisor and some of the programs: `programs --supervise PROGRAM...` runs a program, and
-//! `programs --play ROLE ...` is one.
+//! This binary is also the supervisor and some of the programs: `programs --supervise PROGRAM...` runs a program over the
+//! kernel's sockets, `programs --on-a-node PROGRAM...` on a node, and `programs --play ROLE ...` is one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may end")]
 
@@ -12,7 +13,7 @@ mod python;
 mod reactor;
 mod transfers;
 
-use sockeye_run::{Options, Runner};
+use sockeye_run::{Backend, Options, Runner};
 use sockeye_tests::{Program, Result, TempDir, harness};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,8 +23,10 @@ use std::sync::OnceLock;
 fn main() {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match arguments.get(1).and_then(|word| word.to_str()) {
-        Some("--supervise") => supervise(&arguments[2..]),
+        Some("--supervise") => supervise(kernel::Kernel, &arguments[2..]),
+        Some("--on-a-node") => on_a_node(&arguments[2..]),
         Some("--play") => alarm::play(&arguments[2..]),
+        Some("--partner") => alarm::be_partner(&arguments[2..]),
         _ => harness(&[
             python::TESTS,
             processes::TESTS,
@@ -33,9 +36,15 @@ fn main() {
     }
 }
 
-/// Is the supervisor, for a program over the kernel's own sockets.
-fn supervise(program: &[OsString]) -> ! {
-    let running = Runner::new(kernel::Kernel, Options::default())
+/// Is the supervisor, for a program on a node that has nothing but its own loopback.
+fn on_a_node(program: &[OsString]) -> ! {
+    let node = sockeye::Node::builder().build().unwrap();
+    supervise(node, program)
+}
+
+/// Is the supervisor.
+fn supervise(backend: impl Backend, program: &[OsString]) -> ! {
+    let running = Runner::new(backend, Options::default())
         .spawn(program)
         .unwrap_or_else(|error| {
             eprintln!("{error}");

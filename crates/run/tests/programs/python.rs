@@ -1,7 +1,7 @@
 //! Programs in Python that ask for exactly what the kernel shows: each is run without the supervisor first, where it must pass,
-//! and then under it.
+//! and then under it, over the kernel's sockets and on a node.
 
-use crate::{Outcome, PASSED, needs, supervised};
+use crate::{Outcome, PASSED, needs, supervised, this_binary};
 use sockeye_tests::{Program, TempDir, Test, tests};
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -22,7 +22,8 @@ fn both(script: &str, unprivileged: bool) -> Outcome {
     let dir = TempDir::new()?;
     dir.write("common.py", COMMON)?;
     let script = dir.write("program.py", script)?;
-    for program in [Program::new("python3"), supervised("python3")] {
+    let on_a_node = Program::new(this_binary()).args(["--on-a-node", "python3"]);
+    for program in [Program::new("python3"), supervised("python3"), on_a_node] {
         let program = program.arg("-B").arg(&script);
         if unprivileged {
             program.unprivileged()
