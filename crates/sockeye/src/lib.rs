@@ -6,6 +6,7 @@ mod dns;
 mod driver;
 pub mod error;
 mod fork;
+mod intercept;
 pub mod net;
 mod node;
 mod option_table;
@@ -16,9 +17,12 @@ mod shard;
 mod socket;
 mod sync;
 mod token;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod turn;
 mod waiters;
 
+pub use intercept::{EchoRequest, Incoming, Intercept, PingIntercept};
 pub use node::{EnterGuard, InterfaceInfo, LinkConfig, Node, NodeBuilder, SHUTDOWN_TIMEOUT};
 pub use socket::{
     Ancillary, Domain, MessageFlags, Protocol, Received, RecvMessage, SendMessage, Socket, Type,

@@ -1,0 +1,63 @@
+//! Sockets for [tokio](::tokio), in the shape of `tokio::net`: code moves over by changing an
+//! import.
+//!
+//! ```text
+//! use tokio::net::{TcpListener, TcpStream};      // the kernel's sockets
+//! use sockeye::tokio::{TcpListener, TcpStream};  // a node's
+//! ```
+//!
+//! A constructor such as [`TcpStream::connect`] takes the current node ([`Node::enter`],
+//! [`scope`]); its sibling with `_on` is told the node. Names are looked up through the node's name
+//! servers ([`lookup_host`]).
+//!
+//! All types are `Send` and `Sync`, take part in tokio's cooperative scheduling, and are closed by
+//! dropping them. Futures may be dropped at any time: what a call had not returned yet is still
+//! there for the next one. Only what waits for a name server needs tokio's timers.
+//!
+//! Not here, since there is no descriptor below: `from_std`, `into_std`, `AsRawFd`, `async_io`.
+//! Unix sockets have no node to live in; tokio's own serve.
+
+mod addr;
+mod icmp;
+mod lookup_host;
+mod options;
+mod raw;
+mod ready;
+mod scope;
+mod tcp;
+mod udp;
+
+pub use addr::ToSocketAddrs;
+pub use icmp::IcmpSocket;
+pub use lookup_host::{lookup_host, lookup_host_on};
+pub use raw::RawSocket;
+pub use scope::{Scoped, scope};
+pub use tcp::{
+    OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpSocket, TcpStream,
+    WriteHalf,
+};
+pub use udp::UdpSocket;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Node;
+
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>(_: impl FnOnce() -> T) {}
+
+    #[test]
+    fn types_are_shared_and_futures_sent_between_threads() {
+        shared::<(TcpListener, TcpStream, TcpSocket)>();
+        shared::<(ReadHalf<'_>, WriteHalf<'_>)>();
+        shared::<(OwnedReadHalf, OwnedWriteHalf)>();
+        shared::<(UdpSocket, IcmpSocket, RawSocket)>();
+        sent(|| TcpListener::bind("a:1"));
+        sent(|| TcpStream::connect(("a", 1)));
+        sent(|| UdpSocket::bind("[::]:0"));
+        sent(|| async { TcpStream::connect_on(&Node::current()?, "a:1").await });
+        sent(|| async { UdpSocket::bind("[::]:0").await?.connect("a:1").await });
+        sent(|| lookup_host("a:1"));
+        sent(|| async { TcpListener::bind("a:1").await?.accept().await });
+    }
+}
