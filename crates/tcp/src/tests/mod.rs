@@ -3,6 +3,7 @@
 mod basics;
 mod bulk;
 mod closing;
+mod hostile;
 mod interception;
 mod lossy;
 mod opening;
