@@ -1,4 +1,4 @@
-//! The internet layer as one value: what the rooms [`iface`](crate::iface), [`ip`](crate::ip) and
+//! The internet layer as one value: what the rooms [`iface`], [`ip`](crate::ip) and
 //! [`icmp`](crate::icmp) keep, the routes, and the way out.
 //!
 //! - [`Inet`] owns all state below the transports. Its methods here are commands and questions of
