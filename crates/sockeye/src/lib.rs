@@ -11,6 +11,7 @@ pub mod net;
 mod node;
 mod option_table;
 mod parker;
+mod poll;
 #[cfg(feature = "tokio")]
 mod reactor;
 mod shard;
@@ -24,6 +25,7 @@ mod waiters;
 
 pub use intercept::{EchoRequest, Incoming, Intercept, PingIntercept};
 pub use node::{EnterGuard, InterfaceInfo, LinkConfig, Node, NodeBuilder, SHUTDOWN_TIMEOUT};
+pub use poll::{PollFd, poll};
 pub use socket::{
     Ancillary, Domain, MessageFlags, Protocol, Received, RecvMessage, SendMessage, Socket, Type,
 };

@@ -484,10 +484,7 @@ impl Inner {
         if delivered.is_none() {
             shard.with_state(|state, now| {
                 let (tcp, mut cx) = state.node.tcp(now);
-                for socket in sockeye_core::Transport::sockets(tcp) {
-                    // One that is gone already needs no reset.
-                    let _ = tcp.abort(&mut cx, socket.handle.id);
-                }
+                tcp.abort_closed(&mut cx);
             });
             shard.run();
         }

@@ -2,8 +2,10 @@
 
 use sockeye::drivers::{MemoryConfig, MemoryLink};
 use sockeye::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
-use sockeye::{LinkConfig, Node};
-use std::io::{ErrorKind, Read, Write};
+use sockeye::{Ancillary, Domain, LinkConfig, MessageFlags, Node, PollFd, Readiness, Socket, Type};
+use std::io::{ErrorKind, IoSliceMut, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -86,4 +88,411 @@ fn megabytes_cross_whole() {
     client.write_all(&data).unwrap();
     drop(client);
     assert!(reader.join().unwrap() == data);
+}
+
+#[test]
+fn a_read_gives_up_after_its_timeout() {
+    let (a, b) = pair();
+    let (client, _server) = connected(&a, &b);
+    client
+        .set_read_timeout(Some(Duration::from_millis(30)))
+        .unwrap();
+    let begun = Instant::now();
+    let error = (&client).read(&mut [0; 8]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    assert!(begun.elapsed() >= Duration::from_millis(30));
+    let udp = UdpSocket::bind_on(&a, "10.0.0.1:0").unwrap();
+    udp.set_read_timeout(Some(Duration::from_millis(5)))
+        .unwrap();
+    let error = udp.recv(&mut [0; 8]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn a_write_gives_up_when_nobody_reads() {
+    let (a, b) = pair();
+    let (mut client, _server) = connected(&a, &b);
+    client
+        .set_write_timeout(Some(Duration::from_millis(30)))
+        .unwrap();
+    let error = loop {
+        match client.write(&[7; 65_536]) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn connecting_to_nobody() {
+    let (a, _b) = pair();
+    let refused = TcpStream::connect_on(&a, "10.0.0.2:9").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    // Nobody has this address: the link carries the question, and nobody answers.
+    let begun = Instant::now();
+    let timeout = Duration::from_millis(50);
+    let silence = "10.0.0.3:9".parse().unwrap();
+    let error = TcpStream::connect_timeout_on(&a, &silence, timeout).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(begun.elapsed() >= timeout);
+    let nowhere = TcpStream::connect_on(&a, "192.0.2.1:9").unwrap_err();
+    assert_eq!(nowhere.kind(), ErrorKind::NetworkUnreachable);
+}
+
+#[test]
+fn nonblocking_calls_never_wait() {
+    let (a, b) = pair();
+    let listener = TcpListener::bind_on(&b, "10.0.0.2:7").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let nothing = listener.accept().unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+    let client = TcpStream::connect_on(&a, "10.0.0.2:7").unwrap();
+    let (server, _) = listener.accept().unwrap();
+    server.set_nonblocking(true).unwrap();
+    let nothing = (&server).read(&mut [0; 8]).unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+    (&client).write_all(b"now").unwrap();
+    assert_eq!((&server).read(&mut [0; 8]).unwrap(), 3);
+
+    let socket = Socket::new_on(&a, Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let address = "10.0.0.2:7".parse().unwrap();
+    let begun = socket.connect(address).unwrap_err();
+    assert_eq!(begun.raw_os_error(), Some(libc::EINPROGRESS));
+    let mut sockets = [PollFd::new(&socket, Readiness::WRITABLE)];
+    assert_eq!(sockeye::poll(&mut sockets, None).unwrap(), 1);
+    assert!(socket.take_error().unwrap().is_none());
+    assert_eq!(socket.peer_addr().unwrap(), address);
+}
+
+#[test]
+fn peeking_leaves_the_data() {
+    let (a, b) = pair();
+    let (mut client, mut server) = connected(&a, &b);
+    client.write_all(b"sockeye").unwrap();
+    let mut buffer = [0; 4];
+    assert_eq!(server.peek(&mut buffer).unwrap(), 4);
+    assert_eq!(server.peek(&mut buffer).unwrap(), 4);
+    assert_eq!(&buffer, b"sock");
+    let mut whole = [0; 7];
+    server.read_exact(&mut whole).unwrap();
+    assert_eq!(&whole, b"sockeye");
+}
+
+#[test]
+fn half_a_connection_goes_on() {
+    let (a, b) = pair();
+    let (mut client, mut server) = connected(&a, &b);
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    server.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "question");
+    server.write_all(b"answer").unwrap();
+    drop(server);
+    text.clear();
+    client.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "answer");
+    let error = client.write(b"more").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_closed_stream_wakes_its_other_readers() {
+    let (a, b) = pair();
+    let (client, server) = connected(&a, &b);
+    let reader = {
+        let mut client = client.try_clone().unwrap();
+        thread::spawn(move || client.read(&mut [0; 8]))
+    };
+    thread::sleep(Duration::from_millis(20));
+    client.shutdown(Shutdown::Read).unwrap();
+    assert_eq!(reader.join().unwrap().unwrap(), 0);
+    drop(server);
+}
+
+#[test]
+fn what_was_written_arrives_though_all_is_dropped_at_once() {
+    let (a, b) = pair();
+    let (mut client, mut server) = connected(&a, &b);
+    const LEN: usize = 3 << 20;
+    let reader = thread::spawn(move || {
+        let mut all = Vec::new();
+        thread::sleep(Duration::from_millis(50));
+        server.read_to_end(&mut all).unwrap();
+        all.len()
+    });
+    client.write_all(&vec![5; LEN]).unwrap();
+    drop((client, a));
+    assert_eq!(reader.join().unwrap(), LEN);
+}
+
+#[test]
+fn shutdown_resets_what_nobody_takes() {
+    let (a, b) = pair();
+    let (client, server) = connected(&a, &b);
+    client.set_nonblocking(true).unwrap();
+    while (&client).write(&[0; 65_536]).is_ok() {}
+    let begun = Instant::now();
+    let error = a.shutdown(Duration::from_millis(100)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(begun.elapsed() >= Duration::from_millis(100));
+    let gone = (&client).write(b"x").unwrap_err();
+    assert_eq!(gone.raw_os_error(), Some(libc::ESHUTDOWN));
+    let mut all = Vec::new();
+    let error = (&server).read_to_end(&mut all).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    a.shutdown(Duration::ZERO).unwrap();
+}
+
+#[test]
+fn the_end_of_a_node_wakes_those_who_wait() {
+    let (_a, b) = pair();
+    let listener = TcpListener::bind_on(&b, "10.0.0.2:7").unwrap();
+    let waiting = thread::spawn(move || listener.accept().map(|_| ()));
+    thread::sleep(Duration::from_millis(20));
+    b.shutdown(Duration::from_secs(1)).unwrap();
+    let error = waiting.join().unwrap().unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ESHUTDOWN));
+}
+
+/// One connection wakes one of those who accept; each gets some, and all are served.
+#[test]
+fn accepting_threads_share_the_connections() {
+    const THREADS: usize = 4;
+    const EACH: usize = 50;
+    let (a, b) = pair();
+    let listener = Arc::new(TcpListener::bind_on(&b, "10.0.0.2:7").unwrap());
+    let threads: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let listener = listener.clone();
+            thread::spawn(move || {
+                for _ in 0..EACH {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    stream.write_all(b"!").unwrap();
+                }
+            })
+        })
+        .collect();
+    for _ in 0..THREADS * EACH {
+        let mut stream = TcpStream::connect_on(&a, "10.0.0.2:7").unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"!");
+    }
+    threads.into_iter().for_each(|t| t.join().unwrap());
+}
+
+/// Waiters come and go with time-outs of their own; no datagram's wake-up goes with one of them.
+#[test]
+fn no_wake_up_is_lost_with_a_call_that_gives_up() {
+    const DATAGRAMS: usize = 2000;
+    let (a, b) = pair();
+    let server = Arc::new(UdpSocket::bind_on(&b, "10.0.0.2:7").unwrap());
+    let received = Arc::new(AtomicUsize::new(0));
+    let fickle: Vec<_> = (0..2)
+        .map(|_| {
+            let (server, received) = (server.try_clone().unwrap(), received.clone());
+            server
+                .set_read_timeout(Some(Duration::from_micros(300)))
+                .unwrap();
+            thread::spawn(move || {
+                while received.load(Ordering::Relaxed) < DATAGRAMS {
+                    if server.recv(&mut [0; 8]).is_ok() {
+                        received.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            })
+        })
+        .collect();
+    let client = UdpSocket::bind_on(&a, "10.0.0.1:0").unwrap();
+    for n in 0..DATAGRAMS {
+        client.send_to(b"x", "10.0.0.2:7").unwrap();
+        // No more than the receive buffer holds.
+        while n.saturating_sub(received.load(Ordering::Relaxed)) > 50 {
+            thread::yield_now();
+        }
+    }
+    fickle.into_iter().for_each(|t| t.join().unwrap());
+    assert_eq!(received.load(Ordering::Relaxed), DATAGRAMS);
+}
+
+/// Many threads on two nodes, each with a conversation of its own.
+#[test]
+fn many_conversations_at_once() {
+    const THREADS: usize = 12;
+    const ROUNDS: usize = 300;
+    let (a, b) = pair();
+    let listener = TcpListener::bind_on(&b, "10.0.0.2:7").unwrap();
+    let server = thread::spawn(move || {
+        let serve = |stream: TcpStream| {
+            thread::spawn(move || {
+                let mut buffer = [0; 64];
+                loop {
+                    match (&stream).read(&mut buffer).unwrap() {
+                        0 => return,
+                        n => (&stream).write_all(&buffer[..n]).unwrap(),
+                    }
+                }
+            })
+        };
+        let all: Vec<_> = (0..THREADS)
+            .map(|_| serve(listener.accept().unwrap().0))
+            .collect();
+        all.into_iter().for_each(|t| t.join().unwrap());
+    });
+    let clients: Vec<_> = (0..THREADS)
+        .map(|n| {
+            let a = a.clone();
+            thread::spawn(move || {
+                let mut stream = TcpStream::connect_on(&a, "10.0.0.2:7").unwrap();
+                for round in 0..ROUNDS {
+                    let said = [n as u8, round as u8, (round >> 8) as u8];
+                    stream.write_all(&said).unwrap();
+                    let mut heard = [0; 3];
+                    stream.read_exact(&mut heard).unwrap();
+                    assert_eq!(heard, said);
+                }
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|t| t.join().unwrap());
+    server.join().unwrap();
+}
+
+#[test]
+fn halves_in_two_threads() {
+    let (a, b) = pair();
+    let (client, server) = connected(&a, &b);
+    let (mut read, mut write) = client.split();
+    let echo = thread::spawn(move || {
+        std::io::copy(&mut &server, &mut &server).unwrap();
+    });
+    let writer = thread::spawn(move || {
+        write.write_all(&[9; 200_000]).unwrap();
+        // Dropped here: the peer reads the end.
+    });
+    let mut all = Vec::new();
+    read.read_to_end(&mut all)
+        .unwrap_or_else(|error| panic!("{error}"));
+    writer.join().unwrap();
+    echo.join().unwrap();
+    assert_eq!(all.len(), 200_000);
+}
+
+/// A retransmission is due while no thread is in a call: the background thread sees to it.
+#[test]
+fn timers_run_while_nobody_calls() {
+    let (a, b) = pair();
+    let (mut client, server) = connected(&a, &b);
+    server.set_nonblocking(true).unwrap();
+    client.write_all(b"x").unwrap();
+    // The acknowledgement is delayed, and sent by nobody's call.
+    thread::sleep(Duration::from_millis(300));
+    let unacknowledged = a.sockets().unwrap()[0].send_queue;
+    assert_eq!(unacknowledged, 0);
+}
+
+#[test]
+fn poll_over_two_nodes() {
+    let (a, b) = pair();
+    let (client, server) = connected(&a, &b);
+    let mut sockets = [
+        PollFd::new(client.as_socket(), Readiness::READABLE),
+        PollFd::new(server.as_socket(), Readiness::READABLE),
+    ];
+    let none = sockeye::poll(&mut sockets, Some(Duration::from_millis(5)));
+    assert_eq!(none.unwrap(), 0);
+    let writer = thread::spawn({
+        let client = client.try_clone().unwrap();
+        move || {
+            thread::sleep(Duration::from_millis(20));
+            (&client).write_all(b"x").unwrap();
+        }
+    });
+    assert_eq!(sockeye::poll(&mut sockets, None).unwrap(), 1);
+    assert!(sockets[0].revents().is_empty());
+    assert!(sockets[1].revents().contains(Readiness::READABLE));
+    writer.join().unwrap();
+    (&server).read_exact(&mut [0]).unwrap();
+    drop(server.shutdown(Shutdown::Both));
+    let mut sockets = [PollFd::new(client.as_socket(), Readiness::READABLE)];
+    assert_eq!(sockeye::poll(&mut sockets, None).unwrap(), 1);
+}
+
+#[test]
+fn datagrams_tell_what_they_are_asked_to() {
+    let (a, b) = pair();
+    let server = UdpSocket::bind_on(&b, "0.0.0.0:7").unwrap();
+    let client = UdpSocket::bind_on(&a, "0.0.0.0:0").unwrap();
+    client.as_socket().set_ttl_v4(9).unwrap();
+    let flag = 1_i32.to_ne_bytes();
+    let set = |name| {
+        let socket = server.as_socket();
+        socket
+            .set_option_raw(libc::IPPROTO_IP, name, &flag)
+            .unwrap();
+    };
+    set(libc::IP_PKTINFO);
+    set(libc::IP_RECVTTL);
+    client.send_to(b"sockeye", "10.0.0.2:7").unwrap();
+    let (mut one, mut two) = ([0; 4], [0; 2]);
+    let mut buffers = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
+    let socket = server.as_socket();
+    let message = socket.recvmsg(&mut buffers, MessageFlags::empty()).unwrap();
+    assert_eq!((message.len, &one, &two), (6, b"sock", b"ey"));
+    assert_eq!(message.flags, MessageFlags::TRUNCATE);
+    assert_eq!(message.from.unwrap().ip().to_string(), "10.0.0.1");
+    assert_eq!(
+        message.ancillary,
+        [
+            Ancillary::PacketInfo {
+                interface: 2,
+                address: "10.0.0.2".parse().unwrap()
+            },
+            Ancillary::Ttl(9)
+        ]
+    );
+}
+
+#[test]
+fn options_as_bytes() {
+    let (a, _b) = pair();
+    let socket = Socket::new_on(&a, Domain::IPV6, Type::STREAM, None).unwrap();
+    let int = |level, name| {
+        let mut out = [0; 4];
+        let len = socket.option_raw(level, name, &mut out).unwrap();
+        assert_eq!(len, 4);
+        i32::from_ne_bytes(out)
+    };
+    assert_eq!(int(libc::SOL_SOCKET, libc::SO_TYPE), libc::SOCK_STREAM);
+    assert_eq!(int(libc::SOL_SOCKET, libc::SO_DOMAIN), libc::AF_INET6);
+    assert_eq!(int(libc::SOL_SOCKET, libc::SO_PROTOCOL), libc::IPPROTO_TCP);
+    assert_eq!(int(libc::SOL_SOCKET, libc::SO_ACCEPTCONN), 0);
+    socket.bind("[::1]:0".parse().unwrap()).unwrap();
+    socket.listen(1).unwrap();
+    assert_eq!(int(libc::SOL_SOCKET, libc::SO_ACCEPTCONN), 1);
+    let unknown = socket.set_option_raw(libc::SOL_SOCKET, 12_345, &[0; 4]);
+    assert_eq!(unknown.unwrap_err().raw_os_error(), Some(libc::ENOPROTOOPT));
+    let time = [3_i64.to_ne_bytes(), 500_000_i64.to_ne_bytes()].concat();
+    socket
+        .set_option_raw(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &time)
+        .unwrap();
+    let timeout = socket.read_timeout().unwrap();
+    assert_eq!(timeout, Some(Duration::from_millis(3500)));
+}
+
+#[test]
+fn names_need_a_name_server() {
+    let (a, _b) = pair();
+    let error = TcpStream::connect_on(&a, "example.com:80").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let listener = TcpListener::bind_on(&a, "localhost:7").unwrap();
+    let client = TcpStream::connect_on(&a, "localhost:7").unwrap();
+    assert_eq!(listener.accept().unwrap().1, client.local_addr().unwrap());
+    assert!(
+        TcpStream::connect("10.0.0.2:7").is_err(),
+        "no node is current"
+    );
 }

@@ -541,6 +541,21 @@ impl Tcp {
         Ok(())
     }
 
+    /// Ends with a reset what [`pending_close`](Self::pending_close) counts: the node goes.
+    pub fn abort_closed(&mut self, cx: &mut Context<'_>) {
+        let owing = self.sockets.iter().filter(|(_, socket)| match socket {
+            Socket::Connection(tcb) => !tcb.marks.user && !tcb.marks.unaccepted,
+            _ => false,
+        });
+        let owing: Vec<SocketId> = owing.map(|(id, _)| id).collect();
+        for id in owing {
+            if let Some(Socket::Connection(tcb)) = self.sockets.get_mut(id) {
+                tcb.abort(cx);
+                self.settle(cx, id);
+            }
+        }
+    }
+
     /// CLOSE in LISTEN: connections that nobody accepted are reset, half-open ones forgotten as
     /// they show up.
     fn stop_listening(&mut self, cx: &mut Context<'_>, id: SocketId) {

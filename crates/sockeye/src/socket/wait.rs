@@ -157,7 +157,7 @@ impl<'a> Waiting<'a> {
     }
 
     /// A step of a thread that drives the node itself.
-    fn poll_parked<R>(
+    pub(crate) fn poll_parked<R>(
         &mut self,
         cx: &mut Context<'_>,
         mut step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
