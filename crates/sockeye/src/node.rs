@@ -2,7 +2,7 @@
 
 use crate::driver::block_on;
 use crate::error::{no_node, to_io};
-use crate::shard::{LinkSlot, Shard, Watch, lock};
+use crate::shard::{Closing, LinkSlot, Shard, Watch, lock};
 use crate::turn;
 use sockeye_core::iface::{Address, Traffic};
 use sockeye_core::ip::route::RouteEntry;
@@ -17,13 +17,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// How long the end of a node waits for what was written to arrive.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it waits then for the ends of the peers, which it has to acknowledge.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// A network node: links, addresses, routes and sockets of its own.
 ///
@@ -467,21 +468,18 @@ impl Inner {
         shard.with_state(crate::shard::State::close_all);
         shard.run();
         let deadline = Instant::now().checked_add(timeout);
-        let delivered = block_on(
-            || vec![shard.clone()],
-            deadline,
-            |cx| {
-                shard.with_state(|state, now| {
-                    let (tcp, _) = state.node.tcp(now);
-                    if tcp.pending_close() == 0 {
-                        return Poll::Ready(());
-                    }
-                    state.closers.push(cx.waker().clone());
-                    Poll::Pending
-                })
-            },
-        );
-        if delivered.is_none() {
+        let wait = |closing, deadline| {
+            let shards = || vec![shard.clone()];
+            block_on(shards, deadline, |cx| {
+                shard.with_state(|state, _| state.poll_closing(closing, cx.waker()))
+            })
+        };
+        let delivered = wait(Closing::Delivered, deadline);
+        if delivered.is_some() {
+            // Peers that end as well get their acknowledgement; who does not is left.
+            let grace = Instant::now().checked_add(timeout.min(GRACE));
+            wait(Closing::Quiet, grace);
+        } else {
             shard.with_state(|state, now| {
                 let (tcp, mut cx) = state.node.tcp(now);
                 tcp.abort_closed(&mut cx);

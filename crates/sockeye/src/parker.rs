@@ -77,7 +77,7 @@ impl Parker {
     }
 
     /// Waits without a device or a deadline.
-    #[cfg(test)]
+    #[cfg(all(loom, test))]
     pub(crate) fn park(&self) {
         if self.begin(PARKED) {
             while !self.is_notified() {

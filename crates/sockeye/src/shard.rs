@@ -7,14 +7,14 @@ use crate::driver::Seat;
 use crate::token::Token;
 use crate::waiters::Waiters;
 use crate::{fork, turn};
-use sockeye_core::{Error, Handle, Instant, InterfaceId};
+use sockeye_core::{Error, Handle, Instant, InterfaceId, SocketId, Transport as _};
 use sockeye_link::{Batch, Link};
 use sockeye_node::Node;
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 /// Locks, whatever a panicking holder left. A panic inside protocol code is a bug; that it also
 /// takes every other socket's thread down with it would not mend it.
@@ -45,10 +45,21 @@ pub(crate) struct State {
     pub(crate) waiters: Waiters,
     /// Handles that faces hold: what the end of the node closes.
     pub(crate) open: BTreeSet<Handle>,
-    /// Tasks that wait for closed sockets to have delivered what they owe.
-    pub(crate) closers: Vec<Waker>,
+    /// Who waits for closed sockets, and for what.
+    pub(crate) closers: Vec<(Closing, Waker)>,
     /// Who is woken when the lock is free again.
     pub(crate) woken: Vec<Waker>,
+}
+
+/// What is waited for after a socket was closed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Closing {
+    /// All closed streams have delivered what was written, and their end.
+    Delivered,
+    /// They have heard the end of their peers, too, and can acknowledge it.
+    Quiet,
+    /// One socket has nothing left to do.
+    Finished(SocketId),
 }
 
 /// A link and the packets on their way from and to it.
@@ -162,7 +173,7 @@ impl Shard {
         work(&mut state.node);
         state.collect_ready();
         let state = &mut *state;
-        state.woken.append(&mut state.closers);
+        state.wake_closers();
         (state.deadline(), std::mem::take(&mut state.woken))
     }
 
@@ -223,6 +234,36 @@ impl State {
     pub(crate) fn collect_ready(&mut self) {
         while let Some((handle, what)) = self.node.poll_ready() {
             self.waiters.ready(handle, what, &mut self.woken);
+        }
+    }
+
+    /// Whether a wait has ended; else `waker` is called when it has.
+    pub(crate) fn poll_closing(&mut self, closing: Closing, waker: &Waker) -> Poll<()> {
+        if self.has_closed(closing) {
+            return Poll::Ready(());
+        }
+        self.closers.push((closing, waker.clone()));
+        Poll::Pending
+    }
+
+    fn has_closed(&mut self, closing: Closing) -> bool {
+        let (tcp, _) = self.node.tcp(Instant::ZERO);
+        match closing {
+            Closing::Delivered => tcp.pending_close() == 0,
+            Closing::Quiet => {
+                let mut sockets = tcp.sockets().into_iter();
+                !sockets.any(|socket| socket.state.starts_with("FIN-WAIT"))
+            }
+            Closing::Finished(id) => tcp.is_finished(id),
+        }
+    }
+
+    fn wake_closers(&mut self) {
+        for (closing, waker) in std::mem::take(&mut self.closers) {
+            match self.has_closed(closing) {
+                true => self.woken.push(waker),
+                false => self.closers.push((closing, waker)),
+            }
         }
     }
 

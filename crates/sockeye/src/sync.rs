@@ -5,8 +5,6 @@ pub(crate) use loom::{
     sync::atomic,
     thread::{Thread, current, park},
 };
-#[cfg(all(test, not(loom)))]
-pub(crate) use std::thread::park;
 #[cfg(not(all(loom, test)))]
 pub(crate) use std::{
     sync::atomic,

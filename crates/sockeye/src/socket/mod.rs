@@ -18,6 +18,7 @@ pub use ancillary::{Ancillary, MessageFlags, Received, RecvMessage, SendMessage}
 use crate::driver::block_on;
 use crate::error::{os, to_io};
 use crate::node::Node;
+use crate::shard::Closing;
 use crate::waiters::Direction;
 use sockeye_core::{Error, Handle, Readiness};
 use std::io;
@@ -401,13 +402,8 @@ impl Inner {
                 || vec![shard.clone()],
                 deadline,
                 |cx| {
-                    shard.with_state(|state, now| {
-                        if state.node.tcp(now).0.is_finished(self.handle.id) {
-                            return Poll::Ready(());
-                        }
-                        state.closers.push(cx.waker().clone());
-                        Poll::Pending
-                    })
+                    let closing = Closing::Finished(self.handle.id);
+                    shard.with_state(|state, _| state.poll_closing(closing, cx.waker()))
                 },
             );
         }
