@@ -153,7 +153,7 @@ fn raw(address: SocketAddrV4) -> libc::sockaddr_in {
 fn insist(
     interrupted: &mut u32,
     mut call: impl FnMut() -> isize,
-) -> std::result::Result<usize, i32> {
+) -> Result<usize, i32> {
     loop {
         let result = call();
         if result >= 0 {

@@ -310,7 +310,7 @@ fn orphans_lose_the_network_and_live() -> Outcome {
                   if os.fork(): os._exit(4)\n\
                   try: word = str(s.recv(1))\n\
                   except OSError as error: word = errno.errorcode[error.errno]\n\
-                  try: socket.socket()\n\
+                  try:\n    while True: socket.socket()\n\
                   except OSError as error: word += ' ' + errno.errorcode[error.errno]\n\
                   os.write(1, word.encode())\n";
     let server = TcpListener::bind("127.0.0.1:0")?;
