@@ -285,6 +285,9 @@ impl Driving {
         for shard in &self.shards {
             if shard.seat.sit(&self.parker) {
                 shard.seat.kicked.store(false, Ordering::SeqCst);
+                // This thread sets its alarm behind the turn, or looks at the node anew before it
+                // waits: the turn need not call it, which would keep it from ever waiting.
+                shard.seat.promise(Driver::Caller, Instant::ZERO);
                 shard.run();
                 driven.push(shard);
             }
