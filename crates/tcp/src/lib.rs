@@ -3,15 +3,15 @@
 //! [`Tcp`] holds all connections of a node and plugs into it as a
 //! [`Transport`](sockeye_core::Transport). A file is a chapter:
 //!
-//! - what a connection is: [`tcb`], [`state`], [`settings`], [`socket`] (what stands under an id);
-//! - §3.10.1 to §3.10.6, the user's calls: [`user_calls`], [`socket_options`], [`info`];
-//! - §3.10.7, SEGMENT ARRIVES: [`segment`], [`segment_arrives`], [`ack`], [`listen`], [`half_open`],
-//!   [`time_wait`], [`reset`], [`challenge_ack`] (RFC 5961), [`icmp`] (§3.9.2.2);
-//! - §3.10.8, timeouts: [`timers`], [`timeouts`], [`rtt`] (RFC 6298);
-//! - §3.7 and §3.8, text on its way: [`output`], [`emit`], [`options`] (RFC 6691, 7323, 2018),
-//!   [`send_queue`], [`window`], [`reassembly`], [`receive_queue`], [`recovery`] (RFC 5681, 6582);
-//! - §3.4.1: [`isn`] (RFC 6528);
-//! - connections to addresses that are not the node's: [`intercept`].
+//! - what a connection is: `tcb`, `state`, `settings`, `socket` (what stands under an id);
+//! - §3.10.1 to §3.10.6, the user's calls: `user_calls`, `socket_options`, `info`;
+//! - §3.10.7, SEGMENT ARRIVES: `segment`, `segment_arrives`, `ack`, `listen`, `half_open`,
+//!   `time_wait`, `reset`, `challenge_ack` (RFC 5961), `icmp` (§3.9.2.2);
+//! - §3.10.8, timeouts: `timers`, `timeouts`, `rtt` (RFC 6298);
+//! - §3.7 and §3.8, text on its way: `output`, `emit`, `options` (RFC 6691, 7323, 2018),
+//!   `send_queue`, `window`, `reassembly`, `receive_queue`, `recovery` (RFC 5681, 6582);
+//! - §3.4.1: `isn` (RFC 6528);
+//! - connections to addresses that are not the node's: `intercept`.
 //!
 //! How many bytes may be in flight is congestion control's to say (`sockeye_core::congestion`).
 //! Not here: sending urgent data, SACK-based loss recovery, ECN, Fast Open, MD5 and authentication.

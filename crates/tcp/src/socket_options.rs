@@ -123,6 +123,19 @@ fn set(
             }
             _ => return Err(Error::Invalid),
         },
+        _ => return set_more(settings, state, option, value),
+    }
+    Ok(())
+}
+
+/// The rest of [`set`]: times, counts and limits.
+fn set_more(
+    settings: &mut Settings,
+    state: State,
+    option: SocketOption,
+    value: &OptionValue,
+) -> Result<(), Error> {
+    match option {
         SocketOption::KeepIdle => settings.keep_idle = time_in(value, KEEP_TIME)?,
         SocketOption::KeepInterval => settings.keep_interval = time_in(value, KEEP_TIME)?,
         SocketOption::KeepCount => settings.keep_count = count(value)?,
