@@ -29,6 +29,7 @@ mod relay;
 mod runner;
 mod supervisor;
 mod sys;
+pub mod user;
 
 pub use backend::{Backend, NodeSocket};
 pub use child::StartError;

@@ -150,10 +150,7 @@ fn raw(address: SocketAddrV4) -> libc::sockaddr_in {
 }
 
 /// Makes a call until it is not interrupted; counts how often it was.
-fn insist(
-    interrupted: &mut u32,
-    mut call: impl FnMut() -> isize,
-) -> Result<usize, i32> {
+fn insist(interrupted: &mut u32, mut call: impl FnMut() -> isize) -> Result<usize, i32> {
     loop {
         let result = call();
         if result >= 0 {
