@@ -11,8 +11,10 @@
 //! routing, router advertisements.
 
 mod lookup;
+mod loopback;
 mod notice;
 
+pub use loopback::{LOOPBACK_QUEUE_BYTES, LOOPBACK_QUEUE_LIMIT};
 pub use notice::{Notice, OwnedIcmpError};
 
 use crate::icmp::RateLimit;
@@ -23,13 +25,14 @@ use crate::ip::reassembly::Reassembly;
 use crate::ip::route::{RouteEntry, RouteTable};
 use crate::{AddressChange, Batch, Capabilities, Config, Context, Error, Packet, Rng, TimerSlot};
 use ipnet::IpNet;
+use loopback::Loopback;
 use sockeye_link::GsoKinds;
 use sockeye_wire::IpProtocol;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-/// Packets that the node's own loopback holds.
-pub const LOOPBACK_QUEUE_LIMIT: usize = 4096;
+/// ICMP errors that wait to be handed up; the node takes them after every packet.
+const NOTICES_MAX: usize = 4096;
 
 /// An interface of a node: 1 is the loopback, links count from 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,7 +118,7 @@ pub struct Inet {
     /// How many interfaces have the address in use: what is not in here is not ours.
     owned: BTreeMap<IpAddr, u32>,
     /// Packets from this node to itself.
-    pub(crate) loopback: VecDeque<(InterfaceId, Packet)>,
+    pub(crate) loopback: Loopback,
     notices: VecDeque<Notice>,
     pub(crate) path_mtus: PathMtus,
     pub(crate) path_mtu_timer: TimerSlot,
@@ -137,7 +140,7 @@ impl Inet {
             routes: RouteTable::default(),
             route_version: 0,
             owned: BTreeMap::new(),
-            loopback: VecDeque::new(),
+            loopback: Loopback::default(),
             notices: VecDeque::new(),
             path_mtus: PathMtus::default(),
             path_mtu_timer: TimerSlot::default(),
@@ -169,7 +172,7 @@ impl Inet {
     #[must_use]
     pub fn tx_room(&self, interface: InterfaceId) -> usize {
         if interface == InterfaceId::LOOPBACK {
-            return LOOPBACK_QUEUE_LIMIT.saturating_sub(self.loopback.len());
+            return self.loopback.room();
         }
         self.interface(interface).map_or(0, Interface::tx_room)
     }
@@ -303,7 +306,7 @@ impl Inet {
     /// Takes the next packet that this node sent to itself, and the interface it counts as received
     /// on, for [`ip::receive`](crate::ip::receive).
     pub fn pop_loopback(&mut self) -> Option<(InterfaceId, Packet)> {
-        self.loopback.pop_front()
+        self.loopback.pop()
     }
 
     /// Takes the next notice for the transports.
@@ -312,7 +315,10 @@ impl Inet {
     }
 
     pub(crate) fn notify(&mut self, notice: Notice) {
-        self.notices.push_back(notice);
+        let full = self.notices.len() >= NOTICES_MAX;
+        if !(full && matches!(notice, Notice::IcmpError(_))) {
+            self.notices.push_back(notice);
+        }
     }
 
     /// Merges the TCP segments of a batch that came by `interface`, where its link does not do that

@@ -2,7 +2,6 @@
 //! ourselves.
 
 use super::fragment;
-use crate::inet::LOOPBACK_QUEUE_LIMIT;
 use crate::{Context, Counter, Error, InterfaceId, Packet, SendInfo, iface};
 use sockeye_wire::{ipv4, ipv6};
 use std::net::IpAddr;
@@ -130,10 +129,9 @@ fn received_on(cx: &Context<'_>, destination: IpAddr) -> InterfaceId {
 
 /// Queues a packet that this node is to receive on `interface`.
 fn loop_back(cx: &mut Context<'_>, interface: InterfaceId, packet: Packet) -> Result<(), Error> {
-    if cx.inet.loopback.len() >= LOOPBACK_QUEUE_LIMIT {
+    if !cx.inet.loopback.push(interface, packet) {
         cx.counters.add(Counter::IpOutDiscards);
         return Err(Error::NoBufferSpace);
     }
-    cx.inet.loopback.push_back((interface, packet));
     Ok(())
 }
