@@ -88,6 +88,24 @@ impl Dns {
         reply(&message, ResponseCode::ServFail).to_vec().ok()
     }
 
+    /// Serves queries to `address` of `node`, by datagram and by stream.
+    pub(super) async fn serve_on(
+        self: Rc<Self>,
+        node: &sockeye::Node,
+        address: SocketAddr,
+    ) -> io::Result<()> {
+        let socket = sockeye::tokio::UdpSocket::bind_on(node, address).await?;
+        let listener = sockeye::tokio::TcpListener::bind_on(node, address).await?;
+        let streams = self.clone();
+        tokio::task::spawn_local(self.serve_datagrams(Rc::new(socket)));
+        tokio::task::spawn_local(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::task::spawn_local(streams.clone().serve_stream(stream));
+            }
+        });
+        Ok(())
+    }
+
     /// Serves queries that come by datagram.
     pub(super) async fn serve_datagrams(
         self: Rc<Self>,

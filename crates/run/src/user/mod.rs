@@ -27,7 +27,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 /// The program's node.
 pub const NODE_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
@@ -130,6 +130,7 @@ fn is_dns(ip: IpAddr) -> bool {
 #[derive(Debug)]
 pub struct UserLan {
     node: Node,
+    attach: mpsc::UnboundedSender<Node>,
     stop: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
@@ -145,15 +146,17 @@ impl UserLan {
             .build()?;
         let stop = Arc::new(Notify::new());
         let (ready, started) = std::sync::mpsc::sync_channel(1);
+        let (attach, attached) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("sockeye-gateway".into())
             .spawn({
                 let (node, stop) = (node.clone(), stop.clone());
-                move || run(node, config, &stop, &ready)
+                move || run(node, config, attached, &stop, &ready)
             })?;
         match started.recv() {
             Ok(Ok(())) => Ok(Self {
                 node,
+                attach,
                 stop,
                 thread: Some(thread),
             }),
@@ -162,6 +165,13 @@ impl UserLan {
                 "the gateway's thread ended before it served",
             )),
         }
+    }
+
+    /// Serves names on `node`'s own loopback as well: there the program asks when the host's
+    /// resolv.conf names a server on the host's loopback.
+    pub fn serve_names_on(&self, node: &Node) {
+        // A gateway whose thread has ended serves nobody; `start` would have said so.
+        let _ = self.attach.send(node.clone());
     }
 
     /// The gateway's node.
@@ -193,6 +203,7 @@ fn gateway_addresses() -> LinkConfig {
 fn run(
     node: Node,
     config: UserConfig,
+    mut attached: mpsc::UnboundedReceiver<Node>,
     stop: &Notify,
     ready: &std::sync::mpsc::SyncSender<io::Result<()>>,
 ) {
@@ -206,16 +217,34 @@ fn run(
     let _current = node.enter();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let started = serve(&node, config).await;
-        let serving = started.is_ok();
+        let (lan, started) = match started {
+            Ok(lan) => (Some(lan), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
         // The starter waits for exactly this word.
         let _ = ready.send(started);
-        if serving {
-            stop.notified().await;
+        let Some(lan) = lan else { return };
+        loop {
+            tokio::select! {
+                () = stop.notified() => return,
+                Some(node) = attached.recv() => serve_loopback_names(&lan, &node).await,
+            }
         }
     });
 }
 
-async fn serve(node: &Node, config: UserConfig) -> io::Result<()> {
+/// Answers queries to the host's loopback name servers on `node`'s own loopback.
+async fn serve_loopback_names(lan: &Lan, node: &Node) {
+    let servers = lan.config.host_nameservers.iter();
+    for server in servers.filter(|ip| ip.to_canonical().is_loopback()) {
+        let address = SocketAddr::new(*server, 53);
+        if let Err(error) = lan.dns.clone().serve_on(node, address).await {
+            tracing::warn!(%address, %error, "names are not served there");
+        }
+    }
+}
+
+async fn serve(node: &Node, config: UserConfig) -> io::Result<Rc<Lan>> {
     let scope = Scope::All;
     let tcp = node.intercept(Protocol::TCP, scope)?;
     let udp = node.intercept(Protocol::UDP, scope)?;
@@ -229,7 +258,7 @@ async fn serve(node: &Node, config: UserConfig) -> io::Result<()> {
     tokio::task::spawn_local(tcp::egress(lan.clone(), tcp));
     tokio::task::spawn_local(udp::egress(lan.clone(), udp));
     tokio::task::spawn_local(ping::egress(ping));
-    Ok(())
+    Ok(lan)
 }
 
 #[cfg(test)]
