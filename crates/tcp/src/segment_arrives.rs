@@ -142,6 +142,12 @@ impl Tcb {
     /// what remains of it begins at RCV.NXT or later and ends in the window.
     fn check_sequence(&mut self, cx: &mut Context<'_>, segment: &mut Segment) -> bool {
         let rst = segment.has(Flags::RST);
+        if !rst && self.timestamps.is_some() && segment.options.timestamps.is_none() {
+            // RFC 7323 §3.2: once timestamps are agreed on, every segment but a reset has them; one
+            // that lacks them is dropped silently.
+            cx.drop_packet(Counter::TcpExtPAWSEstab);
+            return false;
+        }
         if !rst && self.is_old_duplicate(cx.now, segment) {
             // R1: answered, and dropped.
             cx.drop_packet(Counter::TcpExtPAWSEstab);

@@ -83,9 +83,11 @@ impl SendQueue {
         taken
     }
 
-    /// Takes `bytes` in without copying them.
+    /// Takes `bytes` in without copying them, unless they are so few that a chunk of their own would
+    /// cost more than that.
     pub(crate) fn push_bytes(&mut self, bytes: Bytes) {
-        if bytes.is_empty() {
+        if bytes.len() < CHUNK_MIN {
+            self.push(&[IoSlice::new(&bytes)], bytes.len());
             return;
         }
         self.seal();

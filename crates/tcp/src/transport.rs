@@ -149,12 +149,13 @@ impl Tcp {
 
 fn summary(id: SocketId, socket: &Socket) -> SocketSummary {
     let state = socket.state();
-    let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
     let (local, remote, recv_queue, send_queue) = match socket {
         Socket::Fresh(fresh) => {
+            let common = &fresh.settings.common;
+            let unbound = SocketAddr::new(common.domain.unspecified(), 0);
             let local = fresh
                 .bound
-                .map_or(unspecified, |bound| fresh.settings.common.show(bound.local));
+                .map_or(unbound, |bound| common.show(bound.local));
             (local, None, 0, 0)
         }
         Socket::Listening(listener) => (

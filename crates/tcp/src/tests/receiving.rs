@@ -167,6 +167,11 @@ fn an_old_timestamp_marks_an_old_duplicate() {
         s.pair.hosts[0].parts.counters.get(Counter::TcpExtPAWSEstab),
         1
     );
+    // RFC 7323 §3.2: one without a timestamp is dropped silently.
+    s.tsval = None;
+    s.arrives(text(11, 1, 10));
+    assert_eq!(s.sent(), [""; 0]);
+    assert_eq!(s.info().readable, 10);
     // A reset is not subject to it.
     s.arrives(peer(Flags::RST, 11, 0));
     assert_eq!(s.state(), "CLOSED");
