@@ -3,15 +3,11 @@
 
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Thread, current};
-#[cfg(not(all(loom, test)))]
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-#[cfg(not(all(loom, test)))]
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
-#[cfg(not(all(loom, test)))]
 use std::sync::OnceLock;
 use std::task::Wake;
-#[cfg(not(all(loom, test)))]
 use std::time::{Duration, Instant};
 
 /// Awake, nothing to tell it.
@@ -29,7 +25,6 @@ pub(crate) struct Parker {
     state: AtomicU8,
     thread: Thread,
     /// Made when the thread first waits for a device.
-    #[cfg(not(all(loom, test)))]
     event: OnceLock<OwnedFd>,
 }
 
@@ -39,7 +34,6 @@ impl Parker {
         Arc::new(Self {
             state: AtomicU8::new(EMPTY),
             thread: current(),
-            #[cfg(not(all(loom, test)))]
             event: OnceLock::new(),
         })
     }
@@ -48,7 +42,6 @@ impl Parker {
     pub(crate) fn notify(&self) {
         match self.state.swap(NOTIFIED, Ordering::AcqRel) {
             PARKED => self.thread.unpark(),
-            #[cfg(not(all(loom, test)))]
             POLLING => {
                 if let Some(event) = self.event.get() {
                     // It can only fail when 2^64 - 1 wake-ups are pending: then it is readable.
@@ -92,7 +85,6 @@ impl Parker {
     ///
     /// # Errors
     /// poll(2) failed, or no event descriptor could be made.
-    #[cfg(not(all(loom, test)))]
     pub(crate) fn wait(
         &self,
         fds: &[(BorrowedFd<'_>, PollFlags)],
@@ -117,7 +109,6 @@ impl Parker {
         polled.map(|()| notified)
     }
 
-    #[cfg(not(all(loom, test)))]
     fn park_until(&self, deadline: Option<Instant>) {
         while !self.is_notified() {
             let Some(deadline) = deadline else {
@@ -132,7 +123,6 @@ impl Parker {
         }
     }
 
-    #[cfg(not(all(loom, test)))]
     fn event(&self) -> std::io::Result<BorrowedFd<'_>> {
         use std::os::fd::AsFd as _;
         if let Some(event) = self.event.get() {
@@ -143,7 +133,6 @@ impl Parker {
     }
 }
 
-#[cfg(not(all(loom, test)))]
 fn poll_until(
     fds: &[(BorrowedFd<'_>, PollFlags)],
     event: BorrowedFd<'_>,
@@ -172,13 +161,11 @@ impl Wake for Parker {
     }
 }
 
-#[cfg(not(all(loom, test)))]
 thread_local! {
     static PARKER: Arc<Parker> = Parker::new();
 }
 
 /// The calling thread's.
-#[cfg(not(all(loom, test)))]
 pub(crate) fn this() -> Arc<Parker> {
     // A thread whose locals are gone already (a destructor of another local closes a socket) gets
     // a fresh one: it differs only in that it isn't kept.

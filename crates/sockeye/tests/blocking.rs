@@ -1,4 +1,5 @@
 //! The std-shaped sockets over memory links.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sockeye::drivers::{MemoryConfig, MemoryLink};
 use sockeye::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
@@ -116,9 +117,8 @@ fn a_write_gives_up_when_nobody_reads() {
         .set_write_timeout(Some(Duration::from_millis(30)))
         .unwrap();
     let error = loop {
-        match client.write(&[7; 65_536]) {
-            Ok(_) => {}
-            Err(error) => break error,
+        if let Err(error) = client.write_all(&[7; 65_536]) {
+            break error;
         }
     };
     assert_eq!(error.kind(), ErrorKind::WouldBlock);

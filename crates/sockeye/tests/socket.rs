@@ -1,4 +1,5 @@
 //! The Berkeley socket over memory links, in tasks of a runtime and without one.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(feature = "tokio")]
 
 use sockeye::drivers::{MemoryConfig, MemoryLink};
