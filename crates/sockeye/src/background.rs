@@ -124,7 +124,7 @@ fn look(shard: &Arc<Shard>) -> Look {
             return Look::Drive;
         }
     } else if seat.kicked.swap(false, Ordering::SeqCst) || quiet || !devices {
-        shard.run();
+        shard.run_as(Driver::Background);
     }
     if devices && !quiet {
         seat.promise(Driver::Background, shard.now() + GRACE);

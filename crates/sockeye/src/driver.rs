@@ -285,10 +285,7 @@ impl Driving {
         for shard in &self.shards {
             if shard.seat.sit(&self.parker) {
                 shard.seat.kicked.store(false, Ordering::SeqCst);
-                // This thread sets its alarm behind the turn, or looks at the node anew before it
-                // waits: the turn need not call it, which would keep it from ever waiting.
-                shard.seat.promise(Driver::Caller, Instant::ZERO);
-                shard.run();
+                shard.run_as(Driver::Caller);
                 driven.push(shard);
             }
         }
@@ -299,7 +296,7 @@ impl Driving {
         }
         let waited = wait(&self.parker, Driver::Caller, &driven, deadline);
         for shard in driven {
-            shard.run();
+            shard.run_as(Driver::Caller);
         }
         if let Err(error) = waited {
             tracing::error!(%error, "waiting for links failed");

@@ -75,7 +75,7 @@ impl Future for Reactor {
             shard.seat.sit_task(cx.waker());
             shard.seat.kicked.store(false, Ordering::SeqCst);
             this.watch();
-            shard.run();
+            shard.run_as(Driver::Task);
             // What a descriptor says it is ready for is forgotten before the next round uses it:
             // what comes after that shows again.
             let mut busy = this.poll_devices(cx);

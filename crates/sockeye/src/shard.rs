@@ -3,7 +3,7 @@
 //! Three locks, taken in this order and never nested otherwise: the token (a try-lock, with it
 //! the links), the state, the seat. Wakers are called with none but the token held.
 
-use crate::driver::Seat;
+use crate::driver::{Driver, Seat};
 use crate::token::Token;
 use crate::waiters::Waiters;
 use crate::{fork, turn};
@@ -219,6 +219,13 @@ impl Shard {
     pub(crate) fn serve_task(self: &Arc<Self>) {
         #[cfg(feature = "tokio")]
         crate::reactor::start(self);
+        self.run();
+    }
+
+    /// As [`run`](Self::run), by a driver that sets its alarm behind the turn, or looks at the node
+    /// anew before it waits: the turn need not call it, which would keep it from ever waiting.
+    pub(crate) fn run_as(self: &Arc<Self>, driver: Driver) {
+        self.seat.promise(driver, Instant::ZERO);
         self.run();
     }
 

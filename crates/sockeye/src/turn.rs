@@ -195,8 +195,10 @@ fn turn(shard: &Shard) -> bool {
         }
     });
     woken.into_iter().for_each(Waker::wake);
+    let mut blocked = false;
     for slot in slots.iter_mut() {
         more |= slot.send(now);
+        blocked |= slot.blocks_anew();
         deadline = deadline.min(slot.link.deadline().unwrap_or(Instant::FAR));
     }
     if slots.iter().any(|slot| slot.failed) {
@@ -204,6 +206,10 @@ fn turn(shard: &Shard) -> bool {
     }
     drop(slots);
     shard.seat.set_deadline(deadline);
+    if blocked {
+        // Who waits for the devices has to wait for room in them from now on.
+        shard.seat.kick();
+    }
     more || deadline <= now
 }
 
@@ -233,11 +239,14 @@ impl LinkSlot {
         {
             return self.fail(&error);
         }
+        self.more && self.tx.is_empty()
+    }
+
+    /// Whether the device has become full: it was not, or nobody knew.
+    fn blocks_anew(&self) -> bool {
         let blocked = !self.tx.is_empty();
-        if let Some(watch) = &self.watch {
-            watch.want_write.store(blocked, Ordering::Release);
-        }
-        self.more && !blocked
+        let watch = self.watch.as_ref();
+        watch.is_some_and(|watch| !watch.want_write.swap(blocked, Ordering::AcqRel) && blocked)
     }
 
     fn fail(&mut self, error: &std::io::Error) -> bool {

@@ -1,4 +1,4 @@
-//! Sockets for [tokio](::tokio), in the shape of `tokio::net`: code moves over by changing an
+//! Sockets for tokio, in the shape of `tokio::net`: code moves over by changing an
 //! import.
 //!
 //! ```text
@@ -6,7 +6,7 @@
 //! use sockeye::tokio::{TcpListener, TcpStream};  // a node's
 //! ```
 //!
-//! A constructor such as [`TcpStream::connect`] takes the current node ([`Node::enter`],
+//! A constructor such as [`TcpStream::connect`] takes the current node ([`Node::enter`](crate::Node::enter),
 //! [`scope`]); its sibling with `_on` is told the node. Names are looked up through the node's name
 //! servers ([`lookup_host`]).
 //!
