@@ -10,6 +10,18 @@ fn main() {
         doctor_says_what_to_do_about_each_no,
         doctor_prints_json,
         a_reader_that_went_away_is_success,
+        a_bad_link_is_named_with_what_would_be_right,
+        options_that_do_not_fit_are_refused,
+        ping_prints_statistics,
+        ping_prints_json,
+        ping_without_a_reply_exits_with_1,
+        ping_loses_what_netem_loses,
+        nc_sends_and_receives_a_stream,
+        nc_says_what_it_could_not_connect_to,
+        nc_sends_and_receives_datagrams,
+        a_capture_is_written,
+        run_without_a_program_is_a_mistake,
+        run_of_no_program_exits_with_127,
     ]]);
 }
 
@@ -93,5 +105,170 @@ fn a_reader_that_went_away_is_success() -> Result {
     let (said, status) = (run.stderr_text(), run.stdout_text());
     check!(said.is_empty(), "it complains: {said}");
     check!(matches!(status.trim(), "0" | "1"), "exit status {status}");
+    Ok(Outcome::Passed)
+}
+
+fn a_bad_link_is_named_with_what_would_be_right() -> Result {
+    for (link, wanted) in [
+        ("tape:t0", "they are user, tap:NAME, tun:NAME"),
+        ("user,lag=1ms", "they are addr=CIDR, gw=IP, mac=MAC, delay"),
+        ("user,loss=1", "loss is a percentage"),
+        ("tap:t0", "addr=192.0.2.2/24"),
+        (
+            "tun:t0,addr=192.0.2.2/24,gw=10.0.0.1",
+            "none of the link's networks",
+        ),
+    ] {
+        let said = run(&["ping", "--link", link, "10.0.2.2"])?;
+        let said = said.expect(2)?.stderr_text();
+        check!(said.contains(wanted), "{link}: {said}");
+    }
+    Ok(Outcome::Passed)
+}
+
+fn options_that_do_not_fit_are_refused() -> Result {
+    let tun = "tun:nothere,addr=192.0.2.2/24";
+    for (args, wanted) in [
+        (&["--link", "user", "--link", "user"][..], "one link `user`"),
+        (
+            &["--allow-host-loopback", "--link", tun],
+            "concerns the link `user`",
+        ),
+        (
+            &["--pcap", "/nonexistent/x"],
+            "/nonexistent/x can't be written",
+        ),
+    ] {
+        let args: Vec<&str> = [&["ping"], args, &["10.0.2.2"]].concat();
+        let said = run(&args)?.expect(2)?.stderr_text();
+        check!(said.contains(wanted), "{args:?}: {said}");
+    }
+    Ok(Outcome::Passed)
+}
+
+fn ping_prints_statistics() -> Result {
+    for host in ["10.0.2.2", "fd00:2::2", "127.0.0.1", "::1"] {
+        let text = run(&["ping", "-c", "2", "-i", "0.1", host])?.expect(0)?;
+        let text = text.stdout_text();
+        let lines: Vec<&str> = text.lines().collect();
+        let reply = format!("64 bytes from {host}: icmp_seq=1 ttl=64 time=");
+        check!(lines.len() == 7, "not seven lines: {text}");
+        check!(lines[1].starts_with(&reply), "no {reply:?}: {text}");
+        let summary = "2 packets transmitted, 2 received, 0% packet loss, time ";
+        check!(lines[5].starts_with(summary), "no {summary:?}: {text}");
+        check!(lines[6].starts_with("rtt min/avg/max/mdev = "), "{text}");
+    }
+    Ok(Outcome::Passed)
+}
+
+fn ping_prints_json() -> Result {
+    let text = run(&["ping", "-c", "1", "--json", "10.0.2.2"])?.expect(0)?;
+    let text = text.stdout_text();
+    check!(text.starts_with("{\n"), "{text}");
+    check!(text.contains("\"received\": 1"), "{text}");
+    Ok(Outcome::Passed)
+}
+
+fn ping_without_a_reply_exits_with_1() -> Result {
+    let nobody = [
+        "ping",
+        "-c",
+        "1",
+        "-W",
+        "0.3",
+        "--link",
+        "user,loss=100%",
+        "10.0.2.2",
+    ];
+    let text = run(&nobody)?.expect(1)?.stdout_text();
+    check!(
+        text.contains("1 packets transmitted, 0 received, 100% packet loss"),
+        "{text}"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn ping_loses_what_netem_loses() -> Result {
+    let lossy = "user,loss=30%,delay=5ms";
+    let args = [
+        "ping", "-c", "100", "-i", "0.005", "-W", "0.5", "--json", "--link", lossy,
+    ];
+    let args = [&args[..], &["--seed", "7", "10.0.2.2"]].concat();
+    let text = run(&args)?.expect(0)?.stdout_text();
+    let received = text
+        .lines()
+        .find_map(|l| l.trim().strip_prefix("\"received\": "));
+    let received: u32 = received.ok_or("no count")?.trim_end_matches(',').parse()?;
+    // Both ways: 49 of 100 on average.
+    check!((25..75).contains(&received), "{received} of 100 came back");
+    let times = text
+        .lines()
+        .skip_while(|l| !l.contains("round_trips_ms"))
+        .skip(1);
+    let times = times.filter_map(|l| l.trim().trim_end_matches(',').parse::<f64>().ok());
+    let fastest = times.fold(f64::INFINITY, f64::min);
+    check!(
+        fastest >= 10.0,
+        "{fastest} ms is less than the delay both ways"
+    );
+    Ok(Outcome::Passed)
+}
+
+/// `sockeye nc ARGS` with `input` on its standard input, by a shell.
+fn nc(args: &str, input: &str) -> Result<sockeye_tests::Output> {
+    let script = format!("printf '%s' \"$1\" | \"$0\" nc {args}");
+    let shell = Program::new("bash").args(["-c", &script]).arg(sockeye()?);
+    shell.arg(input).run()
+}
+
+fn nc_sends_and_receives_a_stream() -> Result {
+    // The gateway's echo service ends when its peer does, daytime at once.
+    let echo = nc("10.0.2.2 7", "to and fro")?.expect(0)?.stdout_text();
+    check!(echo == "to and fro", "{echo:?}");
+    let page = nc("fd00:2::2 80", "GET / HTTP/1.0\r\n\r\n")?.expect(0)?;
+    let page = page.stdout_text();
+    check!(page.starts_with("HTTP/1"), "{page}");
+    Ok(Outcome::Passed)
+}
+
+fn nc_says_what_it_could_not_connect_to() -> Result {
+    let said = nc("10.0.2.2 1", "")?.expect(2)?.stderr_text();
+    let wanted = "can't connect to 10.0.2.2:1: Connection refused";
+    check!(said.contains(wanted), "{said}");
+    Ok(Outcome::Passed)
+}
+
+fn nc_sends_and_receives_datagrams() -> Result {
+    let echo = nc("-u -w 1 10.0.2.2 7", "one datagram")?
+        .expect(0)?
+        .stdout_text();
+    check!(echo == "one datagram", "{echo:?}");
+    Ok(Outcome::Passed)
+}
+
+fn a_capture_is_written() -> Result {
+    let folder = sockeye_tests::TempDir::new()?;
+    let file = folder.path().join("ping.pcapng");
+    let path = file.to_str().ok_or("a path in UTF-8")?;
+    let _ = run(&["ping", "-c", "1", "--pcap", path, "10.0.2.2"])?.expect(0)?;
+    let bytes = std::fs::read(&file)?;
+    // The block type that a pcapng file begins with, and the data of the request.
+    check!(bytes.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]), "no pcapng");
+    let data: Vec<u8> = (0..56).collect();
+    let echoes = bytes.windows(data.len()).filter(|w| *w == data).count();
+    check!(echoes == 2, "{echoes} echo messages in the capture");
+    Ok(Outcome::Passed)
+}
+
+fn run_without_a_program_is_a_mistake() -> Result {
+    let said = run(&["run"])?.expect(2)?.stderr_text();
+    check!(said.contains("<PROGRAM>"), "{said}");
+    Ok(Outcome::Passed)
+}
+
+fn run_of_no_program_exits_with_127() -> Result {
+    let said = run(&["run", "--", "/nonexistent/program"])?.expect(127)?;
+    let said = said.stderr_text();
+    check!(said.contains("/nonexistent/program"), "{said}");
     Ok(Outcome::Passed)
 }

@@ -231,3 +231,14 @@ fn a_failure_names_the_seed_and_the_capture() {
     assert_eq!(bytes[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
     std::fs::remove_file(path).unwrap();
 }
+
+#[test]
+fn a_connect_to_nobody_times_out() {
+    for cable in [Cable::Ip(MemoryConfig::default()), Cable::Ethernet(plain())] {
+        let (mut world, left, _) = pair(3, cable, "");
+        world.spawn(left, Sender::new(at("192.0.2.9:80"), 1));
+        let failure = world.run(Duration::from_secs(3600)).unwrap_err();
+        assert!(failure.what.contains("sender to"), "{failure}");
+        assert!(!failure.what.contains("idle"), "{failure}");
+    }
+}

@@ -5,7 +5,12 @@
 //! reader that went away (a broken pipe) is success.
 
 mod doctor;
+mod nc;
+mod node;
+mod options;
+mod ping;
 mod report;
+mod run;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -25,6 +30,9 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Run),
+    Ping(ping::Ping),
+    Nc(nc::Nc),
     Doctor(doctor::Doctor),
 }
 
@@ -33,7 +41,11 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return report::usage(&error),
     };
+    report::log();
     let result = match args.command {
+        Command::Run(command) => command.run(),
+        Command::Ping(command) => command.run(),
+        Command::Nc(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };
     result.unwrap_or_else(|error| report::failure(&error))

@@ -29,6 +29,19 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// Shows what the crates log, on the standard error: warnings, or what SOCKEYE_LOG asks for in the
+/// words of tracing's filters (`debug`, `sockeye_run=trace`).
+pub(crate) fn log() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("SOCKEYE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(anstream::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+}
+
 /// Reports an error on the standard error; a reader that went away is none.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     let gone = |cause: &(dyn std::error::Error + 'static)| {

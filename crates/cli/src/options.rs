@@ -1,0 +1,241 @@
+//! NODE OPTIONS: what all commands with a node share.
+
+use ipnet::IpNet;
+use sockeye::drivers::netem::{NETEM_KEYS, NetemConfig};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The kinds of link, as `--link` names them.
+const KINDS: &str = "user, tap:NAME, tun:NAME";
+/// The keys of a link beside the netem words.
+const KEYS: &str = "addr=CIDR, gw=IP, mac=MAC";
+
+/// The node that a command runs on.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Node options")]
+pub(crate) struct NodeOptions {
+    /// A link of the node: user, tap:NAME or tun:NAME, then ,key=value...
+    ///
+    /// Repeatable; without one it is `user`, a virtual LAN with a way out through the host's own
+    /// sockets. Keys: addr=CIDR (repeatable), gw=IP, mac=MAC (tap), and the words of
+    /// tc-netem(8), for each direction by itself: delay=TIME, jitter=TIME, loss=PERCENT,
+    /// duplicate=PERCENT, reorder=PERCENT, gap=N, corrupt=PERCENT, rate=RATE, limit=PACKETS.
+    #[arg(long = "link", value_name = "KIND[:NAME][,KEY=VALUE...]")]
+    pub(crate) links: Vec<LinkSpec>,
+
+    /// A nameserver to ask instead of the link's own
+    #[arg(long, value_name = "IP")]
+    pub(crate) dns: Vec<IpAddr>,
+
+    /// Draw all of the node's chance from this number: ports, sequence numbers, losses
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Write all packets of all links to this file
+    #[arg(long, value_name = "FILE.pcapng")]
+    pub(crate) pcap: Option<PathBuf>,
+
+    /// Let 10.0.2.2:PORT and [fd00:2::2]:PORT of the link `user` reach the host's own loopback
+    #[arg(long)]
+    pub(crate) allow_host_loopback: bool,
+
+    /// Refuse raw sockets
+    #[arg(long)]
+    pub(crate) deny_raw: bool,
+}
+
+/// One link.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LinkSpec {
+    pub(crate) kind: Kind,
+    pub(crate) addresses: Vec<IpNet>,
+    pub(crate) gateways: Vec<IpAddr>,
+    pub(crate) mac: Option<[u8; 6]>,
+    /// What happens to packets on the way, in each direction by itself.
+    pub(crate) netem: NetemConfig,
+}
+
+/// What kind of link it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The virtual LAN in the process.
+    User,
+    /// A TAP device of the kernel.
+    Tap(String),
+    /// A TUN device of the kernel.
+    Tun(String),
+}
+
+impl LinkSpec {
+    /// The link of a node that names none.
+    pub(crate) fn user() -> Self {
+        Self {
+            kind: Kind::User,
+            addresses: Vec::new(),
+            gateways: Vec::new(),
+            mac: None,
+            netem: NetemConfig::default(),
+        }
+    }
+}
+
+impl FromStr for LinkSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(',');
+        let mut link = Self {
+            kind: parts.next().unwrap_or_default().parse()?,
+            ..Self::user()
+        };
+        for part in parts {
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("'{part}' is no KEY=VALUE; the keys are {}", keys()))?;
+            match key {
+                "addr" => link.addresses.push(address(value)?),
+                "gw" => link.gateways.push(parsed(value, "an IP address")?),
+                "mac" => link.mac = Some(mac(value)?),
+                _ if NETEM_KEYS.contains(&key) => {
+                    link.netem.set(key, value).map_err(|e| e.to_string())?;
+                }
+                _ => return Err(format!("'{key}' is no key; they are {}", keys())),
+            }
+        }
+        link.netem.check().map_err(|e| e.to_string())?;
+        link.check()?;
+        Ok(link)
+    }
+}
+
+impl LinkSpec {
+    /// What fits together.
+    fn check(&self) -> Result<(), String> {
+        let Self {
+            kind,
+            addresses,
+            gateways,
+            mac,
+            netem: _,
+        } = self;
+        match kind {
+            Kind::User if !addresses.is_empty() || !gateways.is_empty() => {
+                Err("the link user has its own addresses: no addr= or gw= there".into())
+            }
+            Kind::User | Kind::Tun(_) if mac.is_some() => Err("only a tap link has a mac=".into()),
+            Kind::Tap(_) | Kind::Tun(_) if addresses.is_empty() => {
+                Err("this link needs an address: add ,addr=CIDR such as ,addr=192.0.2.2/24".into())
+            }
+            _ => gateways.iter().try_for_each(|gateway| {
+                let near = addresses.iter().any(|net| net.contains(gateway));
+                let what = format!("the gateway {gateway} lies in none of the link's networks");
+                if near { Ok(()) } else { Err(what) }
+            }),
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("'{text}' is no kind of link; they are {KINDS}");
+        match text.split_once(':') {
+            None if text == "user" => Ok(Self::User),
+            Some(("tap", name)) => device(name).map(Self::Tap),
+            Some(("tun", name)) => device(name).map(Self::Tun),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+/// A name that the kernel takes for a device.
+fn device(name: &str) -> Result<String, String> {
+    // IFNAMSIZ, less the byte that ends it.
+    const LENGTH_MAX: usize = 15;
+    let fits = (1..=LENGTH_MAX).contains(&name.len());
+    if fits && !name.contains(|c: char| c == '/' || c.is_whitespace() || c == '%') {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "'{name}' is no device name: 1 to {LENGTH_MAX} bytes without '/' and spaces"
+    ))
+}
+
+fn address(text: &str) -> Result<IpNet, String> {
+    let example = "an address with its prefix length like 192.0.2.2/24 or 2001:db8::2/64";
+    parsed(text, example)
+}
+
+fn mac(text: &str) -> Result<[u8; 6], String> {
+    let wrong = || format!("'{text}' is not an Ethernet address like 02:00:00:00:00:01");
+    let mut bytes = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut bytes {
+        let part = parts.next().filter(|p| p.len() == 2).ok_or_else(wrong)?;
+        *byte = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
+    }
+    if parts.next().is_some() || bytes[0] & 1 == 1 {
+        return Err(wrong());
+    }
+    Ok(bytes)
+}
+
+fn parsed<T: FromStr>(text: &str, what: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("'{text}' is not {what}"))
+}
+
+/// All keys of a link.
+fn keys() -> String {
+    format!("{KEYS}, {}", NETEM_KEYS.join(", "))
+}
+
+/// Reads a number of seconds, with or without a fraction.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let range = "a number of seconds above 0 such as 2 or 0.5";
+    let seconds: f64 = parsed(text, range)?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| format!("'{text}' is not {range}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(text: &str) -> Result<LinkSpec, String> {
+        text.parse()
+    }
+
+    #[test]
+    fn links_are_read() {
+        assert_eq!(link("user").unwrap(), LinkSpec::user());
+        let tap = link("tap:t0,addr=192.0.2.2/24,gw=192.0.2.1,mac=02:00:00:00:00:01").unwrap();
+        assert_eq!(tap.kind, Kind::Tap("t0".into()));
+        assert_eq!(tap.addresses, ["192.0.2.2/24".parse().unwrap()]);
+        assert_eq!(tap.gateways, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(tap.mac, Some([2, 0, 0, 0, 0, 1]));
+        let lossy = link("user,delay=10ms,loss=1%").unwrap();
+        assert_eq!(lossy.netem, "delay=10ms,loss=1%".parse().unwrap());
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_what_would_be_right() {
+        let fault = |text| link(text).unwrap_err();
+        assert!(fault("tape:t0").contains("'tape:t0' is no kind of link; they are user, tap:NAME"));
+        assert!(fault("tap").contains("they are user"));
+        assert!(fault("tap:t0").contains("needs an address"));
+        assert!(fault("tap:a-name-much-too-long,addr=1.2.3.4/8").contains("device name"));
+        assert!(fault("user,lag=3").contains("'lag' is no key; they are addr=CIDR"));
+        assert!(fault("user,loss").contains("no KEY=VALUE"));
+        assert!(fault("user,loss=1").contains("percentage"));
+        assert!(fault("tun:t0,addr=192.0.2.300/24").contains("192.0.2.2/24"));
+        assert!(
+            fault("tun:t0,addr=192.0.2.2/24,gw=192.0.3.1").contains("none of the link's networks")
+        );
+        assert!(fault("user,addr=1.2.3.4/8").contains("its own addresses"));
+    }
+}

@@ -1,0 +1,50 @@
+//! `sockeye run`: a program nobody changed, on a node of its own.
+
+use crate::node;
+use crate::options::NodeOptions;
+use anyhow::Result;
+use sockeye_run::{Options, Runner};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Run a program with every internet socket that it opens living in a node
+///
+/// The exit status is the program's own, or 128 and the number of the signal that ended it; 127
+/// when there is no such program, 126 when it can't be executed.
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "sockeye run [NODE OPTIONS] -- PROGRAM [ARG...]")]
+pub(crate) struct Run {
+    #[command(flatten)]
+    node: NodeOptions,
+
+    /// The program and its arguments
+    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true)]
+    program: Vec<OsString>,
+}
+
+impl Run {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let node = node::start(&self.node)?;
+        let runner = Runner::new((*node).clone(), Options::default());
+        let running = match runner.spawn(&self.program) {
+            Ok(running) => running,
+            Err(error) => {
+                tracing::error!("{error}");
+                return Ok(code(error.exit_code()));
+            }
+        };
+        for descriptor in running.withheld() {
+            tracing::warn!(
+                descriptor,
+                "an internet socket of the host was not passed on to the program"
+            );
+        }
+        let exit = running.wait()?;
+        Ok(code(exit.code()))
+    }
+}
+
+/// What the system hands to whoever waits: the low eight bits.
+fn code(status: i32) -> ExitCode {
+    ExitCode::from(status.to_le_bytes()[0])
+}
