@@ -121,6 +121,10 @@ impl Link for MemoryLink {
         peer.gone || !peer.queue.is_full(&self.shared.config)
     }
 
+    fn has_carrier(&self) -> bool {
+        self.is_connected()
+    }
+
     fn set_notify(&mut self, notify: Notify) {
         let mut ends = lock(&self.shared.ends);
         let queue = &mut ends[self.end].queue;

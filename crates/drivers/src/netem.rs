@@ -226,6 +226,10 @@ impl<L: Link> Link for Netem<L> {
         !self.sends_straight() || self.ready.is_empty() || self.link.has_room()
     }
 
+    fn has_carrier(&self) -> bool {
+        self.link.has_carrier()
+    }
+
     #[cfg(unix)]
     fn as_raw_fd(&self) -> Option<std::os::fd::RawFd> {
         self.link.as_raw_fd()

@@ -266,6 +266,10 @@ impl<L: Link> Link for PcapTap<L> {
         self.link.has_room()
     }
 
+    fn has_carrier(&self) -> bool {
+        self.link.has_carrier()
+    }
+
     #[cfg(unix)]
     fn as_raw_fd(&self) -> Option<std::os::fd::RawFd> {
         self.link.as_raw_fd()

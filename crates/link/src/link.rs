@@ -102,6 +102,12 @@ pub trait Link: Send {
         true
     }
 
+    /// Whether there may be anybody at the other end: without, what is sent reaches nobody, and
+    /// nobody waits for an answer.
+    fn has_carrier(&self) -> bool {
+        true
+    }
+
     /// The descriptor that becomes readable when packets arrive, where there is one.
     #[cfg(unix)]
     fn as_raw_fd(&self) -> Option<std::os::fd::RawFd> {
@@ -127,6 +133,9 @@ impl<L: Link + ?Sized> Link for Box<L> {
     }
     fn has_room(&self) -> bool {
         (**self).has_room()
+    }
+    fn has_carrier(&self) -> bool {
+        (**self).has_carrier()
     }
     #[cfg(unix)]
     fn as_raw_fd(&self) -> Option<std::os::fd::RawFd> {

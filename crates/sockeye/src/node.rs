@@ -17,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -448,7 +449,8 @@ impl Node {
 /// The end of a node.
 impl Node {
     /// Ends the node: closes all its sockets, waits up to `timeout` until what was written has
-    /// arrived and resets what has not. Calls on it fail with ESHUTDOWN from then on.
+    /// arrived and resets what has not. Calls on it fail with ESHUTDOWN from then on. Where nobody
+    /// is left at the other end of its links, there is nothing to wait for.
     ///
     /// # Errors
     /// ETIMEDOUT when something had to be reset. A node that was shut down before has nothing left
@@ -471,6 +473,9 @@ impl Inner {
         let wait = |closing, deadline| {
             let shards = || vec![shard.clone()];
             block_on(shards, deadline, |cx| {
+                if !shard.has_carrier() {
+                    return Poll::Ready(());
+                }
                 shard.with_state(|state, _| state.poll_closing(closing, cx.waker()))
             })
         };

@@ -189,6 +189,11 @@ impl Shard {
         self.set_watches(slots);
     }
 
+    /// Whether anything that is sent may reach somebody.
+    pub(crate) fn has_carrier(&self) -> bool {
+        lock(&self.links).iter().any(|slot| slot.link.has_carrier())
+    }
+
     /// Tells those who will wait which descriptors there are.
     pub(crate) fn set_watches(&self, slots: &[LinkSlot]) {
         let watches = slots.iter().filter_map(|slot| slot.watch.clone()).collect();
