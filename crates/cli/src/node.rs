@@ -126,8 +126,10 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         }
         builder = builder.link(name, link, config);
     }
+    let node = builder.build()?;
+    lans.iter().for_each(|lan| lan.serve_names_on(&node));
     Ok(Started {
-        node: builder.build()?,
+        node,
         lans,
         recorder,
     })
