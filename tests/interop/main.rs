@@ -1,9 +1,20 @@
 //! sockeye against programs and a kernel that know nothing of it.
 
 mod host;
+mod kill;
 mod memory;
+mod resolver;
+mod run;
+mod signals;
 mod tap;
 
 fn main() {
-    sockeye_tests::harness(&[tap::TESTS, memory::TESTS]);
+    sockeye_tests::harness(&[
+        run::TESTS,
+        signals::TESTS,
+        resolver::TESTS,
+        kill::TESTS,
+        tap::TESTS,
+        memory::TESTS,
+    ]);
 }
