@@ -41,6 +41,9 @@ struct Args {
 /// One side of a case: runs for about the given time and says what it reached.
 type Side = Box<dyn FnMut(Duration) -> Result<f64>>;
 
+/// Makes the cases of one kind.
+type Build = fn() -> Result<Vec<Case>>;
+
 struct Case {
     name: &'static str,
     unit: &'static str,
@@ -95,7 +98,7 @@ fn main() -> Result<()> {
         "{:<44} {:>9} {:>22} {:>22} {:>7}",
         "case", "unit", "sockeye", "base", "ratio"
     );
-    let cases: [(&str, fn() -> Result<Vec<Case>>); 5] = [
+    let cases: [(&str, Build); 5] = [
         ("memory link, bulk", bulk::cases),
         ("memory link, 1-byte round trips", pingpong::cases),
         ("idle connections", idle::cases),
