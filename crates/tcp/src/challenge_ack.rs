@@ -5,29 +5,30 @@
 //! whether his guess on another connection was right (CVE-2016-5696), so each connection has its
 //! own.
 
-use core::time::Duration;
 use sockeye_core::{Context, Counter, Instant};
 
-/// Between two challenges of one connection, once its burst is spent.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// Between two challenges of one connection, once its burst is spent, in milliseconds.
+const INTERVAL_MS: u32 = 100;
 /// Challenges in a row.
 const BURST: u8 = 5;
 
-/// The throttle of one connection.
+/// The throttle of one connection. Its clock counts milliseconds modulo 2^32: after 49 days of
+/// silence it may hold back a challenge that it need not.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ChallengeAcks {
-    last: Instant,
+    last_ms: u32,
     spent: u8,
 }
 
 impl ChallengeAcks {
     /// Whether an answer to what is not acceptable may go out now; it is counted then.
     pub(crate) fn allow(&mut self, now: Instant) -> bool {
-        let steps = (now - self.last).as_nanos() / INTERVAL.as_nanos();
+        let now_ms = (now.as_millis() & u64::from(u32::MAX)) as u32;
+        let steps = now_ms.wrapping_sub(self.last_ms) / INTERVAL_MS;
         let earned = u8::try_from(steps).unwrap_or(u8::MAX);
         if earned > 0 {
             self.spent = self.spent.saturating_sub(earned);
-            self.last = now;
+            self.last_ms = now_ms;
         }
         if self.spent >= BURST {
             return false;
@@ -60,13 +61,14 @@ impl crate::tcb::Tcb {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::time::Duration;
 
     #[test]
     fn a_burst_and_then_ten_a_second() {
         let mut throttle = ChallengeAcks::default();
         let mut now = Instant::from_millis(1000);
         assert_eq!((0..20).filter(|_| throttle.allow(now)).count(), 5);
-        now += INTERVAL;
+        now += Duration::from_millis(INTERVAL_MS.into());
         assert_eq!((0..20).filter(|_| throttle.allow(now)).count(), 1);
         now += Duration::from_secs(3600);
         assert_eq!((0..20).filter(|_| throttle.allow(now)).count(), 5);

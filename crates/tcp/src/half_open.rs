@@ -1,6 +1,7 @@
 //! SYN-RECEIVED from LISTEN (RFC 9293 §3.10.7.4), in little memory: what a SYN costs us is all that
 //! somebody who floods us with them can make us keep.
 
+use crate::challenge_ack::ChallengeAcks;
 use crate::emit::{self, Carrier};
 use crate::isn::timestamp;
 use crate::options::{Offer, mss_for, own_shift, syn_options};
@@ -42,6 +43,7 @@ pub(crate) struct HalfOpen {
     /// When the first answer left, in microseconds modulo 2^32: it does not live that long.
     sent_us: u32,
     interface: InterfaceId,
+    challenge: ChallengeAcks,
     timer: TimerSlot,
 }
 
@@ -85,6 +87,7 @@ impl HalfOpen {
             own_window: rcv.offer(0, offer.mss.into(), settings.window_clamp, true),
             sent_us: to_us(cx.now),
             interface: syn.interface,
+            challenge: ChallengeAcks::default(),
             timer: TimerSlot::default(),
         }
     }
@@ -166,6 +169,8 @@ impl Tcp {
         match half_open.segment_arrives(&segment) {
             Next::Stay => {}
             Next::Answer => self.answer_half_open(cx, id),
+            // Two ends that find each other's segments unacceptable must not answer for ever.
+            Next::Acknowledge if !half_open.challenge.allow(cx.now) => {}
             Next::Acknowledge => {
                 let header = Header {
                     seq: half_open.iss + 1,

@@ -84,10 +84,16 @@ impl Tcb {
         cwnd.saturating_sub(self.pipe())
     }
 
+    /// Whether our SYN has not been acknowledged. ISS alone does not tell: after 4 GiB, SND.UNA may
+    /// come by it again.
+    fn syn_is_outstanding(&self) -> bool {
+        self.snd.una == self.snd.iss && self.queue.start().after(self.snd.una)
+    }
+
     /// The range that recovery names, as far as the windows let it go.
     fn next_again(&self) -> Option<Action> {
         let (seq, wanted) = self.recovery.next(self.snd.una, self.mss)?;
-        if seq == self.snd.iss {
+        if self.syn_is_outstanding() {
             return Some(Action::Syn);
         }
         // RFC 9293 §3.8.6 (SHLD-16): up to SND.UNA + SND.WND, also when the window has shrunk; a

@@ -98,6 +98,7 @@ impl Tcb {
         if self.state == State::SynReceived && self.peer_repeats_syn(&mut segment) {
             return;
         }
+        let seq = segment.seq;
         if !self.check_sequence(cx, &mut segment) {
             return;
         }
@@ -114,6 +115,7 @@ impl Tcb {
         if !segment.has(Flags::ACK) || !self.acknowledgment(cx, &segment) {
             return;
         }
+        self.remember_timestamp(cx.now, &segment, seq);
         // Sixth, the URG bit: urgent text is part of the stream here (RFC 6093 §3.2 allows it, as
         // SO_OOBINLINE), and nobody is signalled.
         self.text(cx, &mut segment);
@@ -163,7 +165,6 @@ impl Tcb {
             }
             return self.unacceptable(cx, segment);
         }
-        self.remember_timestamp(cx.now, segment);
         if segment.seq.before(self.rcv.nxt) && segment.text_len > 0 && self.marks.sack {
             let old = segment.seq.bytes_to(self.rcv.nxt);
             self.saw_duplicate(segment.text_seq(), old.min(segment.text_len));
@@ -209,9 +210,12 @@ impl Tcb {
     }
 
     /// RFC 7323 §4.3 (2): SEG.TSval >= TS.Recent and SEG.SEQ =< Last.ACK.sent.
-    fn remember_timestamp(&mut self, now: Instant, segment: &Segment) {
+    ///
+    /// Only once the acknowledgment was acceptable, and not from a reset: who can guess a number in
+    /// the window could otherwise make all that follows look old.
+    fn remember_timestamp(&mut self, now: Instant, segment: &Segment, seq: SeqNum) {
         if let (Some(own), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps)
-            && segment.seq.before_or_eq(self.rcv.last_ack_sent)
+            && seq.before_or_eq(self.rcv.last_ack_sent)
         {
             own.recent = theirs.tsval;
             own.recent_at = now;

@@ -1,6 +1,7 @@
 //! TIME-WAIT (RFC 9293 §3.6.1, §3.10.7.4), in little memory, and when a new connection may follow
 //! at once (RFC 6191).
 
+use crate::challenge_ack::ChallengeAcks;
 use crate::isn::timestamp;
 use crate::options::Offer;
 use crate::reset;
@@ -28,11 +29,14 @@ pub(crate) struct TimeWait {
     foreign: bool,
     snd_nxt: SeqNum,
     rcv_nxt: SeqNum,
-    /// The window last offered, not scaled.
+    /// The window last offered as it stood in the field, and its shift.
     window: u16,
-    rcv_wnd: u32,
+    shift: u8,
+    has_timestamps: bool,
     /// TS.Recent, and our offset.
-    timestamps: Option<(u32, u32)>,
+    recent: u32,
+    offset: u32,
+    challenge: ChallengeAcks,
     timer: TimerSlot,
     /// What the user holds and may still read.
     pub(crate) user: Option<Box<Tcb>>,
@@ -62,8 +66,11 @@ impl TimeWait {
             snd_nxt: tcb.snd.nxt,
             rcv_nxt: tcb.rcv.nxt,
             window: u16::try_from(tcb.rcv.wnd() >> tcb.rcv.shift).unwrap_or(u16::MAX),
-            rcv_wnd: tcb.rcv.wnd(),
-            timestamps: tcb.timestamps.map(|ts| (ts.recent, tcb.timestamp_offset)),
+            shift: tcb.rcv.shift,
+            has_timestamps: tcb.timestamps.is_some(),
+            recent: tcb.timestamps.map_or(0, |ts| ts.recent),
+            offset: tcb.timestamp_offset,
+            challenge: tcb.challenge,
             timer: TimerSlot::default(),
             user: None,
         }
@@ -81,7 +88,7 @@ impl TimeWait {
         }
         let rcv = ReceiveSequence {
             nxt: self.rcv_nxt,
-            edge: self.rcv_nxt + self.rcv_wnd,
+            edge: self.rcv_nxt + (u32::from(self.window) << self.shift),
             ..ReceiveSequence::default()
         };
         let len = if rst { 0 } else { segment.len() };
@@ -125,12 +132,12 @@ impl TimeWait {
         let new = Offer::read(&segment.options, self.flow.remote.ip, config).timestamp;
         // "The last sequence number seen" is that of the peer's FIN: RCV.NXT - 1.
         let later_number = segment.seq.after_or_eq(self.rcv_nxt);
-        let honoured = match (self.timestamps, new) {
-            (Some((recent, _)), Some(tsval)) => {
-                SeqNum(tsval).after(SeqNum(recent)) || (tsval == recent && later_number)
+        let honoured = match (self.has_timestamps, new) {
+            (true, Some(tsval)) => {
+                SeqNum(tsval).after(SeqNum(self.recent)) || (tsval == self.recent && later_number)
             }
-            (Some(_) | None, None) => later_number,
-            (None, Some(_)) => true,
+            (_, None) => later_number,
+            (false, Some(_)) => true,
         };
         if honoured {
             // RFC 9293 §3.6.1 (1): larger than the largest number of the old connection.
@@ -141,10 +148,8 @@ impl TimeWait {
     }
 
     fn is_old_duplicate(&self, segment: &Segment) -> bool {
-        match (self.timestamps, segment.options.timestamps) {
-            (Some((recent, _)), Some(ts)) => SeqNum(ts.tsval).before(SeqNum(recent)),
-            _ => false,
-        }
+        let theirs = segment.options.timestamps;
+        self.has_timestamps && theirs.is_some_and(|ts| SeqNum(ts.tsval).before(SeqNum(self.recent)))
     }
 
     /// SND.NXT and RCV.NXT.
@@ -154,9 +159,9 @@ impl TimeWait {
     }
 
     fn acknowledge(&self, cx: &mut Context<'_>, interface: InterfaceId) {
-        let timestamps = self.timestamps.map(|(recent, offset)| Timestamps {
-            tsval: timestamp(cx.now, offset),
-            tsecr: recent,
+        let timestamps = self.has_timestamps.then(|| Timestamps {
+            tsval: timestamp(cx.now, self.offset),
+            tsecr: self.recent,
         });
         let header = Header {
             seq: self.snd_nxt,
@@ -229,11 +234,13 @@ impl Tcp {
         id: SocketId,
         segment: &Segment,
     ) {
-        let Some(Socket::TimeWait(time_wait)) = self.sockets.get(id) else {
+        let Some(Socket::TimeWait(time_wait)) = self.sockets.get_mut(id) else {
             return;
         };
         match time_wait.segment_arrives(segment, cx.config) {
             Next::Drop => {}
+            // Two ends that find each other's segments unacceptable must not answer for ever.
+            Next::Acknowledge if !time_wait.challenge.allow(cx.now) => {}
             Next::Acknowledge => time_wait.acknowledge(cx, segment.interface),
             Next::Restart => {
                 time_wait.acknowledge(cx, segment.interface);
@@ -304,7 +311,7 @@ mod tests {
         assert!(size_of::<Socket>() <= 136, "{}", size_of::<Socket>());
     }
 
-    fn time_wait(timestamps: Option<(u32, u32)>) -> TimeWait {
+    fn time_wait(recent: Option<u32>) -> TimeWait {
         TimeWait {
             flow: Flow {
                 local: Endpoint::new([10, 0, 0, 1].into(), 80),
@@ -315,8 +322,11 @@ mod tests {
             snd_nxt: SeqNum(500),
             rcv_nxt: SeqNum(1000),
             window: 100,
-            rcv_wnd: 100,
-            timestamps,
+            shift: 0,
+            has_timestamps: recent.is_some(),
+            recent: recent.unwrap_or(0),
+            offset: 0,
+            challenge: ChallengeAcks::default(),
             timer: TimerSlot::default(),
             user: None,
         }
@@ -341,7 +351,7 @@ mod tests {
         for (before, now, seq, expected) in table {
             let mut syn = crate::segment::tests::text(seq, Flags::SYN, b"");
             syn.options.timestamps = now.map(|tsval| Timestamps { tsval, tsecr: 0 });
-            let got = time_wait(before.map(|b| (b, 0))).segment_arrives(&syn, &Config::default());
+            let got = time_wait(before).segment_arrives(&syn, &Config::default());
             assert_eq!(got, expected, "{before:?} {now:?} {seq}");
         }
     }

@@ -9,7 +9,6 @@ use sockeye_core::{
     AddressChange, Context, Counter, Disposition, Error, IcmpError, InterfaceId, IpInfo, Packet,
     SocketId, SocketSummary, Transport, TransportId,
 };
-use sockeye_wire::tcp::Flags;
 use std::net::{IpAddr, SocketAddr};
 
 impl Transport for Tcp {
@@ -125,9 +124,6 @@ impl Tcp {
         }
         // RFC 9293 §3.10.7.1: CLOSED. What is for somebody else is not for us to refuse.
         if ip.local {
-            if segment.has(Flags::SYN) {
-                cx.counters.add(Counter::TcpAttemptFails);
-            }
             reset::refuse(cx, &flow, &segment);
         }
     }

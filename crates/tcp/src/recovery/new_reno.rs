@@ -74,6 +74,10 @@ impl Recovery {
         match self.phase {
             Phase::Open => {
                 self.left = 0;
+                if una.after(self.recover) {
+                    // Kept near, so that the comparison never wraps.
+                    self.recover = una - 1;
+                }
                 Outcome::Nothing
             }
             // RFC 6582 §3.2 (3), full acknowledgment.
@@ -253,6 +257,21 @@ mod tests {
         let sacked = Some(seq(8001));
         let outcomes = [0; 3].map(|_| r.on_duplicate(seq(5001), seq(9001), MSS, sacked));
         assert_eq!(outcomes[2], Outcome::Lost);
+    }
+
+    #[test]
+    fn a_loss_is_seen_after_any_amount_without_one() {
+        let mut r = Recovery::new(seq(0));
+        let mut una = seq(1);
+        for _ in 0..9 {
+            let next = una + (1 << 30);
+            assert_eq!(r.on_ack(una, next, MSS), Outcome::Nothing);
+            una = next;
+            let outcomes = [0; 3].map(|_| r.on_duplicate(una, una + 9000, MSS, None));
+            assert_eq!(outcomes[2], Outcome::Lost);
+            assert_eq!(r.on_ack(una, una + 9000, MSS), Outcome::Recovered);
+            una += 9000;
+        }
     }
 
     #[test]

@@ -249,3 +249,19 @@ fn text_in_small_pieces_does_not_keep_large_buffers() {
     assert!(pinned <= 2 * 131_072, "{pinned}");
     assert_eq!(s.info().out_of_order, 1000);
 }
+
+#[test]
+fn a_forged_timestamp_does_not_make_the_rest_look_old() {
+    let options = Options {
+        timestamps: Some(Timestamps { tsval: 1, tsecr: 0 }),
+        ..Options::default()
+    };
+    let mut s = Stage::connected(Config::default(), options);
+    // Right by the sequence number, wrong by the acknowledgment, and from the future.
+    s.tsval = Some(1_000_000);
+    s.arrives(text(1, 1 << 30, 10));
+    s.arrives(peer(Flags::RST, 2, 0));
+    s.tsval = Some(5);
+    s.arrives(text(1, 1, 10));
+    assert_eq!(s.read(100), Ok(10));
+}
