@@ -370,19 +370,25 @@ impl EchoRequest {
     }
 }
 
-/// What an accepted flow's socket says to its peer about what it sent.
-pub(crate) fn refuse(socket: &Socket, why: Unreachable) -> io::Result<()> {
-    let handle = socket.handle();
-    if handle.transport != TransportId::UDP {
-        return Err(to_io(Error::NotSupported));
+impl Socket {
+    /// Tells the peer of an accepted flow of datagrams ([`Incoming::accept`]) that what it sent did
+    /// not get on: by an ICMP error that quotes the last one.
+    ///
+    /// # Errors
+    /// ENOTCONN when the socket is not such a flow, EOPNOTSUPP when it is not one of UDP.
+    pub fn refuse(&self, why: Unreachable) -> io::Result<()> {
+        let handle = self.handle();
+        if handle.transport != TransportId::UDP {
+            return Err(to_io(Error::NotSupported));
+        }
+        let shard = self.node().shard();
+        let refused = shard.with(|state, now| {
+            let (udp, mut cx) = state.node.udp(now);
+            udp.refuse(&mut cx, handle.id, why)
+        });
+        shard.run();
+        refused.map_err(to_io)
     }
-    let shard = socket.node().shard();
-    let refused = shard.with(|state, now| {
-        let (udp, mut cx) = state.node.udp(now);
-        udp.refuse(&mut cx, handle.id, why)
-    });
-    shard.run();
-    refused.map_err(to_io)
 }
 
 /// A transport's queue of what it intercepted: on as long as this lives.

@@ -289,7 +289,7 @@ impl UdpSocket {
     /// # Errors
     /// `NotConnected` when the socket is not such a flow.
     pub fn refuse(&self, why: Unreachable) -> io::Result<()> {
-        crate::intercept::refuse(&self.socket, why)
+        self.socket.refuse(why)
     }
 
     /// Joins an IPv4 group on the interface that has the address `interface` (0.0.0.0: any).
