@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// How long a node whose callers come and go is left to them after one left.
 const GRACE: Duration = Duration::from_millis(2);
+/// How long a node's task may take to come when it is wanted.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 static BACKGROUND: Mutex<Background> = Mutex::new(Background {
     nodes: Vec::new(),
@@ -82,7 +84,10 @@ fn drive(parker: &Arc<Parker>) {
         for shard in &nodes {
             match look(shard) {
                 Look::Drive => driven.push(shard),
-                Look::Later => look_again = Some(Instant::now() + GRACE),
+                Look::Later(after) => {
+                    let at = Instant::now() + after;
+                    look_again = Some(look_again.map_or(at, |other: Instant| other.min(at)));
+                }
                 Look::Leave => {}
             }
         }
@@ -96,8 +101,8 @@ fn drive(parker: &Arc<Parker>) {
 enum Look {
     /// Nobody drives it.
     Drive,
-    /// Its callers come and go.
-    Later,
+    /// It is driven, or should be: look again after so long.
+    Later(Duration),
     /// Somebody drives it and will call.
     Leave,
 }
@@ -105,30 +110,77 @@ enum Look {
 /// Runs what is due on a node, and says how to go on with it.
 fn look(shard: &Arc<Shard>) -> Look {
     let seat = &shard.seat;
-    let departures = seat.departures.load(Ordering::Relaxed);
-    let quiet = seat.departures_seen.swap(departures, Ordering::Relaxed) == departures;
-    if quiet && seat.is_taken() {
+    let activity = seat.activity.load(Ordering::Relaxed);
+    let quiet = seat.activity_seen.swap(activity, Ordering::Relaxed) == activity;
+    if quiet && seat.has_caller() {
         // From here on whoever leaves calls.
         seat.watched.store(false, Ordering::SeqCst);
         seat.clear_alarm(Driver::Background);
         // He may have left just now, when it still looked watched.
-        if seat.is_taken() {
+        if seat.has_caller() {
             return Look::Leave;
         }
     }
     let devices = shard.has_watches();
     seat.watched.store(true, Ordering::SeqCst);
-    if seat.is_taken() {
+    if seat.has_caller() {
         if !devices {
             // Only the deadline counts, and that is looked at when it has come.
             return Look::Drive;
         }
+    } else if seat.has_task() {
+        return look_after_task(shard, quiet);
     } else if seat.kicked.swap(false, Ordering::SeqCst) || quiet || !devices {
         shard.run_as(Driver::Background);
     }
     if devices && !quiet {
         seat.promise(Driver::Background, shard.now() + GRACE);
-        return Look::Later;
+        return Look::Later(GRACE);
     }
     Look::Drive
+}
+
+/// The task comes when it is called.
+const TRUSTED: u8 = 0;
+/// It was called, or has just been here: it has [`PATIENCE`].
+const ON_TRIAL: u8 = 1;
+/// It did not come.
+const ABSENT: u8 = 2;
+
+/// Looks whether a node's task does its work, and does it in its place if not.
+fn look_after_task(shard: &Arc<Shard>, quiet: bool) -> Look {
+    let seat = &shard.seat;
+    let trust = match (seat.trust.load(Ordering::Relaxed), quiet) {
+        (_, false) => ON_TRIAL,
+        (TRUSTED, true) if is_wanted(shard) => ON_TRIAL,
+        (TRUSTED, true) => TRUSTED,
+        (ON_TRIAL, true) if is_wanted(shard) => ABSENT,
+        (ON_TRIAL, true) => TRUSTED,
+        (_, true) => ABSENT,
+    };
+    seat.trust.store(trust, Ordering::Relaxed);
+    if trust == ON_TRIAL {
+        seat.standing_by.store(false, Ordering::SeqCst);
+        // Its own alarm counts.
+        seat.clear_alarm(Driver::Background);
+        return Look::Later(PATIENCE);
+    }
+    if trust == ABSENT {
+        seat.kicked.store(false, Ordering::SeqCst);
+        shard.run();
+    }
+    seat.standing_by.store(true, Ordering::SeqCst);
+    // A call that came before this was not heard.
+    if seat.kicked.load(Ordering::SeqCst) {
+        seat.standing_by.store(false, Ordering::SeqCst);
+        return Look::Later(PATIENCE);
+    }
+    Look::Drive
+}
+
+/// Whether there is something to do on a node that a driver would have come for.
+fn is_wanted(shard: &Shard) -> bool {
+    shard.seat.kicked.load(Ordering::SeqCst)
+        || shard.seat.deadline() <= shard.now()
+        || driver::is_ready(shard)
 }

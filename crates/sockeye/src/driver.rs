@@ -5,16 +5,17 @@
 //! only park; when the one in the seat goes, it wakes one of them. A runtime's task may sit beside.
 //! While nobody does, the background thread stands in: it is started by the first node that needs
 //! it, serves all nodes of the process, keeps none of them alive, and leaves a node alone whose
-//! callers come and go quickly.
+//! callers come and go quickly. A task it leaves time to: only one that does not come when it is
+//! wanted is stood in for, since its runtime may have been left, or its thread be blocked.
 
 use crate::background;
 use crate::parker::Parker;
 use crate::shard::{Shard, Watch, lock};
 use crate::turn;
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use sockeye_core::Instant;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -46,10 +47,15 @@ pub(crate) struct Seat {
     alarms: [AtomicU64; 3],
     /// Somebody asked for a turn and nobody sat here.
     pub(crate) kicked: AtomicBool,
-    /// Callers that left the seat so far.
-    pub(crate) departures: AtomicU64,
-    /// [`departures`](Self::departures) when the background thread last looked.
-    pub(crate) departures_seen: AtomicU64,
+    /// How often a caller left the seat, or the task drove, so far.
+    pub(crate) activity: AtomicU64,
+    /// [`activity`](Self::activity) when the background thread last looked.
+    pub(crate) activity_seen: AtomicU64,
+    /// What the background thread thinks of the task; its own.
+    pub(crate) trust: AtomicU8,
+    /// The background thread sleeps until devices or the deadline call, beside a task: it wants to
+    /// hear when the task is called.
+    pub(crate) standing_by: AtomicBool,
     /// The background thread looks at the links' descriptors, or will soon.
     pub(crate) watched: AtomicBool,
     /// The background thread may stand in.
@@ -78,8 +84,10 @@ impl Seat {
             deadline: AtomicU64::new(NEVER),
             alarms: [const { AtomicU64::new(NEVER) }; 3],
             kicked: AtomicBool::new(false),
-            departures: AtomicU64::new(0),
-            departures_seen: AtomicU64::new(0),
+            activity: AtomicU64::new(0),
+            activity_seen: AtomicU64::new(0),
+            trust: AtomicU8::new(0),
+            standing_by: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             background,
         }
@@ -93,6 +101,8 @@ impl Seat {
             caller.notify();
         } else if let Some(task) = &sitting.task {
             task.wake_by_ref();
+            drop(sitting);
+            self.tell_stand_in();
         } else if !self.background
             && let Some(waiting) = sitting.waiting.first()
         {
@@ -144,8 +154,12 @@ impl Seat {
         sitting.caller.is_some() || sitting.task.is_some()
     }
 
-    /// Whether a task drives.
-    #[cfg(feature = "tokio")]
+    /// Whether a calling thread drives.
+    pub(crate) fn has_caller(&self) -> bool {
+        lock(&self.sitting).caller.is_some()
+    }
+
+    /// Whether a task drives, or should.
     pub(crate) fn has_task(&self) -> bool {
         lock(&self.sitting).task.is_some()
     }
@@ -159,6 +173,11 @@ impl Seat {
         if free {
             // It looks at everything when it first runs.
             sitting.task = Some(crate::reactor::placeholder());
+        }
+        drop(sitting);
+        // Its runtime may never run it.
+        if free && !self.watched.load(Ordering::SeqCst) {
+            self.call_background();
         }
         free
     }
@@ -212,7 +231,7 @@ impl Seat {
         let vacant = sitting.caller.is_none();
         drop(sitting);
         if sat {
-            self.departures.fetch_add(1, Ordering::Relaxed);
+            self.activity.fetch_add(1, Ordering::Relaxed);
             self.clear_alarm(Driver::Caller);
         }
         if vacant {
@@ -226,7 +245,19 @@ impl Seat {
             return;
         };
         let sitting = lock(&self.sitting);
-        if sitting.caller.is_some() || sitting.task.is_some() {
+        if sitting.caller.is_some() {
+            return;
+        }
+        let kicked = self.kicked.load(Ordering::SeqCst);
+        let due = self.deadline.load(Ordering::SeqCst) < self.earliest_alarm();
+        if let Some(task) = &sitting.task {
+            if due || kicked {
+                task.wake_by_ref();
+            }
+            drop(sitting);
+            if !self.watched.load(Ordering::SeqCst) {
+                self.call_background();
+            }
             return;
         }
         let devices = shard.has_watches();
@@ -240,8 +271,7 @@ impl Seat {
         }
         drop(sitting);
         let unwatched = devices && !self.watched.load(Ordering::SeqCst);
-        let due = self.deadline.load(Ordering::SeqCst) < self.earliest_alarm();
-        if unwatched || due || self.kicked.load(Ordering::SeqCst) {
+        if unwatched || due || kicked {
             self.call_background();
         }
     }
@@ -249,6 +279,13 @@ impl Seat {
     fn earliest_alarm(&self) -> u64 {
         let alarms = self.alarms.iter().map(|at| at.load(Ordering::SeqCst));
         alarms.min().unwrap_or(NEVER)
+    }
+
+    /// The task was called: from now on the background thread counts how long it takes.
+    fn tell_stand_in(&self) {
+        if self.standing_by.swap(false, Ordering::SeqCst) {
+            self.call_background();
+        }
     }
 
     fn call_background(&self) {
@@ -330,6 +367,19 @@ pub(crate) fn wait(
     let watches: Vec<Arc<Watch>> = shards.iter().flat_map(|shard| shard.watches()).collect();
     let fds: Vec<(BorrowedFd<'_>, PollFlags)> = watches.iter().map(|watch| watch.poll()).collect();
     parker.wait(&fds, deadline)
+}
+
+/// Whether a link of `shard` has packets, or room that was waited for.
+pub(crate) fn is_ready(shard: &Shard) -> bool {
+    let watches = shard.watches();
+    let mut fds: Vec<PollFd<'_>> = watches
+        .iter()
+        .map(|watch| watch.poll())
+        .map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags))
+        .collect();
+    // A poll that fails says nothing: the next look will.
+    !fds.is_empty()
+        && rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|n| n > 0)
 }
 
 impl Watch {

@@ -73,6 +73,7 @@ impl Future for Reactor {
                 return Poll::Ready(());
             }
             shard.seat.sit_task(cx.waker());
+            shard.seat.activity.fetch_add(1, Ordering::Relaxed);
             shard.seat.kicked.store(false, Ordering::SeqCst);
             this.watch();
             shard.run_as(Driver::Task);

@@ -19,6 +19,8 @@ async fn reads_that_time_out_lose_no_byte() {
                     sleep(Duration::from_millis(2)).await;
                 }
             }
+            far.shutdown().await.unwrap();
+            far
         }
     });
     let (mut came, mut missed) = (Vec::new(), 0);
@@ -34,6 +36,7 @@ async fn reads_that_time_out_lose_no_byte() {
         }
     };
     soon(reading).await;
+    drop(near);
     writing.await.unwrap();
     assert!(came == sent, "{} of {} bytes", came.len(), sent.len());
     assert!(missed > 0, "no read was ever given up: this shows nothing");

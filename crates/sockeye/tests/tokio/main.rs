@@ -6,5 +6,6 @@ mod cancel;
 mod common;
 mod intercept;
 mod names;
+mod runtime;
 mod streams;
 mod udp;

@@ -7,6 +7,7 @@ use hickory_proto::rr::{RData, Record, RecordType};
 use sockeye::tokio::{TcpListener, TcpStream, UdpSocket, lookup_host_on};
 use std::io;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// `far.test` is 10.0.0.2, `long.test` has many addresses, and there is nothing else.
@@ -89,6 +90,8 @@ async fn a_long_answer_comes_by_tcp() {
         .await
         .unwrap();
     assert_eq!(found.count(), 40);
+    // The server sees the end, and ends as well.
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 #[tokio::test]
