@@ -14,6 +14,13 @@
 //! - connections to addresses that are not the node's: `intercept`.
 //!
 //! How many bytes may be in flight is congestion control's to say (`sockeye_core::congestion`).
+//! Where this leaves the text of an RFC, it does as Linux does, and a comment says so at the place:
+//! the least RTO is 200 ms beyond SRTT (RFC 6298 (2.4) says a second); Nagle's algorithm is Minshall's
+//! variant; slow start counts bytes without RFC 3465's limit; text received before a reset stays
+//! readable; SENDs before ESTABLISHED are refused, not queued; text on a SYN to a listener is not
+//! acknowledged; ICMP errors end an attempt to connect, soft ones too; urgent text is part of the
+//! stream.
+//!
 //! Not here: sending urgent data, SACK-based loss recovery, ECN, Fast Open, MD5 and authentication.
 #![forbid(unsafe_code)]
 

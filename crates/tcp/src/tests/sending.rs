@@ -327,3 +327,19 @@ fn blocks_of_a_peer_count_as_duplicates_though_the_window_moves() {
     }
     assert_eq!(s.sent(), [""; 0]);
 }
+
+#[test]
+fn a_stream_that_comes_by_its_initial_number_again_sends_no_syn() {
+    let mut s = Stage::plain();
+    let id = s.id;
+    let (tcp, _) = s.host();
+    // As after 2^32 - 1 bytes.
+    let tcb = tcp.sockets.get_mut(id).unwrap().tcb_mut().unwrap();
+    let iss = tcb.snd.iss;
+    (tcb.snd.una, tcb.snd.nxt, tcb.snd.small) = (iss, iss, iss);
+    tcb.queue = crate::send_queue::SendQueue::new(iss);
+    s.write(10).unwrap();
+    assert_eq!(s.sent(), ["P. 0:10 ack 1"]);
+    s.wait(250);
+    assert_eq!(s.sent(), ["P. 0:10 ack 1"]);
+}
