@@ -175,9 +175,11 @@ fn data_of_a_node_that_ends_arrives() {
 #[cfg(feature = "tokio")]
 mod runtime {
     use super::{data, pair};
+    use sockeye::net::{TcpListener, TcpStream};
     use sockeye::{Domain, Socket, Type};
     use std::net::Shutdown;
     use std::sync::Arc;
+    use std::time::Duration;
 
     async fn echo(listener: Socket) {
         let (stream, _) = listener.accept_async().await.unwrap();
@@ -233,5 +235,28 @@ mod runtime {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn echo_in_several_threads() {
         exchange(2 << 20).await;
+    }
+
+    /// A runtime of one thread runs its tasks inside `block_on` alone.
+    #[test]
+    fn a_runtime_that_is_left_still_answers() {
+        let (a, b) = pair();
+        let listener = TcpListener::bind_on(&b, "10.0.0.2:7").unwrap();
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build().unwrap();
+        let brief = Duration::from_millis(5);
+        let nobody = runtime.block_on(async {
+            tokio::time::timeout(brief, listener.as_socket().accept_async()).await
+        });
+        nobody.unwrap_err();
+        for _ in 0..20 {
+            TcpStream::connect_on(&a, "10.0.0.2:7").unwrap();
+        }
+        // It comes back, and finds all that happened meanwhile.
+        runtime.block_on(async {
+            for _ in 0..20 {
+                listener.as_socket().accept_async().await.unwrap();
+            }
+        });
     }
 }
