@@ -1,9 +1,13 @@
 //! The std-shaped sockets over memory links.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use hickory_proto::op::{Message, MessageType};
+use hickory_proto::rr::{RData, Record, RecordType, rdata};
 use sockeye::drivers::{MemoryConfig, MemoryLink};
-use sockeye::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
-use sockeye::{Ancillary, Domain, LinkConfig, MessageFlags, Node, PollFd, Readiness, Socket, Type};
+use sockeye::net::{IcmpSocket, RawSocket, Shutdown, TcpListener, TcpStream, UdpSocket};
+use sockeye::{
+    Ancillary, Domain, LinkConfig, MessageFlags, Node, PollFd, Protocol, Readiness, Socket, Type,
+};
 use std::io::{ErrorKind, IoSliceMut, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -495,4 +499,49 @@ fn names_need_a_name_server() {
         TcpStream::connect("10.0.0.2:7").is_err(),
         "no node is current"
     );
+}
+
+#[test]
+fn a_node_answers_pings_and_raw_sockets_see_them() {
+    let (a, b) = pair();
+    let raw = RawSocket::new_on(&b, Domain::IPV4, Protocol::ICMPV4).unwrap();
+    let ping = IcmpSocket::bind_on(&a, "0.0.0.0".parse().unwrap()).unwrap();
+    // Echo request: type, code, checksum, identifier (both the node's business), sequence number.
+    let request = [8, 0, 0, 0, 0, 0, 0, 1, b's', b'o', b'c', b'k'];
+    ping.send_to(&request, "10.0.0.2".parse().unwrap()).unwrap();
+    let mut buffer = [0; 64];
+    let (len, from) = ping.recv_from(&mut buffer).unwrap();
+    assert_eq!(from.to_string(), "10.0.0.2");
+    assert_eq!((buffer[0], &buffer[6..len]), (0, &request[6..]));
+    // A raw IPv4 socket gets the IP header as well.
+    let (len, from) = raw.recv_from(&mut buffer).unwrap();
+    assert_eq!(from.to_string(), "10.0.0.1");
+    assert_eq!((len, buffer[0], buffer[20]), (20 + request.len(), 0x45, 8));
+}
+
+/// A name server that knows one name: at 10.0.0.2, for the node 10.0.0.1.
+#[test]
+fn connecting_by_name_asks_the_nodes_name_server() {
+    let (a, b) = pair();
+    a.set_dns_servers(vec!["10.0.0.2".parse().unwrap()]);
+    let server = UdpSocket::bind_on(&b, "10.0.0.2:53").unwrap();
+    let _listener = TcpListener::bind_on(&b, "10.0.0.2:80").unwrap();
+    let names = thread::spawn(move || {
+        let mut asked = [0; 512];
+        // One question for each family.
+        for _ in 0..2 {
+            let (len, from) = server.recv_from(&mut asked).unwrap();
+            let mut answer = Message::from_vec(&asked[..len]).unwrap();
+            let question = answer.queries()[0].clone();
+            answer.set_message_type(MessageType::Response);
+            if question.query_type() == RecordType::A {
+                let address = RData::A(rdata::A::new(10, 0, 0, 2));
+                answer.add_answer(Record::from_rdata(question.name().clone(), 60, address));
+            }
+            server.send_to(&answer.to_vec().unwrap(), from).unwrap();
+        }
+    });
+    let stream = TcpStream::connect_on(&a, "sockeye.test:80").unwrap();
+    assert_eq!(stream.peer_addr().unwrap().to_string(), "10.0.0.2:80");
+    names.join().unwrap();
 }
