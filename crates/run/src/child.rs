@@ -12,6 +12,7 @@
 use crate::backend::Errno;
 use crate::mirror::MIRRORED;
 use crate::sys;
+use crate::threads::Threads;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::ffi::{CString, OsStr, OsString, c_char};
 use std::io::{self, Write as _};
@@ -82,10 +83,10 @@ impl StartError {
 }
 
 /// A program that runs under a filter.
-#[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) pid: i32,
     pub(crate) listener: OwnedFd,
+    pub(crate) threads: Threads,
     /// Internet sockets of ours that the program did not inherit.
     pub(crate) withheld: Vec<RawFd>,
 }
@@ -166,6 +167,9 @@ pub(crate) fn start(
         mut reports,
         mut gate,
     } = prepare(candidates, arguments, filter, withheld.clone())?;
+    // Until the gate opens the child sleeps.
+    let threads = Threads::default();
+    threads.try_with_sleeper(pid);
     if let Err(reason) = gate.write_all(&[1]) {
         return Err(failed(
             pid,
@@ -177,6 +181,7 @@ pub(crate) fn start(
         None => Ok(Child {
             pid,
             listener,
+            threads,
             withheld,
         }),
         Some((_, errno)) => {

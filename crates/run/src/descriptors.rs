@@ -9,9 +9,9 @@ use crate::calls::datagram::Datagrams;
 use crate::calls::listen::Listening;
 use crate::ends::{Ends, Name};
 use crate::sys::{self, Call};
+use crate::threads::Threads;
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::net::sockopt;
-use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,9 +20,6 @@ use tokio::sync::{Notify, watch};
 
 /// Sockets that one run may have.
 pub(crate) const SOCKETS_MAX: usize = 65_536;
-
-/// Threads whose pidfds are kept.
-const THREADS_MAX: usize = 256;
 
 /// Locks what no panic can leave half done.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -110,6 +107,11 @@ impl<S: NodeSocket> Sock<S> {
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
+    /// Whether the program has no descriptor of it any more, as far as was seen.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
     pub(crate) fn is_stream(&self) -> bool {
         self.ty == Type::Stream
     }
@@ -118,7 +120,7 @@ impl<S: NodeSocket> Sock<S> {
 /// The sockets of one run, by cookie.
 pub(crate) struct Table<S> {
     sockets: Mutex<BTreeMap<u64, Arc<Sock<S>>>>,
-    threads: Mutex<BTreeMap<i32, Arc<OwnedFd>>>,
+    pub(crate) threads: Threads,
     /// The user has been told of a program that forbids inspection.
     warned: AtomicBool,
 }
@@ -135,17 +137,17 @@ pub(crate) enum Found<S> {
 }
 
 impl<S: NodeSocket> Table<S> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(threads: Threads) -> Self {
         Self {
             sockets: Mutex::default(),
-            threads: Mutex::default(),
+            threads,
             warned: AtomicBool::new(false),
         }
     }
 
     /// What the descriptor in the call's first argument is.
     pub(crate) fn find(&self, call: &Call) -> Result<Found<S>, Errno> {
-        let fd = match self.duplicate(call.tid, call.args[0] as RawFd) {
+        let fd = match self.threads.duplicate(call.tid, call.args[0] as RawFd) {
             Ok(fd) => fd,
             Err(Errno::BADF) => return Err(Errno::BADF),
             // A program that forbids inspection: the kernel carries the call out on what is an AF_UNIX socket at most.
@@ -168,30 +170,8 @@ impl<S: NodeSocket> Table<S> {
 
     /// A duplicate of a descriptor, if it is still this socket's.
     pub(crate) fn duplicate_of(&self, sock: &Sock<S>, tid: i32, fd: RawFd) -> Option<OwnedFd> {
-        let fd = self.duplicate(tid, fd).ok()?;
+        let fd = self.threads.duplicate(tid, fd).ok()?;
         (sockopt::socket_cookie(&fd) == Ok(sock.cookie)).then_some(fd)
-    }
-
-    fn duplicate(&self, tid: i32, fd: RawFd) -> Result<OwnedFd, Errno> {
-        if fd < 0 {
-            return Err(Errno::BADF);
-        }
-        let known = lock(&self.threads).get(&tid).cloned();
-        if let Some(thread) = known {
-            match pidfd_getfd(&*thread, fd, PidfdGetfdFlags::empty()) {
-                // The thread that had this number is gone.
-                Err(Errno::SRCH) => {}
-                result => return result,
-            }
-        }
-        let thread = Arc::new(sys::open_thread(tid)?);
-        let mut threads = lock(&self.threads);
-        if threads.len() >= THREADS_MAX {
-            threads.clear();
-        }
-        threads.insert(tid, thread.clone());
-        drop(threads);
-        pidfd_getfd(&*thread, fd, PidfdGetfdFlags::empty())
     }
 
     /// Adds a socket; `ENFILE` if there are too many.

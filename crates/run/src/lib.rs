@@ -6,8 +6,26 @@
 //!
 //! Where things are: the filter (`filter`, over the assembler `bpf`); starting the program and being it (`child`, `mirror`);
 //! the thread that takes calls (`notify`) and what it shares with the tasks (`supervisor`); which descriptors are ours
-//! (`descriptors`) and how they are made (`ends`); the program's memory (`memory`, `address`); the calls themselves, a family a
+//! (`descriptors`, `threads`) and how they are made (`ends`); the program's memory (`memory`, `address`); the calls themselves, a family a
 //! file (`calls`); carrying streams (`relay`); what a machine allows ([`doctor`]).
+//!
+//! # What a descriptor cannot show
+//!
+//! | the program | sees | a kernel socket shows |
+//! |---|---|---|
+//! | reads after an error other than a reset | `ECONNRESET`; `SO_ERROR` tells the truth | the error |
+//! | writes first after a reset | `EPIPE` and SIGPIPE | `ECONNRESET` |
+//! | plainly receives on a UDP socket after an ICMP error | nothing; calls with an address, and `SO_ERROR`, tell it | the error |
+//! | plainly sends on a UDP socket without a peer | success | `EDESTADDRREQ` |
+//! | polls with `SO_RCVLOWAT` | readable from the first octet | from the low-water mark |
+//! | closes with a lingering time | no waiting | waiting |
+//! | sends urgent data | it arrives in its place among the rest | apart from the rest |
+//! | asks `SIOCOUTQ` | what the supervisor has not taken, in the kernel's measure | what the peer has not acknowledged |
+//! | connects the same descriptor again after a failure | dups of it stay with the old file | one socket |
+//! | is interrupted in any socket call by a handler without `SA_RESTART` | `EINTR` | only of calls that wait |
+//!
+//! A program of an ordinary user that forbids inspection (`PR_SET_DUMPABLE` 0, a binary that cannot be read) has no internet
+//! sockets; nor has one that needs a seccomp listener of its own, since there can be one alone.
 //!
 //! The node is `sockeye::Node` (`node` says how it answers the calls). Not here: the virtual network it is attached to.
 
@@ -29,6 +47,7 @@ mod relay;
 mod runner;
 mod supervisor;
 mod sys;
+mod threads;
 pub mod user;
 
 pub use backend::{Backend, NodeSocket};

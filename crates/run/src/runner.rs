@@ -76,8 +76,9 @@ impl<B: Backend> Runner<B> {
         let (started, start) = std_mpsc::channel();
         let argv = argv.to_vec();
         let (finish, finished) = tokio::sync::oneshot::channel::<()>();
-        let build =
-            move |listener| Supervisor::new(backend, listener, ends, handle, ended, carrying);
+        let build = move |listener, threads| {
+            Supervisor::new(backend, listener, threads, ends, handle, ended, carrying)
+        };
         // This thread starts the program because the program is to die with it, and it lives as long as the run.
         let notify = thread::Builder::new()
             .name("sockeye-notify".into())
@@ -85,9 +86,10 @@ impl<B: Backend> Runner<B> {
                 Ok(Child {
                     pid,
                     listener,
+                    threads,
                     withheld,
                 }) => {
-                    let supervisor = Arc::new(build(Listener::new(listener)));
+                    let supervisor = Arc::new(build(Listener::new(listener), threads));
                     let told =
                         started.send(Ok((pid, withheld, supervisor.clone() as Arc<dyn Ending>)));
                     if told.is_ok() {

@@ -10,16 +10,20 @@ use crate::descriptors::{Found, Swept, Table, lock};
 use crate::ends::{self, Ends};
 use crate::memory::Memory;
 use crate::sys::{Call, Listener};
+use crate::threads::Threads;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 
 /// How often it is looked whether unwatched sockets still have descriptors, and held calls still wait.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a thread that does not sleep is waited for before it is answered nevertheless.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Answers that did not arrive and may be asked for again.
 const REMEMBERED_MAX: usize = 1024;
@@ -78,6 +82,7 @@ impl<B: Backend> Supervisor<B> {
     pub(crate) fn new(
         backend: B,
         listener: Listener,
+        threads: Threads,
         ends: Ends,
         runtime: tokio::runtime::Handle,
         ending: watch::Receiver<bool>,
@@ -86,7 +91,7 @@ impl<B: Backend> Supervisor<B> {
         Self {
             backend,
             listener,
-            table: Table::new(),
+            table: Table::new(threads),
             ends,
             runtime,
             ending,
@@ -160,14 +165,26 @@ impl<B: Backend> Supervisor<B> {
             Ok(Outcome::Return(value)) => Ok(value),
             Err(error) => Err(error),
         };
-        let arrived = self.reply(call, result);
-        if !arrived && result != Err(Errno::INTR) && NOT_IDEMPOTENT.contains(&call.nr) {
+        if !NOT_IDEMPOTENT.contains(&call.nr) || result == Err(Errno::INTR) {
+            let _ = self.listener.answer(call.id, result);
+        } else if !self.reply(call, result) {
             self.remember(call, result, 0);
         }
     }
 
-    /// Ends a call with a result. False says that it was interrupted, and that the program has not got the answer.
+    /// Ends a call with a result that must not get lost. False says that the call was interrupted, and that the program has
+    /// not got the answer.
+    ///
+    /// The kernel has a gap here: a thread that a signal has woken, but that has not yet taken itself off the list, can be
+    /// answered with success, and does not heed the answer. So the answer is given to a thread that sleeps.
     pub(crate) fn reply(&self, call: &Call, result: Result<i64, Errno>) -> bool {
+        let begun = Instant::now();
+        while self.table.threads.sleeps(call.tid) == Some(false) && begun.elapsed() < PATIENCE {
+            if !self.listener.waits(call.id) {
+                return false;
+            }
+            std::thread::yield_now();
+        }
         self.listener.answer(call.id, result).is_ok()
     }
 

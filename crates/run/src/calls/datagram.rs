@@ -22,10 +22,14 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, ready};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Addresses kept for datagrams that are queued: more than the largest send buffer holds of the smallest datagrams.
 const ORDER_MAX: usize = 4096;
+
+/// How long a datagram that was sent without an address waits for room on the node, before it is dropped.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a `msghdr` of sendmmsg returns lies behind the header proper.
 const MESSAGE_LEN: u64 = Message::SIZE as u64;
@@ -230,7 +234,8 @@ impl<B: Backend> Supervisor<B> {
         };
         let mut ending = self.ending.clone();
         loop {
-            let ended = *ending.borrow_and_update();
+            // Read before the queue is: what was written before the end is found after it.
+            let ended = *ending.borrow_and_update() || sock.is_closed();
             let mut buffer = Buffer::take();
             match net::recv(
                 &datagrams.node_end,
@@ -240,13 +245,15 @@ impl<B: Backend> Supervisor<B> {
                 Ok((_, len)) if len > DATAGRAM_MAX => {}
                 Ok((_, len)) => {
                     let sent = poll_fn(|cx| sock.node.poll_send_to(cx, &buffer[..len], None));
-                    tokio::select! {
-                        result = sent => {
-                            if let Err(error @ (Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH)) = result {
-                                note_error(&sock, &datagrams, error);
-                            }
-                        }
-                        () = sock.closed() => return,
+                    // Nobody waits longer for room for a datagram.
+                    let sent = tokio::time::timeout(ROOM_TIMEOUT, sent).await;
+                    if let Ok(Err(error)) = sent
+                        && matches!(
+                            error,
+                            Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH
+                        )
+                    {
+                        note_error(&sock, &datagrams, error);
                     }
                 }
                 Err(Errno::AGAIN) if ended => return,
@@ -258,7 +265,7 @@ impl<B: Backend> Supervisor<B> {
                             Err(_) => return,
                         },
                         _ = ending.changed() => {}
-                        () = sock.closed() => return,
+                        () = sock.closed() => {}
                     }
                 }
                 Err(_) => return,
@@ -324,7 +331,10 @@ impl<B: Backend> Supervisor<B> {
         }
         let digest = || digest_all(messages.iter().map(|(_, data, to)| (&data[..], *to)));
         if let Some(result) = self.recall(call, digest) {
-            return result.map(Outcome::Return);
+            if !self.reply(call, result) {
+                self.remember(call, result, digest());
+            }
+            return Ok(Outcome::Answered);
         }
         let mut sent = 0;
         for (header, data, to) in &messages {
@@ -382,7 +392,7 @@ impl<B: Backend> Supervisor<B> {
     ) -> Answer {
         check_send_flags(flags)?;
         if let Some(result) = self.recall(call, || digest_all([(&data[..], to)].into_iter())) {
-            return result.map(Outcome::Return);
+            return self.sent(call, result, &data, to);
         }
         if let Some(error) = take_error(sock) {
             return Err(error);

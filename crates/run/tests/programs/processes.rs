@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[Test] = tests![
     the_supervisor_is_killed,
     orphans_lose_the_network_and_live,
     limits_are_the_programs_own,
+    pings,
 ];
 
 /// Waits until it is so.
@@ -348,5 +349,30 @@ fn limits_are_the_programs_own() -> Outcome {
         ours.stdout_text(),
         theirs.stdout_text()
     );
+    PASSED
+}
+
+/// Only on a node: of the kernel's own sockets, not everybody may have those that ping takes.
+fn pings() -> Outcome {
+    needs!("ping");
+    for address in ["127.0.0.1", "::1"] {
+        let program =
+            sockeye_tests::Program::new(crate::this_binary()).args(["--on-a-node", "ping"]);
+        let output = program
+            .args(["-c", "2", "-i", "0.2", address])
+            .unprivileged()
+            .run()?
+            .expect(0)?;
+        check!(
+            output.stdout_text().contains("2 received, 0% packet loss"),
+            "{}",
+            output.stdout_text()
+        );
+        check!(
+            output.stdout_text().contains("ttl=64"),
+            "{}",
+            output.stdout_text()
+        );
+    }
     PASSED
 }

@@ -177,6 +177,29 @@ def bound_and_forgotten():
         sock.close()
 
 
+def a_thousand_at_once():
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, 4096), limit))
+    server = listener(1024)
+    clients = [socket.socket() for _ in range(1000)]
+    for client in clients:
+        client.setblocking(False)
+        fails(errno.EINPROGRESS, client.connect, server.getsockname())
+    accepted = [server.accept()[0] for _ in clients]
+    for client in clients:
+        client.setblocking(True)
+        client.sendall(bytes(1000))
+    for sock in accepted:
+        assert sock.recv(1000, socket.MSG_WAITALL) == bytes(1000)
+        sock.sendall(bytes(500))
+        sock.close()
+    for client in clients:
+        assert receive_all(client) == bytes(500)
+        client.close()
+
+
 def web():
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -247,6 +270,7 @@ run(
     shutting,
     listening_again,
     bound_and_forgotten,
+    a_thousand_at_once,
     web,
     asynchronous,
 )
