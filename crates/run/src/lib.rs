@@ -6,7 +6,7 @@
 //!
 //! Where things are: the filter (`filter`, over the assembler `bpf`); starting the program and being it (`child`, `mirror`);
 //! the thread that takes calls (`notify`) and what it shares with the tasks (`supervisor`); which descriptors are ours
-//! (`descriptors`, `threads`) and how they are made (`ends`); the program's memory (`memory`, `address`); the calls themselves, a family a
+//! (`descriptors`, `threads`) and how they are made (`ends`); the program's memory (`memory`, `address`); the calls, a family a
 //! file (`calls`); carrying streams (`relay`); what a machine allows ([`doctor`]).
 //!
 //! # What a descriptor cannot show
@@ -27,7 +27,7 @@
 //! A program of an ordinary user that forbids inspection (`PR_SET_DUMPABLE` 0, a binary that cannot be read) has no internet
 //! sockets; nor has one that needs a seccomp listener of its own, since there can be one alone.
 //!
-//! The node is `sockeye::Node` (`node` says how it answers the calls). Not here: the virtual network it is attached to.
+//! The node is `sockeye::Node` (`node` says how it answers the calls). The virtual network it is attached to is [`user`].
 
 mod address;
 pub mod backend;
