@@ -374,16 +374,11 @@ impl HalfOpen {
     /// Puts what the handshake has found into `tcb`, which is in SYN-RECEIVED then.
     fn hand_over(&self, cx: &mut Context<'_>, tcb: &mut Tcb) {
         tcb.state = State::SynReceived;
-        tcb.snd.iss = self.iss;
-        tcb.snd.una = self.iss;
+        tcb.set_iss(self.iss);
         tcb.snd.nxt = self.iss + 1;
-        tcb.snd.small = self.iss;
         tcb.snd.wnd = self.peer_window.into();
         tcb.snd.max_wnd = tcb.snd.wnd;
         tcb.snd.wl1 = self.irs;
-        tcb.snd.wl2 = self.iss;
-        tcb.queue = crate::send_queue::SendQueue::new(self.iss + 1);
-        tcb.recovery = crate::recovery::Recovery::new(self.iss);
         tcb.rcv.irs = self.irs;
         tcb.rcv.nxt = self.irs + 1;
         tcb.rcv.edge = tcb.rcv.nxt + u32::from(self.own_window);

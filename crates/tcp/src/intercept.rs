@@ -17,8 +17,8 @@ use sockeye_core::{
     Context, Counter, Error, Handle, IncomingId, Readiness, Rng, Scope, SocketId, TransportId,
     Unreachable,
 };
-use sockeye_wire::IpProtocol;
 use sockeye_wire::tcp::Flags;
+use sockeye_wire::{IpProtocol, SeqNum};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,6 +52,8 @@ struct Request {
     flow: Flow,
     syn: Segment,
     foreign: bool,
+    /// What the ISS must be, where the flow was in TIME-WAIT (RFC 6191 §2).
+    iss: Option<SeqNum>,
 }
 
 impl Intercept {
@@ -116,13 +118,15 @@ impl Tcp {
         }
     }
 
-    /// A segment that no socket wants and that interception catches.
+    /// A segment that no socket wants and that interception catches. `iss` is the ISS of a
+    /// connection that follows one in TIME-WAIT.
     pub(crate) fn intercepted(
         &mut self,
         cx: &mut Context<'_>,
         flow: Flow,
         mut segment: Segment,
         local: bool,
+        iss: Option<SeqNum>,
     ) {
         let known = self.intercept.by_flow.get(&flow).copied();
         if segment.has(Flags::RST) {
@@ -152,6 +156,7 @@ impl Tcp {
             flow,
             syn: segment,
             foreign: !local,
+            iss,
         };
         self.intercept.waiting.insert(id, request);
         self.intercept.fresh.push_back(id);
@@ -174,7 +179,13 @@ impl Tcp {
         if self.sockets.len() >= cx.config.sockets_max {
             return Err(Error::TooManySockets);
         }
-        let Request { flow, syn, foreign } = self.intercept.take(id).ok_or(Error::BadSocket)?;
+        let request = self.intercept.take(id).ok_or(Error::BadSocket)?;
+        let Request {
+            flow,
+            syn,
+            foreign,
+            iss,
+        } = request;
         if self.demux.has_flow(&flow) {
             return Err(Error::AddressInUse);
         }
@@ -197,6 +208,9 @@ impl Tcp {
         tcb.marks.user = true;
         tcb.marks.foreign = foreign;
         tcb.marks.linked = true;
+        if let Some(iss) = iss {
+            tcb.set_iss(iss);
+        }
         // LISTEN, third (RFC 9293 §3.10.7.2), as if somebody had listened there.
         let offer = Offer::read(&syn.options, flow.remote.ip, cx.config);
         tcb.synchronize(&syn, &offer, cx);

@@ -238,6 +238,17 @@ impl Tcb {
         }
     }
 
+    /// Begins with `iss` instead, before anything was sent.
+    pub(crate) fn set_iss(&mut self, iss: SeqNum) {
+        self.snd.iss = iss;
+        self.snd.una = iss;
+        self.snd.nxt = iss;
+        self.snd.small = iss;
+        self.snd.wl2 = iss;
+        self.queue = SendQueue::new(iss + 1);
+        self.recovery = Recovery::new(iss);
+    }
+
     /// Changes the state, and tells it.
     pub(crate) fn enter(&mut self, cx: &mut Context<'_>, to: State) {
         let from = core::mem::replace(&mut self.state, to);

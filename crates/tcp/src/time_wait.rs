@@ -232,12 +232,12 @@ impl Tcp {
         &mut self,
         cx: &mut Context<'_>,
         id: SocketId,
-        segment: &Segment,
+        segment: Segment,
     ) {
         let Some(Socket::TimeWait(time_wait)) = self.sockets.get_mut(id) else {
             return;
         };
-        match time_wait.segment_arrives(segment, cx.config) {
+        match time_wait.segment_arrives(&segment, cx.config) {
             Next::Drop => {}
             // Two ends that find each other's segments unacceptable must not answer for ever.
             Next::Acknowledge if !time_wait.challenge.allow(cx.now) => {}
@@ -248,12 +248,17 @@ impl Tcp {
             }
             Next::Delete => self.end_time_wait(cx, id),
             Next::Reopen(after) => {
-                let flow = time_wait.flow;
+                let (flow, foreign) = (time_wait.flow, time_wait.foreign);
                 let listener = self.demux.lookup_bound(&flow, segment.interface);
                 match listener {
                     Some(listener) => {
                         self.end_time_wait(cx, id);
-                        self.in_listen(cx, listener, &flow, segment, Some(after));
+                        self.in_listen(cx, listener, &flow, &segment, Some(after));
+                    }
+                    // As if somebody had listened there.
+                    None if self.intercept.catches(!foreign) => {
+                        self.end_time_wait(cx, id);
+                        self.intercepted(cx, flow, segment, !foreign, Some(after));
                     }
                     // Nobody would answer it: the old connection stays as it is.
                     None => time_wait.acknowledge(cx, segment.interface),

@@ -119,7 +119,7 @@ impl Tcp {
             return;
         }
         if self.intercept.catches(ip.local) {
-            self.intercepted(cx, flow, segment, ip.local);
+            self.intercepted(cx, flow, segment, ip.local, None);
             return;
         }
         // RFC 9293 §3.10.7.1: CLOSED. What is for somebody else is not for us to refuse.
@@ -135,7 +135,7 @@ impl Tcp {
                 self.settle(cx, id);
             }
             Some(Socket::HalfOpen(_)) => self.half_open_segment(cx, id, segment),
-            Some(Socket::TimeWait(_)) => self.time_wait_segment(cx, id, &segment),
+            Some(Socket::TimeWait(_)) => self.time_wait_segment(cx, id, segment),
             Some(Socket::Fresh(_) | Socket::Listening(_)) | None => {
                 debug_assert!(false, "a flow belongs to a connection");
             }

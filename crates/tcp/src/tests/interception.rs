@@ -112,3 +112,33 @@ fn without_interception_nothing_is_answered_for_others() {
     s.arrives_foreign(ack(1, 1));
     assert_eq!(s.sent(), [""; 0]);
 }
+
+/// RFC 6191 §2: the peer may use its port again while we are in TIME-WAIT.
+#[test]
+fn a_new_request_follows_one_in_time_wait() {
+    let mut s = foreign(Config::default());
+    s.arrives_foreign(peer(Flags::SYN, 0, 0));
+    let (tcp, mut cx) = s.host();
+    let first = tcp.incoming(&mut cx).unwrap();
+    s.id = tcp.accept_incoming(&mut cx, first.id).unwrap();
+    s.sent();
+    s.arrives_foreign(ack(1, 1));
+    let id = s.id;
+    let (tcp, mut cx) = s.host();
+    tcp.close(&mut cx, id).unwrap();
+    s.sent();
+    s.arrives_foreign(peer(Flags::FIN | Flags::ACK, 1, 2));
+    assert_eq!(s.state(), "TIME-WAIT");
+    let last = s.headers().last().unwrap().0.seq;
+
+    s.arrives_foreign(peer(Flags::SYN, 9000, 0));
+    assert_eq!(s.state(), "gone");
+    assert_eq!(s.headers(), []);
+    let (tcp, mut cx) = s.host();
+    let again = tcp.incoming(&mut cx).unwrap();
+    assert_eq!((again.local, again.remote), (first.local, first.remote));
+    tcp.accept_incoming(&mut cx, again.id).unwrap();
+    let answer = s.headers()[0].0;
+    assert_eq!(answer.flags, Flags::SYN | Flags::ACK);
+    assert!(answer.seq.after(last), "{} after {last}", answer.seq);
+}
