@@ -70,6 +70,7 @@ macro_rules! check {
 /// Never; a panic in a test is that test's failure.
 pub fn harness(tests: &[&[Test]]) -> ! {
     if let Some(ended) = namespace::child_main(tests) {
+        binary::remove();
         ended.exit();
     }
     let mut args = Arguments::from_args();

@@ -1,7 +1,6 @@
 //! A user and network namespace of a test's own, by executing the test binary anew inside it.
 
 use crate::{Outcome, Result, Test};
-use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -43,24 +42,20 @@ pub fn in_namespace(name: &str, limit: Duration, body: fn() -> Result) -> Result
         rustix::process::geteuid().as_raw(),
         rustix::process::getegid().as_raw(),
     );
+    let (uid_map, gid_map) = (format!("0 {uid} 1"), format!("0 {gid} 1"));
     // SAFETY: between fork and exec only system calls are made, on values that were made before;
     // nothing is allocated and no lock is taken.
     unsafe {
         command.pre_exec(move || {
-            let flags = if root {
-                libc::CLONE_NEWNET | libc::CLONE_NEWNS
-            } else {
-                libc::CLONE_NEWUSER | libc::CLONE_NEWNET
-            };
-            match libc::unshare(flags) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
+            if root {
+                return unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS);
             }
+            unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET)?;
+            // Before the exec: it would take away the capabilities that the maps need.
+            write_file(c"/proc/self/setgroups", b"deny")?;
+            write_file(c"/proc/self/uid_map", uid_map.as_bytes())?;
+            write_file(c"/proc/self/gid_map", gid_map.as_bytes())
         });
-    }
-    if !root {
-        // The maps can only be written from outside or by the child itself after the unshare.
-        command.env("SOCKEYE_TEST_MAP", format!("{uid} {gid}"));
     }
     let output = match crate::program::run_command(command, name, limit) {
         Ok(output) => output,
@@ -109,13 +104,23 @@ pub(crate) fn child_main(tests: &[&[Test]]) -> Option<Ended> {
     }))
 }
 
-fn set_up() -> Result<()> {
-    if let Ok(map) = std::env::var("SOCKEYE_TEST_MAP") {
-        let (uid, gid) = map.split_once(' ').ok_or("a map of user and group")?;
-        fs::write("/proc/self/setgroups", "deny")?;
-        fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
-        fs::write("/proc/self/gid_map", format!("0 {gid} 1"))?;
+fn unshare(flags: libc::c_int) -> std::io::Result<()> {
+    // SAFETY: unshare changes namespaces of the calling process and touches no memory.
+    match unsafe { libc::unshare(flags) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
     }
+}
+
+/// Writes a file without allocating: it is called between fork and exec.
+fn write_file(path: &std::ffi::CStr, bytes: &[u8]) -> std::io::Result<()> {
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
+    rustix::io::write(&file, bytes)?;
+    Ok(())
+}
+
+fn set_up() -> Result<()> {
     let up = Command::new("ip")
         .args(["link", "set", "lo", "up"])
         .status();

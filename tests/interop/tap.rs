@@ -1,12 +1,15 @@
 //! The library over TAP against the kernel's TCP, in a namespace of the test's own.
 
 use crate::host::{pattern, read_all};
+use crate::run::{PYTHON, need};
 use sha2::{Digest, Sha256};
 use sockeye::drivers::netem::{Netem, NetemConfig};
 use sockeye::drivers::{Tun, local_address};
 use sockeye::link::{Link, Medium};
 use sockeye::{LinkConfig, Node};
-use sockeye_tests::{Outcome, Program, Result, Test, check, ignore, in_namespace, tests};
+use sockeye_tests::{
+    Outcome, Program, Result, Test, check, have, ignore, in_namespace, sockeye, tests,
+};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -16,6 +19,7 @@ pub(crate) const TESTS: &[Test] = tests![
     one_gib_each_way_over_ipv6,
     sixteen_mib_each_way_with_loss_delay_and_reordering,
     a_thousand_connections_leave_nothing,
+    programs_on_a_tap_device,
 ];
 
 const KERNEL_V4: &str = "192.0.2.1";
@@ -241,4 +245,69 @@ fn a_thousand_connections_leave_nothing() -> Result {
             Ok(Outcome::Passed)
         },
     )
+}
+
+/// `sockeye run --link tap:…`: a program on the node reaches the kernel, and the kernel a program.
+fn programs_on_a_tap_device() -> Result {
+    in_namespace("interop::tap::programs_on_a_tap_device", LIMIT, || {
+        need!("curl", PYTHON);
+        let made = Program::new("ip")
+            .args("tuntap add mode tap name sockeye0".split(' '))
+            .run()?;
+        if made.code != Some(0) {
+            return ignore!("no TAP device can be made: {}", made.stderr_text().trim());
+        }
+        for words in [
+            "link set sockeye0 up".to_owned(),
+            format!("addr add {KERNEL_V4}/24 dev sockeye0"),
+        ] {
+            Program::new("ip").args(words.split(' ')).run()?.expect(0)?;
+        }
+        let link = format!("tap:sockeye0,addr={NODE_V4}/24");
+        let run = |program: &[&str]| -> Result<Program> {
+            Ok(Program::new(sockeye()?)
+                .args(["run", "--link", &link, "--"])
+                .args(program))
+        };
+        let listener = TcpListener::bind((KERNEL_V4.parse::<IpAddr>()?, 0))?;
+        let url = format!("http://{}/", listener.local_addr()?);
+        let serving = std::thread::spawn(move || -> std::io::Result<SocketAddr> {
+            let (mut stream, from) = listener.accept()?;
+            let mut request = [0; 16];
+            stream.read_exact(&mut request)?;
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nkernel")?;
+            Ok(from)
+        });
+        let output = run(&["curl", "-s", &url])?.run()?.expect(0)?;
+        check!(
+            output.stdout_text() == "kernel",
+            "curl fetched {:?}",
+            output.stdout_text()
+        );
+        let from = serving.join().map_err(|_| "the server panicked")??;
+        check!(
+            from.ip() == NODE_V4.parse::<IpAddr>()?,
+            "curl came from {from}"
+        );
+        let serve = "import socket; s = socket.create_server(('', 7000)); print('up', flush=True); \
+                     c, a = s.accept(); c.sendall(a[0].encode()); c.close()";
+        let mut server = run(&[PYTHON, "-c", serve])?;
+        server.command().stdout(std::process::Stdio::piped());
+        let mut server = server.start()?;
+        let mut up = [0; 3];
+        server
+            .0
+            .stdout
+            .take()
+            .ok_or("a pipe")?
+            .read_exact(&mut up)?;
+        let seen = read_all(&TcpStream::connect((NODE_V4.parse::<IpAddr>()?, 7000))?)?;
+        check!(
+            seen == KERNEL_V4.as_bytes(),
+            "the program saw {:?}",
+            String::from_utf8_lossy(&seen)
+        );
+        check!(server.0.wait()?.success(), "the program on the node failed");
+        Ok(Outcome::Passed)
+    })
 }
