@@ -18,6 +18,7 @@
 //! Unix sockets have no node to live in; tokio's own serve.
 
 mod addr;
+mod buf;
 mod icmp;
 mod lookup_host;
 mod options;

@@ -1,5 +1,8 @@
 //! What every type of this face has of its socket.
 
+use crate::{OptionValue, Socket, SocketOption};
+use std::io;
+
 /// An option as a method: `x()` and `set_x(value)`.
 macro_rules! options {
     ($($(#[$doc:meta])* $set:ident / $get:ident: $kind:ty => $socket_set:ident / $socket_get:ident;)*) => { $(
@@ -124,3 +127,42 @@ macro_rules! readiness {
     };
 }
 pub(super) use readiness;
+
+/// SO_BINDTODEVICE, as tokio's types have it.
+macro_rules! device {
+    () => {
+        /// The interface that its packets must leave by and come in by (SO_BINDTODEVICE).
+        ///
+        /// # Errors
+        /// The node has been shut down.
+        pub fn device(&self) -> std::io::Result<Option<Vec<u8>>> {
+            crate::tokio::options::device_of(&self.socket)
+        }
+
+        /// Sets the interface that its packets must leave by and come in by (SO_BINDTODEVICE).
+        ///
+        /// # Errors
+        /// ENODEV when there is none of that name.
+        pub fn bind_device(&self, interface: Option<&[u8]>) -> std::io::Result<()> {
+            crate::tokio::options::bind_device(&self.socket, interface)
+        }
+    };
+}
+pub(super) use device;
+
+pub(super) fn device_of(socket: &Socket) -> io::Result<Option<Vec<u8>>> {
+    let OptionValue::Int(index @ 1..) = socket.option(SocketOption::BindToDevice)? else {
+        return Ok(None);
+    };
+    let interfaces = socket.node().interfaces()?;
+    let mut interfaces = interfaces.into_iter();
+    let found = interfaces.find(|interface| i32::try_from(interface.id.0) == Ok(index));
+    Ok(found.map(|interface| interface.name.into_bytes()))
+}
+
+pub(super) fn bind_device(socket: &Socket, interface: Option<&[u8]>) -> io::Result<()> {
+    let name = interface.map(str::from_utf8).transpose();
+    // No interface has a name that is no text.
+    let name = name.map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
+    socket.bind_device(name)
+}

@@ -1,9 +1,11 @@
 //! UDP.
 
 use super::addr::{ToSocketAddrs, resolve};
-use super::options::{common, options, readiness};
+use super::buf::fill;
+use super::options::{common, device, options, readiness};
 use super::ready::{cooperate, each, open};
 use crate::{Domain, Node, Protocol, Socket, Type, Unreachable};
+use bytes::BufMut;
 use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -222,6 +224,47 @@ impl UdpSocket {
         self.socket.recv_from(buf)
     }
 
+    /// Receives one datagram from the peer into the spare room of `buf`; what does not fit is cut
+    /// off.
+    ///
+    /// # Errors
+    /// See [`recv`](Self::recv).
+    pub async fn recv_buf(&self, buf: &mut impl BufMut) -> io::Result<usize> {
+        self.recv_buf_from(buf).await.map(|(len, _)| len)
+    }
+
+    /// [`recv_buf`](Self::recv_buf) without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when none is there, and those of [`recv`](Self::recv).
+    pub fn try_recv_buf(&self, buf: &mut impl BufMut) -> io::Result<usize> {
+        self.try_recv_buf_from(buf).map(|(len, _)| len)
+    }
+
+    /// Receives one datagram into the spare room of `buf` and says who sent it; what does not fit
+    /// is cut off.
+    ///
+    /// # Errors
+    /// See [`recv`](Self::recv).
+    pub async fn recv_buf_from(&self, buf: &mut impl BufMut) -> io::Result<(usize, SocketAddr)> {
+        loop {
+            self.readable().await?;
+            match self.try_recv_buf_from(buf) {
+                // Somebody else was quicker.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// [`recv_buf_from`](Self::recv_buf_from) without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when none is there, and those of [`recv`](Self::recv).
+    pub fn try_recv_buf_from(&self, buf: &mut impl BufMut) -> io::Result<(usize, SocketAddr)> {
+        fill(buf, |room| self.try_recv_from(room))
+    }
+
     /// Receives without taking.
     ///
     /// # Errors
@@ -283,6 +326,30 @@ impl UdpSocket {
         self.socket.peek_from(buf)
     }
 
+    /// Who sent the datagram that is received next.
+    ///
+    /// # Errors
+    /// See [`recv`](Self::recv).
+    pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
+        poll_fn(|cx| self.poll_peek_sender(cx)).await
+    }
+
+    /// Polls for [`peek_sender`](Self::peek_sender).
+    ///
+    /// # Errors
+    /// See [`recv`](Self::recv).
+    pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
+        self.poll_peek_from(cx, &mut ReadBuf::new(&mut []))
+    }
+
+    /// [`peek_sender`](Self::peek_sender) without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when none is there, and those of [`recv`](Self::recv).
+    pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
+        self.try_peek_from(&mut []).map(|(_, from)| from)
+    }
+
     /// Tells the peer of an accepted flow ([`Incoming::accept`](crate::Incoming::accept)) that what
     /// it sent did not get on: by an ICMP error that quotes its last datagram.
     ///
@@ -323,6 +390,8 @@ impl UdpSocket {
     pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.socket.leave_multicast_v6(group, interface)
     }
+
+    device!();
 
     options! {
         /// Datagrams may go to broadcast addresses (SO_BROADCAST).

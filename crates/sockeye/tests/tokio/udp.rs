@@ -82,6 +82,37 @@ async fn a_group_is_heard_by_its_members() {
 }
 
 #[tokio::test]
+async fn a_buffer_grows_by_what_was_received() {
+    let pair = pair();
+    let far = UdpSocket::bind_on(&pair.far, "10.0.0.2:53").await.unwrap();
+    let near = UdpSocket::bind_on(&pair.near, "10.0.0.1:0").await.unwrap();
+    let mut buf = Vec::with_capacity(1000);
+    let nothing = far.try_recv_buf_from(&mut buf).unwrap_err();
+    assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    for word in [&b"one"[..], b"two"] {
+        near.send_to(word, "10.0.0.2:53").await.unwrap();
+        let from = soon(far.peek_sender()).await.unwrap();
+        let received = soon(far.recv_buf_from(&mut buf)).await.unwrap();
+        assert_eq!(received, (3, from));
+        assert_eq!(from, near.local_addr().unwrap());
+    }
+    assert_eq!(buf, b"onetwo");
+}
+
+#[tokio::test]
+async fn a_socket_may_be_tied_to_an_interface() {
+    let pair = pair();
+    let near = UdpSocket::bind_on(&pair.near, "0.0.0.0:0").await.unwrap();
+    assert_eq!(near.device().unwrap(), None);
+    assert!(near.bind_device(Some(b"nowhere")).is_err());
+    near.bind_device(Some(b"lo")).unwrap();
+    assert_eq!(near.device().unwrap(), Some(b"lo".to_vec()));
+    near.send_to(b"x", "10.0.0.2:53").await.unwrap_err();
+    near.bind_device(None).unwrap();
+    near.send_to(b"x", "10.0.0.2:53").await.unwrap();
+}
+
+#[tokio::test]
 async fn ping() {
     let pair = pair();
     let any = "0.0.0.0".parse().unwrap();

@@ -1,7 +1,7 @@
 //! A socket before it connects or listens.
 
 use super::{TcpListener, TcpStream};
-use crate::tokio::options::{common, options};
+use crate::tokio::options::{common, device, options};
 use crate::tokio::ready::open;
 use crate::{Domain, Node, Protocol, Socket, Type};
 use std::io;
@@ -105,6 +105,8 @@ impl TcpSocket {
             .listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         TcpListener::try_from(self.socket)
     }
+
+    device!();
 
     options! {
         /// Probes are sent on an idle connection (SO_KEEPALIVE).

@@ -1,6 +1,7 @@
 //! Two halves of a borrowed stream.
 
 use super::TcpStream;
+use bytes::BufMut;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -66,6 +67,14 @@ macro_rules! reading {
             /// As [`try_read`](Self::try_read).
             pub fn try_read_vectored(&$self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
                 $stream.try_read_vectored(bufs)
+            }
+
+            /// See [`TcpStream::try_read_buf`].
+            ///
+            /// # Errors
+            /// As [`try_read`](Self::try_read).
+            pub fn try_read_buf(&$self, buf: &mut impl BufMut) -> io::Result<usize> {
+                $stream.try_read_buf(buf)
             }
         }
 

@@ -2,6 +2,7 @@
 
 use super::TcpStream;
 use super::split::{either, reading, writing};
+use bytes::BufMut;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};

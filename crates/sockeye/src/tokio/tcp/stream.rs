@@ -4,9 +4,11 @@ use super::TcpSocket;
 use super::split::{ReadHalf, WriteHalf};
 use super::split_owned::{OwnedReadHalf, OwnedWriteHalf};
 use crate::tokio::addr::{ToSocketAddrs, no_address, resolve};
+use crate::tokio::buf::fill;
 use crate::tokio::options::{common, options, readiness};
 use crate::tokio::ready::cooperate;
 use crate::{Node, Protocol, Socket, Type};
+use bytes::BufMut;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
@@ -114,6 +116,14 @@ impl TcpStream {
         self.socket.recv_vectored(bufs)
     }
 
+    /// Reads into the spare room of `buf` without waiting.
+    ///
+    /// # Errors
+    /// As [`try_read`](Self::try_read).
+    pub fn try_read_buf(&self, buf: &mut impl BufMut) -> io::Result<usize> {
+        fill(buf, |room| self.try_read(room).map(|len| (len, ()))).map(|(len, ())| len)
+    }
+
     /// Writes without waiting.
     ///
     /// # Errors
@@ -172,6 +182,8 @@ impl TcpStream {
         set_linger / linger: Option<Duration> => set_linger / linger;
         /// Probes are sent while the connection is idle (SO_KEEPALIVE).
         set_keepalive / keepalive: bool => set_keepalive / keepalive;
+        /// Acknowledgments are not delayed for now (TCP_QUICKACK).
+        set_quickack / quickack: bool => set_tcp_quickack / tcp_quickack;
         /// TTL of its packets (IP_TTL), 1 to 255.
         set_ttl / ttl: u32 => set_ttl_v4 / ttl_v4;
     }
