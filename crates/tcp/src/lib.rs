@@ -65,7 +65,8 @@ pub use user_calls::Queued;
 
 use sockeye_core::demux::Demux;
 use sockeye_core::ports::Ports;
-use sockeye_core::{Config, Rng, Slab};
+use sockeye_core::{Config, Domain, Rng, Slab};
+use std::sync::Arc;
 
 /// All TCP sockets of a node.
 #[derive(Debug)]
@@ -76,6 +77,8 @@ pub struct Tcp {
     secrets: isn::Secrets,
     pending: pending::Pending,
     intercept: intercept::Intercept,
+    /// What new sockets are set to, IPv4 and IPv6; shared until one of them is changed.
+    defaults: [Arc<settings::Settings>; 2],
     /// Connections whose segments were too large for their path.
     too_big: Vec<sockeye_core::SocketId>,
     /// Half-open connections of all listeners.
@@ -97,10 +100,21 @@ impl Tcp {
             secrets: isn::Secrets::new(rng),
             pending: pending::Pending::default(),
             intercept: intercept::Intercept::new(rng),
+            defaults: [Domain::V4, Domain::V6]
+                .map(|domain| Arc::new(settings::Settings::new(domain, config))),
             too_big: Vec::new(),
             half_open: 0,
             time_wait: 0,
             orphans: 0,
+        }
+    }
+
+    /// The settings of a new socket.
+    fn default_settings(&self, domain: Domain) -> Arc<settings::Settings> {
+        let [v4, v6] = &self.defaults;
+        match domain {
+            Domain::V4 => v4.clone(),
+            Domain::V6 => v6.clone(),
         }
     }
 }

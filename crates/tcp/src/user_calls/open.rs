@@ -20,7 +20,7 @@ impl Tcp {
             return Err(Error::TooManySockets);
         }
         let fresh = Fresh {
-            settings: Arc::new(Settings::new(domain, cx.config)),
+            settings: self.default_settings(domain),
             bound: None,
             error: None,
         };
