@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test] = tests![
     ping_the_gateway,
     the_exit_status_is_the_programs,
     death_by_signal_is_mirrored,
+    what_a_program_leaves_behind_ends_with_its_network,
     a_closed_port_is_refused_at_once,
     the_hosts_loopback_is_closed,
     unreachable_and_timed_out_connects,
@@ -275,6 +276,27 @@ fn death_by_signal_is_mirrored() -> Result {
     run(&[], &["sh", "-c", "kill -KILL $$"])?
         .run()?
         .expect(128 + 9)?;
+    Ok(Outcome::Passed)
+}
+
+fn what_a_program_leaves_behind_ends_with_its_network() -> Result {
+    need!(PYTHON);
+    // A server that would go on for ever, and one that does not listen to SIGTERM.
+    let script = format!(
+        "{PYTHON} -m http.server 8000 >/dev/null 2>&1 & echo $!
+         (trap '' TERM; while :; do sleep 0.1; done) & echo $!
+         sleep 1; exit 3"
+    );
+    let output = run(&[], &["sh", "-c", &script])?.run()?.expect(3)?;
+    let text = output.stdout_text();
+    let pids: Vec<&str> = text.lines().collect();
+    check!(pids.len() == 2, "the script printed {text:?}");
+    for pid in pids {
+        check!(
+            !std::path::Path::new("/proc").join(pid).exists(),
+            "process {pid} stays"
+        );
+    }
     Ok(Outcome::Passed)
 }
 

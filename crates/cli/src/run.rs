@@ -3,9 +3,13 @@
 use crate::node;
 use crate::options::NodeOptions;
 use anyhow::Result;
-use sockeye_run::{Options, Runner};
+use sockeye_run::{Options, Runner, end_leftovers};
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long what the program left in the background may take to end by itself.
+const LEFTOVERS: Duration = Duration::from_secs(1);
 
 /// Run a program with every internet socket that it opens living in a node
 ///
@@ -40,6 +44,8 @@ impl Run {
             );
         }
         let exit = running.wait()?;
+        // The network ends here, and with it what the program left in the background.
+        end_leftovers(LEFTOVERS);
         Ok(code(exit.code()))
     }
 }

@@ -39,6 +39,7 @@ mod descriptors;
 pub mod doctor;
 mod ends;
 mod filter;
+mod leftovers;
 mod memory;
 mod mirror;
 mod node;
@@ -52,5 +53,6 @@ pub mod user;
 
 pub use backend::{Backend, NodeSocket};
 pub use child::StartError;
+pub use leftovers::end_leftovers;
 pub use mirror::Exit;
 pub use runner::{Options, Runner, Running};
