@@ -14,6 +14,9 @@ use std::io::IoSlice;
 pub(crate) const CHUNK_MAX: usize = 64 * 1024;
 /// The smallest, so that many small writes share one.
 const CHUNK_MIN: usize = 512;
+/// Slices that one segment is made of; were there more, they are copied together: single bytes
+/// that were sent one by one and have to go again.
+const SLICES_MAX: usize = 32;
 
 #[derive(Debug)]
 struct Chunk {
@@ -117,6 +120,11 @@ impl SendQueue {
             left -= to - from;
             index += 1;
         }
+        if out.len() > SLICES_MAX {
+            let whole = Bytes::from(out.concat());
+            out.clear();
+            out.push(whole);
+        }
         out
     }
 
@@ -212,6 +220,17 @@ mod tests {
         assert_eq!(queue.acknowledge(queue.end()), 43);
         assert_eq!((queue.len(), queue.tail.capacity()), (0, 0));
         assert_eq!(queue.end(), SeqNum(41));
+    }
+
+    #[test]
+    fn a_segment_is_made_of_few_slices() {
+        let mut queue = SendQueue::new(SeqNum(0));
+        for n in 0..1000u32 {
+            queue.push(&slices(&[n as u8]), 1);
+            assert_eq!(queue.slice(SeqNum(n), 1).concat(), [n as u8]);
+        }
+        let all = queue.slice(SeqNum(0), 1000);
+        assert_eq!((all.len(), all[0][999]), (1, 231));
     }
 
     proptest! {
