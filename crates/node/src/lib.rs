@@ -318,6 +318,14 @@ impl Node {
         more || left
     }
 
+    /// Whether packets wait for a link, or for this node itself: `poll_transmit` is to be called.
+    /// What transports hold back is theirs to tell.
+    #[must_use]
+    pub fn has_queued(&self) -> bool {
+        let mut interfaces = self.parts.inet.interfaces();
+        interfaces.any(|(id, _)| self.parts.inet.queued(id) > 0)
+    }
+
     /// The next socket that became ready, and for what.
     pub fn poll_ready(&mut self) -> Option<(Handle, Readiness)> {
         self.parts.ready.pop()

@@ -21,6 +21,11 @@ impl Pending {
         self.lists.get_mut(&interface)?.pop_front()
     }
 
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lists.values().all(VecDeque::is_empty)
+    }
+
     /// How many wait for `interface`.
     pub(crate) fn len(&self, interface: InterfaceId) -> usize {
         self.lists.get(&interface).map_or(0, VecDeque::len)

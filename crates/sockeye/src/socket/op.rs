@@ -250,6 +250,12 @@ impl Op<'_> {
         )
     }
 
+    /// Whether the step made the node say something, or want a turn before `planned`.
+    pub(super) fn wants_turn(&mut self, planned: Instant) -> bool {
+        let node = &mut self.state.node;
+        node.has_queued() || node.tcp(self.now).0.has_output() || self.state.deadline() < planned
+    }
+
     /// Whether it is ready for one of `what`, or will never be.
     pub(super) fn ready(&mut self, what: Readiness) -> Result<(), Error> {
         let ended = Readiness::ERROR | Readiness::HANGUP;

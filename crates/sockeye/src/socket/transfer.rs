@@ -10,7 +10,7 @@ use crate::error::to_io;
 use crate::waiters::{Class, Direction};
 use bytes::Bytes;
 use sockeye_core::datagram::SendOptions;
-use sockeye_core::{Error, Readiness};
+use sockeye_core::{Error, Instant, Readiness};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -75,11 +75,11 @@ impl Socket {
     }
 
     fn recv_stream(&self, out: &mut [u8], wait: Wait, peek: bool) -> Result<usize, Error> {
-        let mut slices = Vec::new();
+        let mut taken = Taken::new(self);
         let got = self.wait(Direction::Read, Class::Shared, wait, |op| {
-            recv_step(op, out, peek, &mut slices)
+            recv_step(op, out, peek, &mut taken)
         });
-        self.after_recv(got, out, &slices, peek)
+        self.after_recv(got, out, &taken)
     }
 
     /// Copies what was taken in slices, and lets the window update out.
@@ -87,15 +87,14 @@ impl Socket {
         &self,
         got: Result<usize, Error>,
         out: &mut [u8],
-        slices: &[Bytes],
-        peek: bool,
+        taken: &Taken,
     ) -> Result<usize, Error> {
         let n = got?;
-        if !peek && n > 0 {
+        if taken.wants_turn {
             self.run();
         }
         let mut out = out;
-        for slice in slices {
+        for slice in &taken.slices {
             let (head, rest) = out.split_at_mut(slice.len());
             head.copy_from_slice(slice);
             out = rest;
@@ -113,11 +112,11 @@ impl Socket {
                 .poll_recv_from(cx, buffer)
                 .map_ok(|received| received.len);
         }
-        let mut slices = Vec::new();
+        let mut taken = Taken::new(self);
         let polled = self.poll_step(cx, Direction::Read, |op| {
-            recv_step(op, buffer, false, &mut slices)
+            recv_step(op, buffer, false, &mut taken)
         });
-        polled.map(|got| self.after_recv(got, buffer, &slices, false).map_err(to_io))
+        polled.map(|got| self.after_recv(got, buffer, &taken).map_err(to_io))
     }
 
     /// [`peek`](Self::peek) for a task.
@@ -253,21 +252,51 @@ impl Socket {
     }
 }
 
-/// Takes what there is: into `out`, or, where it is much, into `slices` to be copied later.
+/// What a step of receiving leaves to be done without the lock.
+struct Taken {
+    /// To be copied.
+    slices: Vec<Bytes>,
+    /// The window has opened, or a timer was set: the node wants a turn.
+    wants_turn: bool,
+    /// For when a turn is planned.
+    planned: Instant,
+}
+
+impl Taken {
+    fn new(socket: &Socket) -> Self {
+        Self {
+            slices: Vec::new(),
+            wants_turn: false,
+            planned: socket.shard().seat.deadline(),
+        }
+    }
+}
+
+/// Takes what there is, and sees whether the node wants a turn.
 fn recv_step(
     op: &mut Op<'_>,
     out: &mut [u8],
     peek: bool,
-    slices: &mut Vec<Bytes>,
+    taken: &mut Taken,
 ) -> Result<usize, Error> {
-    if peek || out.len() < LARGE {
-        return op.recv(out, peek);
+    if peek {
+        return op.recv(out, true);
+    }
+    let n = take(op, out, &mut taken.slices)?;
+    taken.wants_turn = op.wants_turn(taken.planned);
+    Ok(n)
+}
+
+/// Takes what there is: into `out`, or, where it is much, into `slices` to be copied later.
+fn take(op: &mut Op<'_>, out: &mut [u8], slices: &mut Vec<Bytes>) -> Result<usize, Error> {
+    if out.len() < LARGE {
+        return op.recv(out, false);
     }
     let (tcp, mut cx) = op.state.node.tcp(op.now);
     let waiting = tcp.queued(op.id).map_or(0, |queued| queued.readable);
     let wanted = waiting.min(out.len());
     if wanted < LARGE {
-        return op.recv(out, peek);
+        return op.recv(out, false);
     }
     let mut taken = 0;
     while taken < wanted {

@@ -101,6 +101,12 @@ impl Tcp {
         })
     }
 
+    /// Whether a connection may have something to send: `poll_transmit` is to be called.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Bytes to read, written and not sent, sent and not acknowledged.
     ///
     /// # Errors
