@@ -154,6 +154,7 @@ impl std::str::FromStr for MacAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_header_seen_on_the_wire() {
@@ -198,6 +199,26 @@ mod tests {
             "02:00:5e:10:fe:+f",
         ] {
             assert_eq!(bad.parse::<MacAddr>(), Err(MacAddrError), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_is_emitted_alike(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
+            prop_assert_eq!(Header::parse(&bytes).is_ok(), bytes.len() >= 14);
+            if let Ok(header) = Header::parse(&bytes) {
+                let mut out = [0xee; 14];
+                header.emit(&mut out);
+                prop_assert_eq!(&out, &bytes[..14]);
+            }
+        }
+
+        #[test]
+        fn addresses_are_read_as_they_are_shown(bytes: [u8; 6], text in ".{0,20}") {
+            prop_assert_eq!(MacAddr(bytes).to_string().parse(), Ok(MacAddr(bytes)));
+            if let Ok(address) = text.parse::<MacAddr>() {
+                prop_assert_eq!(address.to_string(), text.to_lowercase().replace('-', ":"));
+            }
         }
     }
 }
