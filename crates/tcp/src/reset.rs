@@ -66,8 +66,15 @@ impl Tcb {
         } else {
             Flags::RST
         };
+        // RFC 9293 §3.10.7.4, first: the peer takes a reset only in its window. What a probe sent
+        // behind a closed one does not count (Linux: tcp_acceptable_seq).
+        let edge = self.snd.una + self.snd.wnd;
         let header = Header {
-            seq: self.snd.nxt,
+            seq: if self.state.is_synchronized() {
+                self.snd.nxt.earlier(edge)
+            } else {
+                self.snd.nxt
+            },
             ack: self.rcv.nxt,
             flags,
             ..Header::default()
