@@ -8,7 +8,8 @@ use tokio::time::{sleep, timeout};
 
 #[tokio::test]
 async fn reads_that_time_out_lose_no_byte() {
-    let (mut near, mut far) = pair().connection().await;
+    let pair = pair();
+    let (mut near, mut far) = pair.connection().await;
     let sent = pattern(40_000);
     let writing = tokio::spawn({
         let sent = sent.clone();
