@@ -1,5 +1,6 @@
 //! sockeye against programs and a kernel that know nothing of it.
 
+mod egress;
 mod host;
 mod kill;
 mod memory;
@@ -11,6 +12,7 @@ mod tap;
 fn main() {
     sockeye_tests::harness(&[
         run::TESTS,
+        egress::TESTS,
         signals::TESTS,
         resolver::TESTS,
         kill::TESTS,
