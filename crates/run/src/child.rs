@@ -205,10 +205,11 @@ pub(crate) fn try_start(filter: Vec<libc::sock_filter>) -> Result<(), StartError
         reports,
         gate,
     } = prepare(Vec::new(), vec![ptr::null()], filter, Vec::new())?;
-    // With the gate closed the child exits.
-    drop((gate, reports));
+    // Killed, not told by the gate's end: another thread's child may hold a copy of that end.
+    // SAFETY: kill takes two integers; the pid is our child's, which nobody has waited for.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
     reap(pid);
-    drop(listener);
+    drop((gate, reports, listener));
     Ok(())
 }
 
