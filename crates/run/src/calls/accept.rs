@@ -75,7 +75,7 @@ impl<B: Backend> Supervisor<B> {
             return Some(Err(Errno::INVAL));
         }
         let _turn = lock(&listening.turn);
-        let (node, peer) = listening.take()?;
+        let ((node, peer), tokens) = listening.take()?;
         // The token goes first: once the call returns, the program must not find it.
         let found = match end {
             Some(_) => None,
@@ -84,7 +84,7 @@ impl<B: Backend> Supervisor<B> {
                 .duplicate_of(sock, call.tid, call.args[0] as RawFd),
         };
         if let Some(end) = end.or(found.as_ref()) {
-            ends::discard(end.as_fd(), 1);
+            ends::discard(end.as_fd(), tokens);
         }
         drop(found);
         match self.give(call, (sock.domain, sock.protocol), &node, peer, flags) {

@@ -1,7 +1,8 @@
 //! listen(2), and the queue of connections that wait for accept(2).
 //!
 //! A listening end is full towards the supervisor, so it is never writable, and holds one octet, a *token*, for each connection
-//! that waits: it is readable exactly when an accept would succeed, and every arrival is an edge of its own, as with TCP.
+//! that waits: it is readable exactly when an accept would succeed, and every arrival is an edge of its own, as with TCP. When
+//! the end holds as many tokens as its buffer has room for, what arrives then waits without one.
 
 use crate::backend::{Backend, Errno, NodeSocket};
 use crate::descriptors::{Phase, Sock, lock};
@@ -22,9 +23,19 @@ use tokio::sync::Notify;
 /// Connections that wait for accept, whatever the program asks for: Linux's `somaxconn`.
 const BACKLOG_MAX: usize = 4096;
 
+/// A connection of the node, and who opened it.
+type Connection<S> = (Arc<S>, SocketAddr);
+
+/// The connections that wait.
+struct Queue<S> {
+    connections: VecDeque<Connection<S>>,
+    /// How many of them have no token.
+    untold: usize,
+}
+
 /// A listening socket.
 pub(crate) struct Listening<S> {
-    queue: Mutex<VecDeque<(Arc<S>, SocketAddr)>>,
+    queue: Mutex<Queue<S>>,
     backlog: AtomicUsize,
     /// One permit for each call that an arrival may wake.
     pub(crate) arrived: Notify,
@@ -38,9 +49,13 @@ pub(crate) struct Listening<S> {
 }
 
 impl<S: NodeSocket> Listening<S> {
-    /// The next connection. Its token must be taken by whoever takes it.
-    pub(crate) fn take(&self) -> Option<(Arc<S>, SocketAddr)> {
-        lock(&self.queue).pop_front()
+    /// The next connection, and how many tokens whoever takes it has to take from the program's end: one or none.
+    pub(crate) fn take(&self) -> Option<(Connection<S>, usize)> {
+        let mut queue = lock(&self.queue);
+        let connection = queue.connections.pop_front()?;
+        let told = queue.untold.checked_sub(1);
+        queue.untold = told.unwrap_or(0);
+        Some((connection, usize::from(told.is_none())))
     }
 
     /// A connection that was taken has been accepted.
@@ -48,25 +63,25 @@ impl<S: NodeSocket> Listening<S> {
         self.room.notify_one();
     }
 
-    /// A connection that was taken goes back to the head of the queue, with its token.
-    pub(crate) fn put_back(&self, connection: (Arc<S>, SocketAddr)) {
-        lock(&self.queue).push_front(connection);
-        self.token();
-        self.arrived.notify_one();
+    /// A connection that was taken goes back to the head of the queue, with a token.
+    pub(crate) fn put_back(&self, connection: Connection<S>) {
+        self.enqueue(|queue| queue.push_front(connection));
     }
 
-    fn put(&self, connection: (Arc<S>, SocketAddr)) {
-        lock(&self.queue).push_back(connection);
-        self.token();
-        self.arrived.notify_one();
+    fn put(&self, connection: Connection<S>) {
+        self.enqueue(|queue| queue.push_back(connection));
     }
 
-    fn token(&self) {
-        let _ = net::send(
-            &self.node_end,
-            &[0],
-            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-        );
+    fn enqueue(&self, push: impl FnOnce(&mut VecDeque<Connection<S>>)) {
+        let mut queue = lock(&self.queue);
+        push(&mut queue.connections);
+        // Before the lock goes: whoever takes the connection has to find its token.
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        if net::send(&self.node_end, &[0], flags).is_err() {
+            queue.untold += 1;
+        }
+        drop(queue);
+        self.arrived.notify_one();
     }
 
     /// Whether there is nothing to wait for any more.
@@ -77,7 +92,8 @@ impl<S: NodeSocket> Listening<S> {
     /// Ends it: connections that nobody accepted are reset, and calls that wait are told.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        for (connection, _) in std::mem::take(&mut *lock(&self.queue)) {
+        let waiting = std::mem::take(&mut lock(&self.queue).connections);
+        for (connection, _) in waiting {
             connection.abort();
         }
         self.arrived.notify_waiters();
@@ -86,7 +102,9 @@ impl<S: NodeSocket> Listening<S> {
     }
 
     async fn wait_for_room(&self) {
-        while !self.is_closed() && lock(&self.queue).len() >= self.backlog.load(Ordering::Relaxed) {
+        while !self.is_closed()
+            && lock(&self.queue).connections.len() >= self.backlog.load(Ordering::Relaxed)
+        {
             self.room.notified().await;
         }
     }
@@ -122,7 +140,10 @@ impl<B: Backend> Supervisor<B> {
         let node_end = Arc::new(self.ends.attach(end.as_fd(), sock.name)?);
         ends::fill(end.as_fd());
         let listening = Arc::new(Listening {
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue {
+                connections: VecDeque::new(),
+                untold: 0,
+            }),
             backlog: AtomicUsize::new(backlog),
             arrived: Notify::new(),
             room: Notify::new(),

@@ -177,17 +177,21 @@ def bound_and_forgotten():
         sock.close()
 
 
-def a_thousand_at_once():
+def more_than_a_thousand_at_once():
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, 4096), limit))
-    server = listener(1024)
-    clients = [socket.socket() for _ in range(1000)]
+    server = listener(4096)
+    clients = [socket.socket() for _ in range(1500)]
     for client in clients:
         client.setblocking(False)
         fails(errno.EINPROGRESS, client.connect, server.getsockname())
-    accepted = [server.accept()[0] for _ in clients]
+    accepted = []
+    for _ in clients:
+        assert bits(server, 5000) == IN, "for as long as connections wait"
+        accepted.append(server.accept()[0])
+    assert bits(server) == 0
     for client in clients:
         client.setblocking(True)
         client.sendall(bytes(1000))
@@ -270,7 +274,7 @@ run(
     shutting,
     listening_again,
     bound_and_forgotten,
-    a_thousand_at_once,
+    more_than_a_thousand_at_once,
     web,
     asynchronous,
 )
