@@ -12,6 +12,8 @@ fn main() {
         a_reader_that_went_away_is_success,
         a_bad_link_is_named_with_what_would_be_right,
         options_that_do_not_fit_are_refused,
+        a_bad_setting_is_named_with_what_would_be_right,
+        a_setting_reaches_the_node,
         ping_prints_statistics,
         ping_prints_json,
         ping_without_a_reply_exits_with_1,
@@ -143,6 +145,44 @@ fn options_that_do_not_fit_are_refused() -> Result {
         let said = run(&args)?.expect(2)?.stderr_text();
         check!(said.contains(wanted), "{args:?}: {said}");
     }
+    Ok(Outcome::Passed)
+}
+
+fn a_bad_setting_is_named_with_what_would_be_right() -> Result {
+    for (setting, wanted) in [
+        ("net.ipv4.tcp_sack", "no NAME=VALUE"),
+        (
+            "net.ipv4.tcp_sock=1",
+            "no setting named 'net.ipv4.tcp_sock'; they are net.core.rmem_default",
+        ),
+        ("net.ipv4.ip_default_ttl=256", "in its range"),
+        (
+            "net.ipv4.tcp_congestion_control=vegas",
+            "which takes reno, cubic",
+        ),
+    ] {
+        let said = run(&["ping", "--sysctl", setting, "10.0.2.2"])?;
+        let said = said.expect(2)?.stderr_text();
+        check!(said.contains(wanted), "{setting}: {said}");
+    }
+    Ok(Outcome::Passed)
+}
+
+/// The hop limit is in each packet, and the last of two for one name counts.
+fn a_setting_reaches_the_node() -> Result {
+    let folder = sockeye_tests::TempDir::new()?;
+    let file = folder.path().join("ping.pcapng");
+    let path = file.to_str().ok_or("a path in UTF-8")?;
+    let twice = ["net.ipv4.ip_default_ttl=9", "net/ipv4/ip_default_ttl=77"];
+    let [first, last] = twice.map(|setting| format!("--sysctl={setting}"));
+    let args = ["ping", "-c", "1", "--pcap", path, &first, &last, "10.0.2.2"];
+    let _ = run(&args)?.expect(0)?;
+    let bytes = std::fs::read(&file)?;
+    // TTL and protocol (ICMP), the checksum, from where and to where.
+    let sent = bytes
+        .windows(12)
+        .any(|w| w[..2] == [77, 1] && w[4..] == [10, 0, 2, 15, 10, 0, 2, 2]);
+    check!(sent, "no packet to the gateway has that hop limit");
     Ok(Outcome::Passed)
 }
 

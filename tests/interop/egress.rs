@@ -1,11 +1,12 @@
 //! Out of the virtual LAN through the host's sockets: to addresses that a namespace's own loopback
 //! plays the world with.
 
+use crate::host::read_request;
 use crate::run::{PYTHON, need};
 use sockeye_tests::{
     Outcome, Output, Program, Result, Test, check, have, ignore, in_namespace, sockeye, tests,
 };
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ fn tcp_leaves_by_both_families() -> Result {
                 let url = format!("http://{}/", listener.local_addr()?);
                 let serving = std::thread::spawn(move || -> std::io::Result<()> {
                     let (mut stream, _) = listener.accept()?;
-                    stream.read_exact(&mut [0; 16])?;
+                    read_request(&mut stream)?;
                     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nworld")
                 });
                 let output = run(&["curl", "-s", &url])?.expect(0)?;

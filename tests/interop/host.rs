@@ -90,3 +90,14 @@ pub(crate) fn read_all(mut stream: &TcpStream) -> Result<Vec<u8>> {
     stream.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+/// Reads an HTTP request to its empty line: a stream that is closed with text unread is reset.
+pub(crate) fn read_request(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        request.push(byte[0]);
+    }
+    Ok(())
+}

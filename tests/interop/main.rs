@@ -1,13 +1,20 @@
 //! sockeye against programs and a kernel that know nothing of it.
 
+mod counters;
+mod ecn;
 mod egress;
+mod fast_open;
 mod host;
 mod kill;
+mod md5;
 mod memory;
+mod options;
 mod resolver;
 mod run;
 mod signals;
 mod tap;
+mod tools;
+mod urgent;
 
 fn main() {
     sockeye_tests::harness(&[
@@ -17,6 +24,13 @@ fn main() {
         resolver::TESTS,
         kill::TESTS,
         tap::TESTS,
+        fast_open::TESTS,
+        urgent::TESTS,
         memory::TESTS,
+        md5::TESTS,
+        ecn::TESTS,
+        tools::TESTS,
+        options::TESTS,
+        counters::TESTS,
     ]);
 }

@@ -410,6 +410,21 @@ assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
 six = socket.socket(socket.AF_INET6)
 six.connect(("fd00:2::2", 7))
 assert six.getsockname()[0] == "fd00:2::15", six.getsockname()
+SO_TIMESTAMP = 29
+try:
+    s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMP, 1)
+    raise SystemExit("a stream takes SO_TIMESTAMP, and tells no time")
+except OSError as error:
+    assert error.errno == errno.ENOPROTOOPT, error
+import time
+d = socket.socket(type=socket.SOCK_DGRAM)
+d.bind(("127.0.0.1", 0))
+d.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMP, 1)
+assert d.getsockopt(socket.SOL_SOCKET, SO_TIMESTAMP) == 1
+d.sendto(b"now", d.getsockname())
+_, [(level, kind, at)], _, _ = d.recvmsg(9, 99)
+assert (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMP)
+assert abs(int.from_bytes(at[:8], "little") - time.time()) < 60
 "#;
     python(&[], script, &[])?;
     Ok(Outcome::Passed)

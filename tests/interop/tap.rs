@@ -1,17 +1,18 @@
 //! The library over TAP against the kernel's TCP, in a namespace of the test's own.
 
-use crate::host::{pattern, read_all};
+use crate::host::{pattern, read_all, read_request};
 use crate::run::{PYTHON, need};
 use sha2::{Digest, Sha256};
 use sockeye::drivers::netem::{Netem, NetemConfig};
 use sockeye::drivers::{Tun, local_address};
 use sockeye::link::{Link, Medium};
-use sockeye::{LinkConfig, Node};
+use sockeye::{Counter, FastOpenMode, LinkConfig, Node, Socket};
 use sockeye_tests::{
     Outcome, Program, Result, Test, check, have, ignore, in_namespace, sockeye, tests,
 };
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -20,18 +21,19 @@ pub(crate) const TESTS: &[Test] = tests![
     sixteen_mib_each_way_with_loss_delay_and_reordering,
     a_thousand_connections_leave_nothing,
     programs_on_a_tap_device,
+    syn_cookies_serve_the_kernel,
 ];
 
-const KERNEL_V4: &str = "192.0.2.1";
-const NODE_V4: &str = "192.0.2.2";
-const KERNEL_V6: &str = "2001:db8::1";
-const NODE_V6: &str = "2001:db8::2";
-const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const KERNEL_V4: &str = "192.0.2.1";
+pub(crate) const NODE_V4: &str = "192.0.2.2";
+pub(crate) const KERNEL_V6: &str = "2001:db8::1";
+pub(crate) const NODE_V6: &str = "2001:db8::2";
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 /// Time that a connection stays in TIME-WAIT here: the node's own setting, shortened.
 const TIME_WAIT: Duration = Duration::from_millis(500);
 
 /// A node on a TAP whose other side the kernel has, or why there can be none.
-fn node(shape: impl FnOnce(Tun) -> Box<dyn Link>) -> Result<Result<Node, String>> {
+pub(crate) fn open(shape: impl FnOnce(Tun) -> Box<dyn Link>) -> Result<Result<Node, String>> {
     let medium = Medium::Ethernet(local_address(&[7; 32], 0));
     let tap = match Tun::open("sockeye0", medium) {
         Ok(tap) => tap,
@@ -52,6 +54,7 @@ fn node(shape: impl FnOnce(Tun) -> Box<dyn Link>) -> Result<Result<Node, String>
         .detect_duplicates(false);
     let settings = sockeye::Config {
         tcp_time_wait: TIME_WAIT,
+        tcp_fast_open: FastOpenMode::CLIENT | FastOpenMode::SERVER,
         ..sockeye::Config::default()
     };
     let node = Node::builder()
@@ -63,24 +66,26 @@ fn node(shape: impl FnOnce(Tun) -> Box<dyn Link>) -> Result<Result<Node, String>
 
 macro_rules! node {
     ($shape:expr) => {
-        match node($shape)? {
+        match $crate::tap::open($shape)? {
             Ok(node) => node,
             Err(reason) => return ignore!("{reason}"),
         }
     };
 }
 
+pub(crate) use node;
+
 fn one_gib_each_way_over_ipv4() -> Result {
     in_namespace("interop::tap::one_gib_each_way_over_ipv4", LIMIT, || {
         let node = node!(|tap| Box::new(tap));
-        both_ways(&node, KERNEL_V4, NODE_V4, 1 << 30)
+        in_super_segments(&node, KERNEL_V4, NODE_V4)
     })
 }
 
 fn one_gib_each_way_over_ipv6() -> Result {
     in_namespace("interop::tap::one_gib_each_way_over_ipv6", LIMIT, || {
         let node = node!(|tap| Box::new(tap));
-        both_ways(&node, KERNEL_V6, NODE_V6, 1 << 30)
+        in_super_segments(&node, KERNEL_V6, NODE_V6)
     })
 }
 
@@ -106,8 +111,47 @@ fn sixteen_mib_each_way_with_loss_delay_and_reordering() -> Result {
     )
 }
 
+/// One GiB each way, which crosses the device in far fewer packets than it has segments.
+fn in_super_segments(node: &Node, kernel: &str, ours: &str) -> Result {
+    let (segments, before) = (node.counters()?.get(Counter::TcpOutSegs), packets()?.0);
+    to_the_kernel(node, kernel, 1 << 30)?;
+    let segments = node.counters()?.get(Counter::TcpOutSegs) - segments;
+    let packets_in = packets()?.0 - before;
+    check!(
+        packets_in * 4 < segments,
+        "{segments} segments left in {packets_in} packets"
+    );
+    let (segments, before) = (node.counters()?.get(Counter::TcpInSegs), packets()?.1);
+    from_the_kernel(node, ours, 1 << 30)?;
+    let segments = node.counters()?.get(Counter::TcpInSegs) - segments;
+    let packets_out = packets()?.1 - before;
+    check!(
+        packets_out * 4 < segments,
+        "{segments} segments came in {packets_out} packets"
+    );
+    Ok(Outcome::Passed)
+}
+
+/// Packets that the kernel's side of the device has received and sent; a super-segment is one.
+fn packets() -> Result<(u64, u64)> {
+    let devices = std::fs::read_to_string("/proc/net/dev")?;
+    let line = devices
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix("sockeye0:"))
+        .ok_or("the device is not listed")?;
+    // Bytes, packets and six more of what was received; then the same of what was sent.
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    Ok((fields[1].parse()?, fields[9].parse()?))
+}
+
 /// Sends `len` bytes from the node to the kernel and `len` back; both hashes must be right.
 fn both_ways(node: &Node, kernel: &str, ours: &str, len: usize) -> Result {
+    to_the_kernel(node, kernel, len)?;
+    from_the_kernel(node, ours, len)?;
+    Ok(Outcome::Passed)
+}
+
+fn to_the_kernel(node: &Node, kernel: &str, len: usize) -> Result<()> {
     let listener = TcpListener::bind((kernel.parse::<IpAddr>()?, 0))?;
     let stream = sockeye::net::TcpStream::connect_on(node, listener.local_addr()?)?;
     carry(
@@ -116,7 +160,10 @@ fn both_ways(node: &Node, kernel: &str, ours: &str, len: usize) -> Result {
         listener.accept()?.0,
         len,
     )
-    .map_err(|e| format!("node to kernel: {e}"))?;
+    .map_err(|e| format!("node to kernel: {e}").into())
+}
+
+fn from_the_kernel(node: &Node, ours: &str, len: usize) -> Result<()> {
     let listener = sockeye::net::TcpListener::bind_on(node, SocketAddr::new(ours.parse()?, 7000))?;
     let stream = TcpStream::connect(SocketAddr::new(ours.parse()?, 7000))?;
     carry(
@@ -125,11 +172,29 @@ fn both_ways(node: &Node, kernel: &str, ours: &str, len: usize) -> Result {
         listener.accept()?.0,
         len,
     )
-    .map_err(|e| format!("kernel to node: {e}"))?;
-    Ok(Outcome::Passed)
+    .map_err(|e| format!("kernel to node: {e}").into())
 }
 
-fn carry<W: Write, R: Read + Send + 'static>(
+/// A socket of the node as a stream, which a test may keep as well.
+pub(crate) struct Stream(pub(crate) Arc<Socket>);
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.recv(buffer)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.send(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(crate) fn carry<W: Write, R: Read + Send + 'static>(
     mut writer: W,
     end: impl FnOnce(&W) -> std::io::Result<()>,
     mut reader: R,
@@ -273,8 +338,7 @@ fn programs_on_a_tap_device() -> Result {
         let url = format!("http://{}/", listener.local_addr()?);
         let serving = std::thread::spawn(move || -> std::io::Result<SocketAddr> {
             let (mut stream, from) = listener.accept()?;
-            let mut request = [0; 16];
-            stream.read_exact(&mut request)?;
+            read_request(&mut stream)?;
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nkernel")?;
             Ok(from)
         });
@@ -308,6 +372,26 @@ fn programs_on_a_tap_device() -> Result {
             String::from_utf8_lossy(&seen)
         );
         check!(server.0.wait()?.success(), "the program on the node failed");
+        Ok(Outcome::Passed)
+    })
+}
+
+/// Every connection by a cookie: the kernel's timestamps bring back scale and SACK.
+fn syn_cookies_serve_the_kernel() -> Result {
+    in_namespace("interop::tap::syn_cookies_serve_the_kernel", LIMIT, || {
+        let node = node!(|tap| Box::new(tap));
+        let mut settings = node.config()?;
+        settings.set_sysctl("net.ipv4.tcp_syncookies", "2")?;
+        node.set_config(settings)?;
+        let listener =
+            sockeye::net::TcpListener::bind_on(&node, SocketAddr::new(NODE_V4.parse()?, 7000))?;
+        let stream = TcpStream::connect(listener.local_addr()?)?;
+        let accepted = listener.accept()?.0;
+        check!(
+            node.counters()?.get(Counter::TcpExtSyncookiesRecv) == 1,
+            "no cookie came back"
+        );
+        carry(stream, |s| s.shutdown(Shutdown::Write), accepted, 16 << 20)?;
         Ok(Outcome::Passed)
     })
 }

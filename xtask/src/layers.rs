@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["tcp", "udp", "sctp", "dccp", "unix"],
     &["node"],
     &["sim", "sockeye"],
-    &["run", "rpc"],
+    &["run", "rpc", "packetdrill"],
     &["cli"],
 ];
 

@@ -1,10 +1,22 @@
 //! The project's own chores, run as `cargo xtask CHORE`.
 //!
+//! - `cost`: instructions of fixed scenarios, against committed figures (see [`cost`]).
+//! - `grid`: TCP over bad paths beside the kernel's (`bench/src/bin/grid`).
 //! - `layers`: the floors of ARCHITECTURE.md hold (see [`layers`]).
+//! - `long`: what takes more than a minute, by name (see [`long`]).
 //! - `loom`: who waits and who drives a node, in every order of threads (see [`loom`]).
+//! - `options`: the table of socket options in docs/ (see [`options`]).
+//! - `rfcs`: RFCS.md, which section of which RFC is kept where (see [`rfcs`]).
+//! - `packetdrill`: the scripts that Linux's TCP is tested with (see [`packetdrill`]).
 
+mod cost;
 mod layers;
+mod long;
 mod loom;
+mod options;
+mod packetdrill;
+mod program;
+mod rfcs;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -16,14 +28,60 @@ enum Chore {
     /// Check that every dependency between the crates points down, and that the crates without
     /// I/O forbid unsafe code and carry the clippy.toml that forbids clocks and threads.
     Layers,
+    /// Count the instructions of fixed scenarios under valgrind, and fail where they are more than
+    /// 5% above the figures in bench/cost.txt.
+    Cost {
+        /// Write the figures anew.
+        #[arg(long)]
+        update: bool,
+    },
+    /// Run TCP through a grid of loss, delay and reordering, beside the kernel's. Needs root;
+    /// `cargo xtask grid --help` tells more.
+    #[command(disable_help_flag = true)]
+    Grid {
+        /// What `bench`'s program `grid` takes.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run one of those that take long: the grid, fairness, the fuzzers, the soak.
+    Long {
+        /// Which; without one they are listed.
+        name: Option<String>,
+        /// List them.
+        #[arg(long)]
+        list: bool,
+        /// How long, for those that would go on for ever.
+        #[arg(long, default_value_t = 10)]
+        minutes: u32,
+    },
     /// Run the tests of the turn token and the waiters under loom.
     Loom,
+    /// Collect the citations of RFCs from code, tests and scripts into RFCS.md.
+    Rfcs(rfcs::Args),
+    /// Run packetdrill's scripts on a node and on the kernel, and compare. Wants root.
+    Packetdrill(packetdrill::Args),
+    /// Write docs/OPTIONS.md from the list of socket options.
+    Options {
+        /// Only check that it is up to date, and that the tests it names exist.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Chore::parse() {
+        Chore::Cost { update } => cost::run(update),
+        Chore::Grid { args } => program::bench("grid", "release", &args),
         Chore::Layers => layers::run(),
+        Chore::Long {
+            name,
+            list,
+            minutes,
+        } => long::run(name.as_deref(), list, minutes),
         Chore::Loom => loom::run(),
+        Chore::Options { check } => options::run(check),
+        Chore::Packetdrill(args) => packetdrill::run(&args),
+        Chore::Rfcs(args) => rfcs::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

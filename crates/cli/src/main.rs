@@ -11,6 +11,7 @@ mod options;
 mod ping;
 mod report;
 mod run;
+mod trace;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ struct Args {
 enum Command {
     Run(run::Run),
     Ping(ping::Ping),
+    Trace(trace::Trace),
     Nc(nc::Nc),
     Doctor(doctor::Doctor),
 }
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     let result = match args.command {
         Command::Run(command) => command.run(),
         Command::Ping(command) => command.run(),
+        Command::Trace(command) => command.run(),
         Command::Nc(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };

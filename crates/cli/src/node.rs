@@ -5,16 +5,21 @@ use anyhow::{Context, Result, bail};
 use sockeye::drivers::{MemoryConfig, MemoryLink, Netem, Recorder, Tun, local_address};
 use sockeye::link::{Link, MacAddr, Medium};
 use sockeye::net::lookup_host;
-use sockeye::{Config, LinkConfig, Node};
+use sockeye::{AddressState, Config, LinkConfig, Node};
 use sockeye_run::user::{self, UserConfig, UserLan};
 use std::fs::File;
 use std::io::{BufWriter, Read as _};
 use std::net::IpAddr;
 use std::ops::Deref;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long what was written may take to arrive when the command ends.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// How long the detection of duplicate addresses may take: a delay of up to a second and a probe's
+/// second (RFC 4862 §5.4.2), and some more.
+const DETECTION: Duration = Duration::from_secs(4);
 
 /// A node and what it needs around it. Dropping it delivers what was written, at most for
 /// [`SHUTDOWN`], and ends the node.
@@ -56,23 +61,15 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         pcap,
         allow_host_loopback,
         deny_raw,
+        settings,
     } = options;
-    let recorder = match pcap {
-        Some(path) => {
-            let file = File::create(path);
-            let file = file.with_context(|| format!("{} can't be written", path.display()))?;
-            let epoch = SystemTime::now().duration_since(UNIX_EPOCH)?;
-            Some(Recorder::new(BufWriter::new(file), epoch)?)
-        }
-        None => None,
-    };
-    let config = Config {
+    let recorder = pcap.as_deref().map(record_to).transpose()?;
+    let mut config = Config {
         raw_sockets: !deny_raw,
         ..Config::default()
     };
-    let mut builder = Node::builder().config(config);
-    for server in dns {
-        builder = builder.dns(*server);
+    for setting in settings {
+        config.set_sysctl(&setting.name, &setting.value)?;
     }
     let seed = match seed {
         Some(number) => {
@@ -82,19 +79,17 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         }
         None => random_seed()?,
     };
-    builder = builder.seed(seed);
+    let mut builder = Node::builder().config(config).seed(seed);
+    for server in dns {
+        builder = builder.dns(*server);
+    }
     let default = [LinkSpec::user()];
     let links = if links.is_empty() {
         &default[..]
     } else {
         links
     };
-    if links.iter().filter(|link| link.kind == Kind::User).count() > 1 {
-        bail!("a node has one link `user` at most: both would have the same addresses");
-    }
-    if *allow_host_loopback && links.iter().all(|link| link.kind != Kind::User) {
-        bail!("--allow-host-loopback concerns the link `user`, which this node has not");
-    }
+    check_users(links, *allow_host_loopback)?;
     let mut lans = Vec::new();
     for (serial, spec) in (0..).zip(links) {
         let (name, link, config) = match &spec.kind {
@@ -115,12 +110,7 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
                 (name.as_str(), link, device_config(spec))
             }
         };
-        let [a, b, c, d, e, f, g, h, ..] = seed;
-        let netem_seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]) ^ u64::from(serial);
-        let mut link = match spec.netem.is_transparent() {
-            true => link,
-            false => Box::new(Netem::new(link, spec.netem, netem_seed)),
-        };
+        let mut link = disturbed(link, spec, &seed, serial);
         if let Some(recorder) = &recorder {
             link = Box::new(recorder.tap(link, name));
         }
@@ -133,6 +123,36 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         lans,
         recorder,
     })
+}
+
+/// Captures what crosses the links into `path`.
+fn record_to(path: &Path) -> Result<Recorder> {
+    let file = File::create(path);
+    let file = file.with_context(|| format!("{} can't be written", path.display()))?;
+    let epoch = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(Recorder::new(BufWriter::new(file), epoch)?)
+}
+
+/// There is one link `user` at most, and one where an option concerns it.
+fn check_users(links: &[LinkSpec], allow_host_loopback: bool) -> Result<()> {
+    let users = links.iter().filter(|link| link.kind == Kind::User).count();
+    if users > 1 {
+        bail!("a node has one link `user` at most: both would have the same addresses");
+    }
+    if allow_host_loopback && users == 0 {
+        bail!("--allow-host-loopback concerns the link `user`, which this node has not");
+    }
+    Ok(())
+}
+
+/// The link with what `spec` says of delay and loss before it; each has chances of its own.
+fn disturbed(link: Box<dyn Link>, spec: &LinkSpec, seed: &[u8; 32], serial: u32) -> Box<dyn Link> {
+    if spec.netem.is_transparent() {
+        return link;
+    }
+    let [a, b, c, d, e, f, g, h, ..] = *seed;
+    let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]) ^ u64::from(serial);
+    Box::new(Netem::new(link, spec.netem, seed))
 }
 
 /// Starts the virtual LAN behind a link `user`.
@@ -163,9 +183,28 @@ fn device_config(spec: &LinkSpec) -> LinkConfig {
     config
 }
 
-/// The addresses of a host: one that is written, or those that the node's nameservers give.
+/// The addresses of a host: one that is written, or those that the node's nameservers give. Once they
+/// are known the node may have talked to them: its own addresses are in use.
 pub(crate) fn resolve(node: &Node, host: &str) -> Result<Vec<IpAddr>> {
-    lookup_host(node, host).with_context(|| format!("{host} can't be found"))
+    let found = lookup_host(node, host).with_context(|| format!("{host} can't be found"))?;
+    if found.iter().any(IpAddr::is_ipv6) {
+        await_addresses(node)?;
+    }
+    Ok(found)
+}
+
+/// Waits until no address is tentative any more (RFC 4862 §5.4): nothing is sent by one that is.
+fn await_addresses(node: &Node) -> Result<()> {
+    let end = Instant::now() + DETECTION;
+    let tentative = || -> Result<bool> {
+        let interfaces = node.interfaces()?;
+        let mut addresses = interfaces.iter().flat_map(|i| &i.addresses);
+        Ok(addresses.any(|address| address.state == AddressState::Tentative))
+    };
+    while tentative()? && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// A seed that nobody can guess.

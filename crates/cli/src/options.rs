@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 use sockeye::drivers::netem::{NETEM_KEYS, NetemConfig};
+use sockeye::{Config, SysctlError, sysctl};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -21,7 +22,8 @@ pub(crate) struct NodeOptions {
     /// Repeatable; without one it is `user`, a virtual LAN with a way out through the host's own
     /// sockets. Keys: addr=CIDR (repeatable), gw=IP, mac=MAC (tap), and the words of
     /// tc-netem(8), for each direction by itself: delay=TIME, jitter=TIME, loss=PERCENT,
-    /// duplicate=PERCENT, reorder=PERCENT, gap=N, corrupt=PERCENT, rate=RATE, limit=PACKETS.
+    /// duplicate=PERCENT, reorder=PERCENT, gap=N, corrupt=PERCENT, rate=RATE, limit=PACKETS, ecn (mark
+    /// instead of losing), ce_threshold=TIME (mark what waits longer under the rate).
     #[arg(long = "link", value_name = "KIND[:NAME][,KEY=VALUE...]")]
     pub(crate) links: Vec<LinkSpec>,
 
@@ -44,6 +46,40 @@ pub(crate) struct NodeOptions {
     /// Refuse raw sockets
     #[arg(long)]
     pub(crate) deny_raw: bool,
+
+    /// Set what Linux's sysctl(8) calls so, such as net.ipv4.tcp_congestion_control=bbr
+    ///
+    /// Repeatable; of two for one name the last counts.
+    #[arg(long = "sysctl", value_name = "NAME=VALUE")]
+    pub(crate) settings: Vec<Setting>,
+}
+
+/// A setting of the node that a config has taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| format!("'{text}' is no NAME=VALUE"))?;
+        match Config::default().set_sysctl(name, value) {
+            Ok(()) => Ok(Self {
+                name: name.into(),
+                value: value.into(),
+            }),
+            Err(error @ SysctlError::Unknown(_)) => {
+                let names: Vec<_> = sysctl::names().collect();
+                Err(format!("{error}; they are {}", names.join(", ")))
+            }
+            Err(error @ SysctlError::Invalid { .. }) => Err(error.to_string()),
+        }
+    }
 }
 
 /// One link.
@@ -91,9 +127,11 @@ impl FromStr for LinkSpec {
             ..Self::user()
         };
         for part in parts {
-            let (key, value) = part
-                .split_once('=')
-                .ok_or_else(|| format!("'{part}' is no KEY=VALUE; the keys are {}", keys()))?;
+            let (key, value) = match part.split_once('=') {
+                Some(pair) => pair,
+                None if part == "ecn" => (part, ""),
+                None => return Err(format!("'{part}' is no KEY=VALUE; the keys are {}", keys())),
+            };
             match key {
                 "addr" => link.addresses.push(address(value)?),
                 "gw" => link.gateways.push(parsed(value, "an IP address")?),
@@ -220,6 +258,19 @@ mod tests {
         assert_eq!(tap.mac, Some([2, 0, 0, 0, 0, 1]));
         let lossy = link("user,delay=10ms,loss=1%").unwrap();
         assert_eq!(lossy.netem, "delay=10ms,loss=1%".parse().unwrap());
+        assert!(link("user,loss=1%,ecn").unwrap().netem.ecn);
+    }
+
+    #[test]
+    fn settings_are_read() {
+        let setting = "net.ipv4.tcp_rmem=4096 131072 6291456".parse::<Setting>();
+        assert_eq!(setting.unwrap().value, "4096 131072 6291456");
+        let fault = |text: &str| text.parse::<Setting>().unwrap_err();
+        assert_eq!(fault("tcp_sack"), "'tcp_sack' is no NAME=VALUE");
+        assert!(fault("net.ipv4.tcp_magic=1").contains("they are net.core.rmem_default, "));
+        assert!(
+            fault("net.ipv4.tcp_congestion_control=vegas").contains("which takes reno, cubic, ")
+        );
     }
 
     #[test]

@@ -19,6 +19,16 @@ pub struct Config {
     pub tcp_rmem: (usize, usize, usize),
     /// `net.ipv4.tcp_wmem`: min, default, max in bytes.
     pub tcp_wmem: (usize, usize, usize),
+    /// `net.ipv4.tcp_mem`: what connections hold in all, of received text and text to be sent: low,
+    /// pressure and high in pages of 4096 bytes: 192, 256, 384 MiB.
+    pub tcp_mem: (usize, usize, usize),
+    /// `net.ipv4.tcp_moderate_rcvbuf`: receive buffers tune themselves: on.
+    pub tcp_moderate_rcvbuf: bool,
+    /// `net.ipv4.tcp_notsent_lowat`: where TCP_NOTSENT_LOWAT is 0; no limit.
+    pub tcp_notsent_lowat: u32,
+    /// `net.ipv4.tcp_max_orphans`: connections that nobody holds any more and that are not done;
+    /// one more is reset: 65,536.
+    pub tcp_max_orphans: usize,
     /// `net.core.rmem_default` and `rmem_max` in bytes, for datagram sockets.
     pub rmem: (usize, usize),
     /// `net.core.wmem_default` and `wmem_max` in bytes, for datagram sockets.
@@ -27,6 +37,24 @@ pub struct Config {
     pub tcp_syn_retries: u32,
     /// `net.ipv4.tcp_synack_retries`: 5.
     pub tcp_synack_retries: u32,
+    /// `net.ipv4.tcp_syn_linear_timeouts`: SYNs sent again without backing off. Linux says 4 since
+    /// 6.5; here 0, as RFC 6298 §5 (5.5) and tcp(7) have it.
+    pub tcp_syn_linear_timeouts: u32,
+    /// `net.ipv4.tcp_syncookies`: when SYNs are answered with nothing kept of them.
+    pub tcp_syn_cookies: SynCookies,
+    /// `net.ipv4.tcp_abort_on_overflow`: a full accept queue resets who completes a handshake. Off.
+    pub tcp_abort_on_overflow: bool,
+    /// `net.ipv4.tcp_migrate_req`: what waits at a listener that closes goes to another one of its
+    /// group (SO_REUSEPORT). Off.
+    pub tcp_migrate_req: bool,
+    /// `net.ipv4.tcp_fastopen`: on for clients.
+    pub tcp_fast_open: FastOpenMode,
+    /// `net.ipv4.tcp_fastopen_key`: the keys of cookies that this node gives out, the one in use
+    /// first; without one they come from the node's randomness.
+    pub tcp_fast_open_keys: Vec<[u8; 16]>,
+    /// `net.ipv4.tcp_fastopen_blackhole_timeout_sec`: how long active Fast Open pauses when it seems
+    /// to be dropped on the way; zero, as in Linux, for never.
+    pub tcp_fast_open_pause: Duration,
     /// `net.ipv4.tcp_retries2`: 15.
     pub tcp_retries2: u32,
     /// `net.ipv4.tcp_fin_timeout`: 60 s.
@@ -41,8 +69,44 @@ pub struct Config {
     pub tcp_timestamps: bool,
     /// `net.ipv4.tcp_sack`: on.
     pub tcp_sack: bool,
-    /// `net.ipv4.tcp_congestion_control`.
+    /// `net.ipv4.tcp_ecn`: 0 off, 1 asks for ECN and grants it, 2 grants it, 3 asks for accurate
+    /// ECN and grants it, 4 asks for ECN and grants accurate ECN, 5 grants accurate ECN: 2.
+    pub tcp_ecn: u8,
+    /// `net.ipv4.tcp_early_retrans`: whether the tail of a flight is probed (RFC 8985 §7): on.
+    pub tcp_tail_probes: bool,
+    /// `net.ipv4.tcp_mtu_probing` (RFC 4821): 0 off, 1 when a path seems to be a black hole, 2 always: 1.
+    pub tcp_mtu_probing: u8,
+    /// `net.ipv4.tcp_base_mss`: where the search for a path's size begins: 1024 bytes.
+    pub tcp_base_mss: u32,
+    /// `net.ipv4.tcp_probe_interval`: a search that is over begins anew after this time, since the path may
+    /// take more by then: 600 s.
+    pub tcp_probe_interval: Duration,
+    /// `net.ipv4.tcp_probe_threshold`: the search is over when fewer bytes than this are left between the
+    /// sizes that arrive and those that don't: 8.
+    pub tcp_probe_threshold: u32,
+    /// `net.ipv4.tcp_frto`: whether spurious time-outs are found out (RFC 5682): on.
+    pub tcp_frto: bool,
+    /// `net.ipv4.tcp_slow_start_after_idle`: an idle sender starts again slowly (RFC 5681 §4.1). Off, and
+    /// what a sender does not use of its window is kept for five minutes (RFC 7661).
+    pub tcp_slow_start_after_idle: bool,
+    /// Whether senders space what they send by the window and the round trip, as Linux does with the
+    /// queueing discipline fq. BBR and `SO_MAX_PACING_RATE` do it anyhow: off.
+    pub tcp_pacing: bool,
+    /// `net.ipv4.tcp_pacing_ss_ratio` and `tcp_pacing_ca_ratio`: percent of the window that a paced round
+    /// trip takes in slow start and after it: 200 and 120.
+    pub tcp_pacing_ratios: (u32, u32),
+    /// `net.ipv4.tcp_min_tso_segs`: segments of a burst at least: 2.
+    pub tcp_min_tso_segs: u32,
+    /// `net.ipv4.tcp_stdurg`: the urgent pointer means the last urgent octet, as RFC 1122 had it, not
+    /// the one behind it; off. Unlike Linux's it holds for what is sent, too.
+    pub tcp_stdurg: bool,
+    /// How CUBIC's slow start ends without a loss: HyStart++ (RFC 9406); or as Linux's does.
+    pub tcp_hystart: crate::congestion::HystartKind,
+    /// `net.ipv4.tcp_congestion_control`: cubic.
     pub tcp_congestion: String,
+    /// Programs may do to their sockets what takes CAP_NET_ADMIN on Linux: SO_DEBUG, SO_PRIORITY
+    /// above 6, SO_RCVBUFFORCE and SO_SNDBUFFORCE.
+    pub net_admin: bool,
     /// Raw and packet sockets may be opened.
     pub raw_sockets: bool,
     /// Packets may be sent from addresses that are not the node's (raw sockets with their own
@@ -58,6 +122,35 @@ pub struct Config {
     pub intercept_backlog: usize,
 }
 
+/// When a listener answers SYNs statelessly (RFC 4987 §3.6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SynCookies {
+    /// Never: a full SYN queue drops (`tcp_syncookies` = 0).
+    Never,
+    /// When the SYN queue is full (1).
+    #[default]
+    WhenFull,
+    /// Always (2): for tests.
+    Always,
+}
+
+bitflags::bitflags! {
+    /// What of TCP Fast Open is allowed (RFC 7413), in the bits of `net.ipv4.tcp_fastopen`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct FastOpenMode: u32 {
+        /// Connecting sockets may send text on their SYN.
+        const CLIENT = 0x1;
+        /// Listeners may take it.
+        const SERVER = 0x2;
+        /// Connecting sockets send it without a cookie too.
+        const CLIENT_WITHOUT_COOKIE = 0x4;
+        /// Listeners take it without a cookie too.
+        const SERVER_WITHOUT_COOKIE = 0x200;
+        /// Listeners take it without having TCP_FASTOPEN set.
+        const SERVER_WITHOUT_OPTION = 0x400;
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -68,10 +161,21 @@ impl Default for Config {
             syn_backlog_max: 4096,
             tcp_rmem: (4096, 131_072, 6_291_456),
             tcp_wmem: (4096, 16_384, 4_194_304),
+            tcp_mem: (192 << 8, 256 << 8, 384 << 8),
+            tcp_moderate_rcvbuf: true,
+            tcp_notsent_lowat: u32::MAX,
+            tcp_max_orphans: 65_536,
             rmem: (212_992, 212_992),
             wmem: (212_992, 212_992),
             tcp_syn_retries: 6,
             tcp_synack_retries: 5,
+            tcp_syn_linear_timeouts: 0,
+            tcp_syn_cookies: SynCookies::WhenFull,
+            tcp_abort_on_overflow: false,
+            tcp_migrate_req: false,
+            tcp_fast_open: FastOpenMode::CLIENT,
+            tcp_fast_open_keys: Vec::new(),
+            tcp_fast_open_pause: Duration::ZERO,
             tcp_retries2: 15,
             tcp_fin_timeout: Duration::from_secs(60),
             tcp_time_wait: Duration::from_secs(60),
@@ -79,7 +183,21 @@ impl Default for Config {
             tcp_window_scaling: true,
             tcp_timestamps: true,
             tcp_sack: true,
-            tcp_congestion: "reno".into(),
+            tcp_ecn: 2,
+            tcp_tail_probes: true,
+            tcp_mtu_probing: 1,
+            tcp_base_mss: 1024,
+            tcp_probe_interval: Duration::from_secs(600),
+            tcp_probe_threshold: 8,
+            tcp_frto: true,
+            tcp_slow_start_after_idle: false,
+            tcp_pacing: false,
+            tcp_pacing_ratios: (200, 120),
+            tcp_min_tso_segs: 2,
+            tcp_stdurg: false,
+            tcp_hystart: crate::congestion::HystartKind::PlusPlus,
+            tcp_congestion: "cubic".into(),
+            net_admin: false,
             raw_sockets: true,
             spoofing: false,
             neighbours_max: 1024,

@@ -1,8 +1,8 @@
 //! Everything that protocol code may touch.
 
 use crate::{
-    Config, Counter, Counters, Error, Event, Handle, Inet, Instant, InterfaceId, Observer, Packet,
-    Readiness, ReadyQueue, Rng, Route, RouteQuery, SendInfo, Timers,
+    Config, Counter, Counters, Error, Event, Handle, Inet, Instant, InterfaceId, Memory, Observer,
+    Packet, Readiness, ReadyQueue, Rng, Route, RouteQuery, SendInfo, Timers,
 };
 
 /// The parts of a node that a transport works with: borrowed for one call, disjoint from the
@@ -19,6 +19,8 @@ pub struct Context<'a> {
     pub timers: &'a mut Timers,
     /// Sockets that became ready.
     pub ready: &'a mut ReadyQueue,
+    /// What the transports hold in all.
+    pub memory: &'a mut Memory,
     /// Counters.
     pub counters: &'a mut Counters,
     /// Who is told events.
@@ -34,8 +36,12 @@ impl Context<'_> {
     /// [`Error::NetworkUnreachable`] without a route, [`Error::AddressNotAvailable`] when `source`
     /// is not one of the node's addresses, [`Error::Access`] is the caller's to decide for
     /// broadcast ones.
-    pub fn route(&self, query: &RouteQuery) -> Result<Route, Error> {
-        self.inet.route(query)
+    pub fn route(&mut self, query: &RouteQuery) -> Result<Route, Error> {
+        let route = self.inet.route(query);
+        if matches!(route, Err(Error::NetworkUnreachable)) {
+            self.counters.add(Counter::IpOutNoRoutes);
+        }
+        route
     }
 
     /// Sends one packet whose window starts at the transport header: the internet layer adds its
@@ -106,6 +112,8 @@ pub struct Parts {
     pub timers: Timers,
     /// See [`Context::ready`].
     pub ready: ReadyQueue,
+    /// See [`Context::memory`].
+    pub memory: Memory,
     /// See [`Context::counters`].
     pub counters: Counters,
     /// See [`Context::observer`].
@@ -125,6 +133,7 @@ impl Parts {
             inet,
             timers: Timers::default(),
             ready: ReadyQueue::default(),
+            memory: Memory::new(config.tcp_mem),
             counters: Counters::default(),
             observer: Box::new(()),
             config,
@@ -138,6 +147,7 @@ impl Parts {
             inet,
             timers,
             ready,
+            memory,
             counters,
             observer,
             config,
@@ -148,6 +158,7 @@ impl Parts {
             inet,
             timers,
             ready,
+            memory,
             counters,
             observer: &mut **observer,
             config,

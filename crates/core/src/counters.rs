@@ -31,8 +31,6 @@ counters! {
     IpInUnknownProtos,
     /// IP packets cut short.
     IpInTruncatedPkts,
-    /// IP packets dropped for want of room.
-    IpInDiscards,
     /// IP packets delivered to a protocol.
     IpInDelivers,
     /// IP packets sent.
@@ -53,6 +51,14 @@ counters! {
     IpFragFails,
     /// Fragments sent.
     IpFragCreates,
+    /// IP packets received without ECT.
+    IpExtInNoECTPkts,
+    /// IP packets received with ECT(1).
+    IpExtInECT1Pkts,
+    /// IP packets received with ECT(0).
+    IpExtInECT0Pkts,
+    /// IP packets received with CE.
+    IpExtInCEPkts,
     /// ICMP messages received.
     IcmpInMsgs,
     /// ICMP messages malformed or with a bad checksum.
@@ -73,9 +79,9 @@ counters! {
     TcpActiveOpens,
     /// TCP: passive opens.
     TcpPassiveOpens,
-    /// TCP: failed attempts.
+    /// TCP: connections that went from SYN-SENT or SYN-RECEIVED to CLOSED, or back to LISTEN.
     TcpAttemptFails,
-    /// TCP: resets in ESTABLISHED or CLOSE-WAIT.
+    /// TCP: connections that went from ESTABLISHED or CLOSE-WAIT to CLOSED at once.
     TcpEstabResets,
     /// TCP: segments received.
     TcpInSegs,
@@ -89,8 +95,58 @@ counters! {
     TcpOutRsts,
     /// TCP: retransmission timer expiries.
     TcpExtTCPTimeouts,
-    /// TCP: entries to fast recovery.
+    /// TCP: packets sent again in fast recovery.
     TcpExtTCPFastRetrans,
+    /// TCP: packets sent again after a time-out.
+    TcpExtTCPSlowStartRetrans,
+    /// TCP: recoveries that began by SACK.
+    TcpExtTCPSackRecovery,
+    /// TCP: recoveries that began by duplicate acknowledgments.
+    TcpExtTCPRenoRecovery,
+    /// TCP: reported data that the peer has thrown away (RFC 2018 §8).
+    TcpExtTCPSACKReneging,
+    /// TCP: reordering seen by SACK.
+    TcpExtTCPSACKReorder,
+    /// TCP: reordering seen by timestamps.
+    TcpExtTCPTSReorder,
+    /// TCP: recoveries undone whole.
+    TcpExtTCPFullUndo,
+    /// TCP: recoveries undone by a partial acknowledgment.
+    TcpExtTCPPartialUndo,
+    /// TCP: recoveries undone by D-SACK.
+    TcpExtTCPDSACKUndo,
+    /// TCP: time-outs undone.
+    TcpExtTCPLossUndo,
+    /// TCP: time-outs found spurious by F-RTO.
+    TcpExtTCPSpuriousRTOs,
+    /// TCP: tail loss probes sent.
+    TcpExtTCPLossProbes,
+    /// TCP: losses that a tail loss probe repaired.
+    TcpExtTCPLossProbeRecovery,
+    /// TCP: probes of a path's MTU sent (RFC 4821).
+    TcpExtTCPMTUPProbes,
+    /// TCP: probes of a path's MTU that arrived.
+    TcpExtTCPMTUPSuccess,
+    /// TCP: probes of a path's MTU that were lost.
+    TcpExtTCPMTUPFail,
+    /// TCP: D-SACKs received for data below the acknowledgment.
+    TcpExtTCPDSACKRecv,
+    /// TCP: D-SACKs received for data above it.
+    TcpExtTCPDSACKOfoRecv,
+    /// TCP: D-SACKs ignored as too old.
+    TcpExtTCPDSACKIgnoredOld,
+    /// TCP: D-SACKs ignored as nothing was to be undone.
+    TcpExtTCPDSACKIgnoredNoUndo,
+    /// TCP: D-SACKs ignored as the network doubles packets.
+    TcpExtTCPDSACKIgnoredDubious,
+    /// TCP: SACK blocks that can't be true.
+    TcpExtTCPSACKDiscard,
+    /// TCP: acknowledgments sent by the delay timer.
+    TcpExtDelayedACKs,
+    /// TCP: probes of closed windows.
+    TcpExtTCPWinProbe,
+    /// TCP: keep-alive probes.
+    TcpExtTCPKeepAlive,
     /// TCP: challenge ACKs sent (RFC 5961).
     TcpExtTCPChallengeACK,
     /// TCP: segments dropped by PAWS (RFC 7323 §5).
@@ -99,16 +155,84 @@ counters! {
     TcpExtListenOverflows,
     /// TCP: connection requests dropped for any reason.
     TcpExtListenDrops,
-    /// TCP: sockets that passed into TIME-WAIT.
+    /// TCP: connections that a listener which closed has left to another one.
+    TcpExtTCPMigrateReqSuccess,
+    /// TCP: connections for which such a listener found none that takes them.
+    TcpExtTCPMigrateReqFailure,
+    /// TCP: sockets whose time in TIME-WAIT is over.
     TcpExtTW,
     /// TCP: out-of-order data dropped for want of room.
     TcpExtOfoPruned,
-    /// TCP: connections ended for data after close.
+    /// TCP: times that a receive queue was to be made smaller.
+    TcpExtPruneCalled,
+    /// TCP: receive queues copied together.
+    TcpExtTCPRcvCollapsed,
+    /// TCP: text in order dropped for want of memory.
+    TcpExtTCPRcvQDrop,
+    /// TCP: text out of order dropped for want of memory.
+    TcpExtTCPOFODrop,
+    /// TCP: times that memory became short.
+    TcpExtTCPMemoryPressures,
+    /// TCP: orphans reset as there were too many, or memory was short.
+    TcpExtTCPAbortOnMemory,
+    /// TCP: connections ended for data after close, or by a close that lingers for no time.
     TcpExtTCPAbortOnData,
+    /// TCP: connections ended by a close with text unread.
+    TcpExtTCPAbortOnClose,
+    /// TCP: connections ended in FIN-WAIT-2 as nobody is to wait there (TCP_LINGER2).
+    TcpExtTCPAbortOnLinger,
     /// TCP: connections ended by a time-out.
     TcpExtTCPAbortOnTimeout,
     /// TCP: SYNs dropped for a full request queue.
     TcpExtTCPReqQFullDrop,
+    /// TCP: SYNs answered with a cookie for a full request queue.
+    TcpExtTCPReqQFullDoCookies,
+    /// TCP: SYN cookies sent.
+    TcpExtSyncookiesSent,
+    /// TCP: SYN cookies that came back.
+    TcpExtSyncookiesRecv,
+    /// TCP: acknowledgments that were no cookie of ours, while some were out.
+    TcpExtSyncookiesFailed,
+    /// TCP: ICMP errors that quote nothing in flight.
+    TcpExtOutOfWindowIcmps,
+    /// TCP: half-open connections reset.
+    TcpExtEmbryonicRsts,
+    /// TCP: bare acknowledgments dropped as TCP_DEFER_ACCEPT waits for text.
+    TcpExtTCPDeferAcceptDrop,
+    /// TCP: SYNs and ACKs refused for a timestamp that echoes nothing of ours.
+    TcpExtPAWSActive,
+    /// TCP: Fast Open as a client: text on the SYN was acknowledged.
+    TcpExtTCPFastOpenActive,
+    /// TCP: Fast Open as a client: it was not, or the SYN was lost.
+    TcpExtTCPFastOpenActiveFail,
+    /// TCP: Fast Open as a server: connections made by a SYN.
+    TcpExtTCPFastOpenPassive,
+    /// TCP: Fast Open as a server: cookies that were not valid.
+    TcpExtTCPFastOpenPassiveFail,
+    /// TCP: Fast Open as a server: cookies made by the older key.
+    TcpExtTCPFastOpenPassiveAltKey,
+    /// TCP: Fast Open as a server: requests over the listener's limit.
+    TcpExtTCPFastOpenListenOverflow,
+    /// TCP: Fast Open as a server: cookies asked for.
+    TcpExtTCPFastOpenCookieReqd,
+    /// TCP: Fast Open as a client: times that it was not used as it seems to be dropped on the way.
+    TcpExtTCPFastOpenBlackhole,
+    /// TCP: segments dropped for want of an MD5 signature (RFC 2385).
+    TcpExtTCPMD5NotFound,
+    /// TCP: segments dropped for an MD5 signature that nobody has a key for.
+    TcpExtTCPMD5Unexpected,
+    /// TCP: segments dropped for a wrong MD5 signature.
+    TcpExtTCPMD5Failure,
+    /// TCP: segments dropped for want of an authentication option (RFC 5925).
+    TcpExtTCPAORequired,
+    /// TCP: segments dropped for a wrong authentication option.
+    TcpExtTCPAOBad,
+    /// TCP: segments dropped for an authentication option whose key is not known.
+    TcpExtTCPAOKeyNotFound,
+    /// TCP: segments with a right authentication option.
+    TcpExtTCPAOGood,
+    /// TCP: ICMP errors not believed for a connection with authentication (RFC 5925 §7.8).
+    TcpExtTCPAODroppedIcmps,
     /// UDP: datagrams delivered.
     UdpInDatagrams,
     /// UDP: datagrams for a port nobody has.

@@ -8,13 +8,14 @@ mod queue;
 mod socket;
 mod waiters;
 
+pub use crate::error_queue::{ErrorReport, Origin};
 pub use address::{check_bindable, interfaces_to, is_broadcast};
-pub use queue::{ErrorReport, Origin, ReceiveQueue};
+pub use queue::ReceiveQueue;
 pub use socket::DatagramSocket;
 pub use waiters::Waiters;
 
 use crate::demux::Endpoint;
-use crate::{InterfaceId, IpInfo, Packet, Payload, SendInfo};
+use crate::{Instant, InterfaceId, IpInfo, Packet, Payload, SendInfo};
 use bytes::Bytes;
 use sockeye_link::HEADROOM;
 use std::io::IoSlice;
@@ -55,6 +56,8 @@ pub struct Received {
     pub tos: u8,
     /// With UDP_GRO: the data is several datagrams of so many bytes, the last perhaps shorter.
     pub segment: Option<u16>,
+    /// When it arrived.
+    pub at: Instant,
 }
 
 /// A datagram in a receive queue.
@@ -76,6 +79,8 @@ pub struct Datagram {
     pub tos: u8,
     /// See [`Received::segment`].
     pub segment: Option<u16>,
+    /// When a socket got it.
+    pub at: Instant,
 }
 
 impl Datagram {
@@ -99,6 +104,7 @@ impl Datagram {
             ttl: ip.hop_limit,
             tos: ip.traffic_class,
             segment: None,
+            at: Instant::ZERO,
         }
     }
 

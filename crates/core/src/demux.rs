@@ -516,15 +516,36 @@ impl Demux {
         if !best.reuse_port {
             return Some(best.id);
         }
-        let in_group =
-            |receiver: &&Receiver| receiver.reuse_port && score(receiver) == score(&best);
-        let size = receivers.iter().filter(in_group).count();
-        let pick = self.group.hash_one(flow) % size as u64;
-        receivers
-            .iter()
-            .filter(in_group)
-            .nth(usize::try_from(pick).unwrap_or(0))
-            .map(|receiver| receiver.id)
+        self.of_group(receivers, flow, |receiver| score(&receiver) == score(&best))
+    }
+
+    /// The one that the flow's hash chooses of those that share by SO_REUSEPORT and are `alike`.
+    fn of_group(
+        &self,
+        receivers: &Receivers,
+        flow: &Flow,
+        alike: impl Fn(&Receiver) -> bool,
+    ) -> Option<SocketId> {
+        let group = || receivers.iter().filter(|r| r.reuse_port && alike(r));
+        let size = group().count() as u64;
+        let pick = self.group.hash_one(flow).checked_rem(size)?;
+        group().nth(usize::try_from(pick).ok()?).map(|r| r.id)
+    }
+
+    /// Who of the sockets that share `claim`'s binding by SO_REUSEPORT gets what is left of `flow`
+    /// when one of them is gone.
+    #[must_use]
+    pub fn mate(&self, claim: &Claim, flow: &Flow) -> Option<SocketId> {
+        let Binding {
+            ip,
+            port,
+            interface,
+            family,
+        } = claim.binding;
+        let receivers = self.bound.get(&(ip, port))?;
+        self.of_group(receivers, flow, |receiver| {
+            receiver.interface == interface && receiver.family == family
+        })
     }
 }
 

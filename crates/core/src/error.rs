@@ -95,6 +95,21 @@ pub enum Error {
     /// ENODEV
     #[error("there is no such interface")]
     NoDevice,
+    /// ENOENT
+    #[error("there is none of that name")]
+    NoEntry,
+    /// EEXIST
+    #[error("there is one already")]
+    Exists,
+    /// EBUSY
+    #[error("it is in use")]
+    Busy,
+    /// ENOMEM
+    #[error("there are as many as there may be")]
+    NoMemory,
+    /// EKEYREJECTED
+    #[error("the key does not fit the socket's other keys or its peer")]
+    KeyRejected,
     /// ESHUTDOWN
     #[error("the node has been shut down")]
     Shutdown,

@@ -24,6 +24,38 @@ pub enum Event {
         /// Bytes.
         len: u32,
     },
+    /// A sender's loss recovery changed its state; names as TCP_INFO's `tcpi_ca_state` has them.
+    Recovery {
+        /// Which socket.
+        socket: Handle,
+        /// The state it left.
+        from: &'static str,
+        /// The state it entered.
+        to: &'static str,
+    },
+    /// The congestion window is known, or another one than it was.
+    Window {
+        /// Which socket.
+        socket: Handle,
+        /// Bytes that may be in flight.
+        cwnd: u64,
+        /// The slow start threshold, bytes; `u64::MAX` before the first congestion.
+        ssthresh: u64,
+    },
+    /// A round trip was measured.
+    RoundTrip {
+        /// Which socket.
+        socket: Handle,
+        /// The measurement.
+        rtt: core::time::Duration,
+        /// SRTT with it.
+        srtt: core::time::Duration,
+    },
+    /// The peer has announced urgent data, or more of it (SIGURG).
+    Urgent {
+        /// Which socket.
+        socket: Handle,
+    },
     /// A received packet was dropped; the counter says why.
     Dropped(crate::Counter),
     /// A neighbour's state changed (RFC 4861 §7.3.2 names).

@@ -38,6 +38,12 @@ impl SocketId {
         generation: 0,
     };
 
+    /// A number that no other socket of the transport has or had: SO_COOKIE.
+    #[must_use]
+    pub const fn cookie(self) -> u64 {
+        ((self.generation as u64) << 32 | self.index as u64) + 1
+    }
+
     /// The slot's number: dense, reused.
     #[must_use]
     pub const fn index(self) -> u32 {

@@ -1,7 +1,7 @@
 //! What the transports' interception has in common: flows to addresses that are not the node's,
 //! handed to its owner to accept or refuse. Gateways, VPN clients and NATs are built on it.
 
-use crate::{Context, Error, InterfaceId, Packet, RouteQuery, SendInfo};
+use crate::{Context, Error, InterfaceId, Packet, RouteQuery, SendInfo, Tags};
 use sockeye_wire::{IpProtocol, icmpv4, icmpv6, ipv4, ipv6};
 use std::net::IpAddr;
 
@@ -138,6 +138,7 @@ pub fn send_unreachable(
         traffic_class: 0,
         flow_label: 0,
         dont_fragment: false,
+        tags: Tags::default(),
     };
     cx.send(&info, Packet::from_slice(&message))
 }

@@ -100,7 +100,7 @@ impl Memberships {
             interface: None,
             foreign_source: false,
         };
-        let route = cx.route(&query).map_err(|_| Error::NoDevice)?;
+        let route = cx.inet.route(&query).map_err(|_| Error::NoDevice)?;
         Ok((route.interface, group))
     }
 }

@@ -1,121 +1,15 @@
-//! Socket options, typed. The faces translate Linux's numbers and byte layouts to these in one
-//! table; a transport answers those it has and [`Error::NoProtocolOption`](crate::Error) else.
+//! Socket options, typed, and the [`list`] of all of them: their Linux names, numbers and layouts,
+//! what they take, and how they stand here. The faces translate bytes by that list, the tables of
+//! the documentation are written from it; a transport answers the options it has and
+//! [`Error::NoProtocolOption`](crate::Error) else.
+
+pub mod list;
+mod row;
+
+pub use list::{ROWS, SocketOption};
+pub use row::{Access, Layout, Row, Standing, Takes};
 
 use core::time::Duration;
-
-/// A socket option, named after its C name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SocketOption {
-    /// SO_REUSEADDR (flag)
-    ReuseAddress,
-    /// SO_REUSEPORT (flag)
-    ReusePort,
-    /// SO_KEEPALIVE (flag)
-    KeepAlive,
-    /// SO_BROADCAST (flag)
-    Broadcast,
-    /// SO_OOBINLINE (flag)
-    OobInline,
-    /// SO_LINGER (time, or none)
-    Linger,
-    /// SO_RCVBUF (bytes; the value read is what the limit really is, twice what was set)
-    ReceiveBuffer,
-    /// SO_SNDBUF (bytes; likewise)
-    SendBuffer,
-    /// SO_RCVLOWAT (bytes)
-    ReceiveLowWater,
-    /// SO_BINDTODEVICE (interface index, 0 for none)
-    BindToDevice,
-    /// SO_PRIORITY (number)
-    Priority,
-    /// TCP_NODELAY (flag)
-    NoDelay,
-    /// TCP_MAXSEG (bytes)
-    MaxSegment,
-    /// TCP_CORK (flag)
-    Cork,
-    /// TCP_KEEPIDLE (time)
-    KeepIdle,
-    /// TCP_KEEPINTVL (time)
-    KeepInterval,
-    /// TCP_KEEPCNT (number)
-    KeepCount,
-    /// TCP_SYNCNT (number)
-    SynCount,
-    /// TCP_LINGER2 (time, negative as none)
-    Linger2,
-    /// TCP_USER_TIMEOUT (time)
-    UserTimeout,
-    /// TCP_QUICKACK (flag)
-    QuickAck,
-    /// TCP_CONGESTION (name)
-    Congestion,
-    /// TCP_NOTSENT_LOWAT (bytes)
-    NotSentLowWater,
-    /// TCP_WINDOW_CLAMP (bytes)
-    WindowClamp,
-    /// TCP_DEFER_ACCEPT (time)
-    DeferAccept,
-    /// IP_TTL (1 to 255, -1 for the default)
-    Ttl,
-    /// IP_TOS (byte)
-    Tos,
-    /// IP_MTU_DISCOVER (IP_PMTUDISC_*)
-    MtuDiscover,
-    /// IP_MTU (bytes, of a connected socket; read only)
-    Mtu,
-    /// IP_RECVERR (flag)
-    ReceiveErrors,
-    /// IP_PKTINFO (flag)
-    PacketInfo,
-    /// IP_RECVTTL (flag)
-    ReceiveTtl,
-    /// IP_RECVTOS (flag)
-    ReceiveTos,
-    /// IP_HDRINCL (flag)
-    HeaderIncluded,
-    /// IP_FREEBIND (flag)
-    FreeBind,
-    /// IP_MULTICAST_TTL (0 to 255)
-    MulticastTtl,
-    /// IP_MULTICAST_LOOP (flag)
-    MulticastLoop,
-    /// IP_MULTICAST_IF (interface index)
-    MulticastInterface,
-    /// IPV6_UNICAST_HOPS (1 to 255, -1 for the default)
-    UnicastHops,
-    /// IPV6_MULTICAST_HOPS (0 to 255, -1 for the default)
-    MulticastHops,
-    /// IPV6_MULTICAST_LOOP (flag)
-    MulticastLoopV6,
-    /// IPV6_MULTICAST_IF (interface index)
-    MulticastInterfaceV6,
-    /// IPV6_V6ONLY (flag)
-    OnlyV6,
-    /// IPV6_TCLASS (byte)
-    TrafficClass,
-    /// IPV6_MTU_DISCOVER
-    MtuDiscoverV6,
-    /// IPV6_RECVERR (flag)
-    ReceiveErrorsV6,
-    /// IPV6_RECVPKTINFO (flag)
-    ReceivePacketInfoV6,
-    /// IPV6_RECVHOPLIMIT (flag)
-    ReceiveHopLimit,
-    /// IPV6_RECVTCLASS (flag)
-    ReceiveTrafficClass,
-    /// IPV6_CHECKSUM / the raw socket's checksum offset (-1 for none)
-    ChecksumOffset,
-    /// UDP_SEGMENT (bytes of each datagram that a longer send is cut into, 0 for none)
-    UdpSegment,
-    /// UDP_GRO (flag)
-    UdpGro,
-    /// ICMP_FILTER (32-bit mask of types that are held back)
-    IcmpFilter,
-    /// ICMP6_FILTER (256-bit mask of types that are held back, as bytes)
-    Icmp6Filter,
-}
 
 /// The value of an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +20,9 @@ pub enum OptionValue {
     Int(i32),
     /// A duration, or none.
     Time(Option<Duration>),
-    /// Bytes: a name or a mask.
+    /// A number of 64 bits: a rate or a cookie.
+    Wide(u64),
+    /// Bytes: a name, a mask or a structure.
     Bytes(Vec<u8>),
 }
 
@@ -139,7 +35,7 @@ impl OptionValue {
         match self {
             Self::Flag(on) => Ok(*on),
             Self::Int(n) => Ok(*n != 0),
-            Self::Time(_) | Self::Bytes(_) => Err(crate::Error::Invalid),
+            Self::Time(_) | Self::Wide(_) | Self::Bytes(_) => Err(crate::Error::Invalid),
         }
     }
 
@@ -151,7 +47,7 @@ impl OptionValue {
         match self {
             Self::Int(n) => Ok(*n),
             Self::Flag(on) => Ok(i32::from(*on)),
-            Self::Time(_) | Self::Bytes(_) => Err(crate::Error::Invalid),
+            Self::Time(_) | Self::Wide(_) | Self::Bytes(_) => Err(crate::Error::Invalid),
         }
     }
 
@@ -162,7 +58,19 @@ impl OptionValue {
     pub fn time(&self) -> Result<Option<Duration>, crate::Error> {
         match self {
             Self::Time(time) => Ok(*time),
-            Self::Flag(_) | Self::Int(_) | Self::Bytes(_) => Err(crate::Error::Invalid),
+            _ => Err(crate::Error::Invalid),
+        }
+    }
+
+    /// It as a number of 64 bits.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) when it is none.
+    pub fn wide(&self) -> Result<u64, crate::Error> {
+        match self {
+            Self::Wide(n) => Ok(*n),
+            Self::Int(n) => u64::try_from(*n).map_err(|_| crate::Error::Invalid),
+            _ => Err(crate::Error::Invalid),
         }
     }
 }

@@ -45,7 +45,13 @@ impl Ports {
         }
     }
 
-    /// A port for bind(0): the first from a random start on for which `free` says yes.
+    /// Takes ports of `config`'s range from now on.
+    pub fn set_config(&mut self, config: &Config) {
+        self.low = config.local_ports.0.max(1);
+        self.high = config.local_ports.1.max(self.low);
+    }
+
+    /// RFC 6056 §3.3.1: a port for bind(0): the first from a random start on for which `free` says yes.
     ///
     /// # Errors
     /// [`Error::AddressInUse`] when there is none.
@@ -109,6 +115,7 @@ mod tests {
         (Ports::new(&config, &mut rng), rng)
     }
 
+    /// RFC 6056 §3.3.4.
     #[test]
     fn every_port_of_the_range_is_found_and_no_other() {
         let (mut ports, _) = ports(40_000, 40_099);
@@ -136,6 +143,7 @@ mod tests {
         );
     }
 
+    /// RFC 6056 §3.3.4: the double hash.
     #[test]
     fn one_peer_sees_ports_in_sequence_and_two_peers_do_not_match() {
         let (mut ports, _) = ports(32_768, 60_999);
@@ -148,6 +156,18 @@ mod tests {
         assert_eq!(second, wrapped);
         let other = ports.for_connect(local, b, |_| true).unwrap();
         assert!(other.abs_diff(second) > 1);
+    }
+
+    /// RFC 6056 §3.3.1: no port tells the next one.
+    #[test]
+    fn binds_start_anywhere() {
+        let (ports, mut rng) = ports(32_768, 60_999);
+        let found: Vec<u16> = (0..64)
+            .map(|_| ports.for_bind(&mut rng, |_| true).unwrap())
+            .collect();
+        let follow = found.windows(2).filter(|two| two[0] + 1 == two[1]).count();
+        assert!(follow < 2, "{found:?}");
+        assert!(found.iter().any(|port| *port < 46_884) && found.iter().any(|port| *port > 46_884));
     }
 
     #[test]

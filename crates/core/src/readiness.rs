@@ -17,8 +17,10 @@ bitflags::bitflags! {
         const HANGUP = 1 << 3;
         /// The peer will send no more (POLLRDHUP).
         const READ_CLOSED = 1 << 4;
-        /// Out-of-band data is there (POLLPRI).
+        /// Urgent data is there to be read out of band (POLLPRI).
         const PRIORITY = 1 << 5;
+        /// The error queue holds reports (POLLERR, too).
+        const ERROR_QUEUE = 1 << 6;
     }
 }
 

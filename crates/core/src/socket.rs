@@ -5,13 +5,17 @@
 //! interfaces.
 
 use crate::demux::{Binding, Endpoint, Family, Sharing, is_scoped, to_mapped};
-use crate::{Config, Error, InterfaceId, OptionValue, SocketOption};
+use crate::{Config, Error, InterfaceId, OptionValue, SocketOption, Tags};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// The least that SO_RCVBUF sets, in bytes (Linux: SOCK_MIN_RCVBUF).
 pub const RECEIVE_BUFFER_MIN: usize = 2304;
 /// The least that SO_SNDBUF sets, in bytes (Linux: SOCK_MIN_SNDBUF).
 pub const SEND_BUFFER_MIN: usize = 4608;
+
+/// The most that SO_RCVBUFFORCE and SO_SNDBUFFORCE take: the value that is read is twice as much
+/// and has to be an int.
+const BUFFER_FORCED_MAX: usize = (i32::MAX / 2) as usize;
 
 /// The address family of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +59,25 @@ impl Shutdown {
     #[must_use]
     pub const fn writes(self) -> bool {
         matches!(self, Self::Write | Self::Both)
+    }
+}
+
+/// How recvmsg tells when data arrived: SO_TIMESTAMP, SO_TIMESTAMPNS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stamp {
+    /// In microseconds (`struct timeval`).
+    Micros,
+    /// In nanoseconds (`struct timespec`).
+    Nanos,
+}
+
+impl Stamp {
+    const fn of(option: SocketOption) -> Option<Self> {
+        match option {
+            SocketOption::Timestamp => Some(Self::Micros),
+            SocketOption::TimestampNs => Some(Self::Nanos),
+            _ => None,
+        }
     }
 }
 
@@ -128,10 +151,14 @@ pub struct SocketCommon {
     pub reuse_port: bool,
     /// SO_BROADCAST.
     pub broadcast: bool,
+    /// SO_ZEROCOPY.
+    pub zero_copy: bool,
+    /// SO_TIMESTAMP or SO_TIMESTAMPNS, whichever was set last; one of them unset is both unset.
+    pub stamp: Option<Stamp>,
     /// SO_BINDTODEVICE.
     pub device: Option<InterfaceId>,
-    /// SO_PRIORITY.
-    pub priority: i32,
+    /// SO_PRIORITY and SO_MARK.
+    pub tags: Tags,
     /// The limit that SO_RCVBUF set, in bytes: twice what was asked for.
     pub receive_buffer: usize,
     /// The limit that SO_SNDBUF set, in bytes: twice what was asked for.
@@ -173,6 +200,8 @@ pub struct SocketCommon {
     /// IP_RECVTOS, IPV6_RECVTCLASS.
     pub receive_tos: (bool, bool),
     buffer_max: (usize, usize),
+    net_admin: bool,
+    net_raw: bool,
 }
 
 impl SocketCommon {
@@ -186,8 +215,10 @@ impl SocketCommon {
             reuse_address: false,
             reuse_port: false,
             broadcast: false,
+            zero_copy: false,
+            stamp: None,
             device: None,
-            priority: 0,
+            tags: Tags::default(),
             receive_buffer: config.rmem.0,
             send_buffer: config.wmem.0,
             only_v6: false,
@@ -209,6 +240,8 @@ impl SocketCommon {
             receive_ttl: (false, false),
             receive_tos: (false, false),
             buffer_max: (config.rmem.1, config.wmem.1),
+            net_admin: config.net_admin,
+            net_raw: config.raw_sockets,
         }
     }
 
@@ -217,7 +250,7 @@ impl SocketCommon {
     /// # Errors
     /// [`Error::NoProtocolOption`] when it is none of these, or one of IPv6 on an IPv4 socket;
     /// [`Error::Invalid`] when the value is out of range or of the wrong kind;
-    /// [`Error::NotPermitted`] for a priority above 6.
+    /// [`Error::NotPermitted`] for what takes [`Config::net_admin`] or [`Config::raw_sockets`].
     pub fn set_option(&mut self, option: SocketOption, value: &OptionValue) -> Result<(), Error> {
         if is_v6(option) && self.domain == Domain::V4 {
             return Err(Error::NoProtocolOption);
@@ -226,14 +259,48 @@ impl SocketCommon {
             *flag = value.flag()?;
             return Ok(());
         }
+        if let Some(stamp) = Stamp::of(option) {
+            self.stamp = value.flag()?.then_some(stamp);
+            return Ok(());
+        }
         match option {
+            SocketOption::BsdCompat => {
+                value.flag()?;
+            }
             SocketOption::OnlyV6 if self.bound => return Err(Error::Invalid),
             SocketOption::OnlyV6 => self.only_v6 = value.flag()?,
+            // Linux: a first one needs no capability, another one CAP_NET_RAW.
+            SocketOption::BindToDevice | SocketOption::BindToIndex
+                if self.device.is_some() && !self.net_raw =>
+            {
+                return Err(Error::NotPermitted);
+            }
             SocketOption::BindToDevice => self.device = interface(value)?,
+            SocketOption::BindToIndex => {
+                self.device = interface(&OptionValue::Int(option.number(value)?))?;
+            }
+            SocketOption::ZeroCopy => self.zero_copy = option.number(value)? != 0,
             SocketOption::Priority => match value.int()? {
-                priority @ 0..=6 => self.priority = priority,
+                priority if self.net_admin || (0..=6).contains(&priority) => {
+                    self.tags.priority = priority;
+                }
                 _ => return Err(Error::NotPermitted),
             },
+            SocketOption::Mark if !(self.net_admin || self.net_raw) => {
+                return Err(Error::NotPermitted);
+            }
+            SocketOption::Mark => self.tags.mark = value.int()?.cast_unsigned(),
+            SocketOption::ReceiveBufferForce | SocketOption::SendBufferForce if !self.net_admin => {
+                return Err(Error::NotPermitted);
+            }
+            SocketOption::ReceiveBufferForce => {
+                let value = OptionValue::Int(value.int()?.max(0));
+                self.receive_buffer = buffer(&value, BUFFER_FORCED_MAX, RECEIVE_BUFFER_MIN)?;
+            }
+            SocketOption::SendBufferForce => {
+                let value = OptionValue::Int(value.int()?.max(0));
+                self.send_buffer = buffer(&value, BUFFER_FORCED_MAX, SEND_BUFFER_MIN)?;
+            }
             SocketOption::ReceiveBuffer => {
                 self.receive_buffer = buffer(value, self.buffer_max.0, RECEIVE_BUFFER_MIN)?;
             }
@@ -271,14 +338,20 @@ impl SocketCommon {
         if let Some(flag) = self.clone().flag(option) {
             return Ok(OptionValue::Flag(*flag));
         }
+        if let Some(stamp) = Stamp::of(option) {
+            return Ok(OptionValue::Flag(self.stamp == Some(stamp)));
+        }
         let index = |interface: Option<InterfaceId>| {
             interface.map_or(0, |id| i32::try_from(id.0).unwrap_or(i32::MAX))
         };
         let bytes = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         Ok(OptionValue::Int(match option {
+            SocketOption::BsdCompat => return Ok(OptionValue::Flag(false)),
             SocketOption::OnlyV6 => return Ok(OptionValue::Flag(self.only_v6)),
-            SocketOption::BindToDevice => index(self.device),
-            SocketOption::Priority => self.priority,
+            SocketOption::ZeroCopy => return Ok(OptionValue::Flag(self.zero_copy)),
+            SocketOption::BindToDevice | SocketOption::BindToIndex => index(self.device),
+            SocketOption::Priority => self.tags.priority,
+            SocketOption::Mark => self.tags.mark.cast_signed(),
             SocketOption::ReceiveBuffer => bytes(self.receive_buffer),
             SocketOption::SendBuffer => bytes(self.send_buffer),
             SocketOption::Ttl => self.ttl.unwrap_or(config.ttl).into(),

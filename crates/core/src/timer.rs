@@ -22,22 +22,30 @@ pub enum Owner {
     Inet,
 }
 
-/// One owner's place in [`Timers`].
-#[derive(Debug, Default)]
-pub struct TimerSlot(Option<Armed>);
-
-#[derive(Clone, Copy, Debug)]
-struct Armed {
+/// One owner's place in [`Timers`], in 24 bytes: half-open connections have one each.
+#[derive(Debug)]
+pub struct TimerSlot {
     at: Instant,
     serial: u64,
+    /// [`NOWHERE`] until it is armed, and again once it is taken out.
     entry: u32,
+}
+
+impl Default for TimerSlot {
+    fn default() -> Self {
+        Self {
+            at: Instant::ZERO,
+            serial: 0,
+            entry: NOWHERE,
+        }
+    }
 }
 
 impl TimerSlot {
     /// The moment it is armed for. Still says so after it fired, until armed anew.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.map(|armed| armed.at)
+        (self.entry != NOWHERE).then_some(self.at)
     }
 }
 
@@ -73,15 +81,15 @@ impl Timers {
     /// # Panics
     /// With 2³² - 1 deadlines; the limits of sockets lie far below.
     pub fn arm(&mut self, slot: &mut TimerSlot, owner: Owner, at: Instant) {
-        let held = slot.0.filter(|armed| self.is_armed(armed));
-        if held.is_some_and(|armed| armed.at == at) {
+        let held = self.is_armed(slot);
+        if held && slot.at == at {
             return;
         }
         let serial = self.serial;
         self.serial += 1;
         let (entry, place) = match held {
-            Some(armed) => (armed.entry, self.entries[armed.entry as usize].place),
-            None => (self.take_entry(owner), self.append()),
+            true => (slot.entry, self.entries[slot.entry as usize].place),
+            false => (self.take_entry(owner), self.append()),
         };
         self.entries[entry as usize] = Entry {
             owner,
@@ -91,7 +99,7 @@ impl Timers {
         let place = place as usize;
         self.heap[place] = Node { at, serial, entry };
         self.restore(place);
-        slot.0 = Some(Armed { at, serial, entry });
+        *slot = TimerSlot { at, serial, entry };
     }
 
     /// Arms `slot` for `at` or `None`.
@@ -104,10 +112,9 @@ impl Timers {
 
     /// Takes `slot` out.
     pub fn disarm(&mut self, slot: &mut TimerSlot) {
-        if let Some(armed) = slot.0.take()
-            && self.is_armed(&armed)
-        {
-            let place = self.entries[armed.entry as usize].place;
+        let taken = core::mem::take(slot);
+        if self.is_armed(&taken) {
+            let place = self.entries[taken.entry as usize].place;
             self.remove(place as usize);
         }
     }
@@ -136,10 +143,10 @@ impl Timers {
         self.heap.is_empty()
     }
 
-    fn is_armed(&self, armed: &Armed) -> bool {
+    fn is_armed(&self, slot: &TimerSlot) -> bool {
         self.entries
-            .get(armed.entry as usize)
-            .is_some_and(|entry| entry.serial == armed.serial && entry.place != NOWHERE)
+            .get(slot.entry as usize)
+            .is_some_and(|entry| entry.serial == slot.serial && entry.place != NOWHERE)
     }
 
     fn take_entry(&mut self, owner: Owner) -> u32 {

@@ -1,6 +1,6 @@
 //! What plugs in above the internet layer.
 
-use crate::{Context, Handle, InterfaceId, Packet, SocketId, TransportId};
+use crate::{Config, Context, Handle, InterfaceId, Packet, SocketId, TransportId};
 use core::any::Any;
 use sockeye_wire::IpProtocol;
 use std::net::{IpAddr, SocketAddr};
@@ -167,11 +167,18 @@ pub trait Transport: Send + 'static {
     /// The deadline that `socket` armed has come.
     fn on_timeout(&mut self, cx: &mut Context<'_>, socket: SocketId);
 
+    /// The node's settings are `config` now. Most are looked up where they count; this is for what
+    /// a transport keeps of them.
+    fn on_config(&mut self, _config: &Config) {}
+
     /// The node is short of memory: let go of what can be got again.
     fn on_memory_pressure(&mut self, cx: &mut Context<'_>);
 
     /// All its sockets.
     fn sockets(&self) -> Vec<SocketSummary>;
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) has anything to do for `interface`.
+    fn has_output(&self, interface: InterfaceId) -> bool;
 
     /// Lets its sockets whose route leaves by `interface` send data: at most `budget` packets, round
     /// robin. True when there is more.

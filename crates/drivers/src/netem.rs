@@ -1,4 +1,5 @@
-//! A stage that makes a link bad: delay, jitter, loss, duplicates, reordering, corruption, a rate.
+//! A stage that makes a link bad: delay, jitter, loss, duplicates, reordering, corruption, a rate, and
+//! marks of congestion.
 //!
 //! The words mean what they mean in tc-netem(8), for each direction by itself. What passes is wire
 //! packets: a node may hand over super-segments and leave checksums, the stage cuts and sums them
@@ -58,10 +59,11 @@ impl<L: Link> Netem<L> {
         inbound: NetemConfig,
         seed: u64,
     ) -> Self {
+        let medium = link.capabilities().medium;
         Self {
             link,
-            outbound: Direction::new(outbound, seed, 0),
-            inbound: Direction::new(inbound, seed, 1),
+            outbound: Direction::new(outbound, medium, seed, 0),
+            inbound: Direction::new(inbound, medium, seed, 1),
             ready: Batch::new(),
             scratch: Batch::new(),
             retry: None,

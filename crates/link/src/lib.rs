@@ -13,7 +13,7 @@ mod packet;
 mod time;
 
 pub use link::{Batch, Capabilities, GsoKinds, Link, Medium, Notify};
-pub use meta::{Checksum, Gso, GsoKind, Meta, UdpPorts};
+pub use meta::{Checksum, Gso, GsoKind, Meta, Tags, UdpPorts};
 pub use packet::{HEADROOM, Packet, Payload};
 pub use sockeye_wire::MacAddr;
 pub use time::Instant;

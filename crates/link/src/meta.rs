@@ -64,4 +64,16 @@ pub struct Meta {
     pub queue: u16,
     /// The UDP header it travels in, where it does.
     pub encap: Option<UdpPorts>,
+    /// What the sender's socket says of it.
+    pub tags: Tags,
+}
+
+/// What a link may tell a node's packets apart by, beside what they say themselves (socket(7)). It is
+/// for this node's links alone and never on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tags {
+    /// SO_PRIORITY; 0 unless something sets it.
+    pub priority: i32,
+    /// SO_MARK; 0 unless something sets it.
+    pub mark: u32,
 }

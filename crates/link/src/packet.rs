@@ -181,6 +181,13 @@ impl Packet {
         }
     }
 
+    /// The `n` bytes before the head that [`unpull`](Self::unpull) would put back, where so many lie
+    /// there.
+    #[must_use]
+    pub fn before(&self, n: usize) -> Option<&[u8]> {
+        self.buf.get(self.start.checked_sub(n)?..self.start)
+    }
+
     /// Makes the first `n` bytes contiguous in the head. False when there are fewer in all.
     #[must_use]
     pub fn pull_up(&mut self, n: usize) -> bool {

@@ -56,6 +56,9 @@ impl Node {
     fn deliver(&mut self, now: Instant, mut info: IpInfo, mut packet: Packet) {
         let mut cx = self.parts.context(now);
         let seen = self.transports.raw.deliver(&mut cx, &info, &packet);
+        if seen || is_icmp(&info) || self.transports.by_protocol(info.protocol).is_some() {
+            cx.counters.add(Counter::IpInDelivers);
+        }
         for _ in 0..=DECAPSULATIONS_MAX {
             let mut cx = self.parts.context(now);
             if is_icmp(&info) {

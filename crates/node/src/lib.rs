@@ -209,6 +209,16 @@ impl Node {
         &self.parts.config
     }
 
+    /// Changes its settings. What a socket took over when it was made, buffer sizes for one, it
+    /// keeps.
+    pub fn set_config(&mut self, config: Config) {
+        self.parts.memory.set_limits(config.tcp_mem);
+        self.parts.config = config;
+        let config = &self.parts.config;
+        self.transports
+            .each(|transport| transport.on_config(config));
+    }
+
     /// All interfaces, the loopback first.
     pub fn interfaces(&self) -> impl Iterator<Item = (InterfaceId, &Interface)> {
         self.parts.inet.interfaces()

@@ -85,16 +85,20 @@ impl Transports {
         let full = cx.inet.queued(interface).saturating_add(budget);
         let mut more = false;
         for n in 0..len {
+            let Some(transport) = self.nth(first.wrapping_add(n) % len) else {
+                continue;
+            };
+            if !transport.has_output(interface) {
+                continue;
+            }
             let left = full
                 .saturating_sub(cx.inet.queued(interface))
                 .min(cx.tx_room(interface));
-            // Without room nobody is asked: whoever has data is asked again.
+            // Without room nobody sends: whoever has data is asked again.
             if left == 0 {
                 return true;
             }
-            if let Some(transport) = self.nth(first.wrapping_add(n) % len) {
-                more |= transport.poll_transmit(cx, interface, left);
-            }
+            more |= transport.poll_transmit(cx, interface, left);
         }
         more
     }

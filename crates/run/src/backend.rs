@@ -46,6 +46,15 @@ pub struct Received {
     pub traffic_class: Option<u8>,
 }
 
+/// A piece of a stream as the node hands it over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Octets put into the buffer; 0 is the end of the stream.
+    pub len: usize,
+    /// It is the urgent octet, alone.
+    pub urgent: bool,
+}
+
 /// A network node that can make sockets.
 pub trait Backend: Send + Sync + 'static {
     /// Its sockets.
@@ -82,8 +91,9 @@ pub trait NodeSocket: Send + Sync + Sized + 'static {
     /// Takes a datagram socket's peer away: connect(2) with `AF_UNSPEC`.
     fn disconnect(&self) -> Result<(), Errno>;
 
-    /// Reads from a stream; 0 is its end.
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Errno>>;
+    /// Reads from a stream. Urgent data comes in its place: a read ends before the urgent octet, and the next takes it alone. It
+    /// was asked for that with `SO_OOBINLINE`.
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<Piece, Errno>>;
 
     /// Waits until a stream is reset or times out after its end was read. Asked only after [`poll_read`](Self::poll_read) has
     /// returned 0, in its place.
@@ -91,6 +101,9 @@ pub trait NodeSocket: Send + Sync + Sized + 'static {
 
     /// Writes to a stream.
     fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>>;
+
+    /// Writes to a stream as send(2) with `MSG_OOB` does: the last octet is urgent.
+    fn poll_write_urgent(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>>;
 
     /// Sends a datagram, to the peer if `to` is `None`, or fails with `EAGAIN`. Never registers a waker.
     fn try_send_to(&self, data: &[u8], to: Option<SocketAddr>) -> Result<usize, Errno>;

@@ -34,11 +34,12 @@ const FILL: [u8; 4096] = [0; 4096];
 const PRIVATE_BACKLOG: i32 = 64;
 
 /// Options of `SOL_SOCKET` that concern the descriptor, not the network: the kernel keeps and heeds them on the program's end.
-pub(crate) const KERNEL_OPTIONS: [i32; 4] = [
+pub(crate) const KERNEL_OPTIONS: [i32; 5] = [
     libc::SO_RCVTIMEO,
     libc::SO_SNDTIMEO,
     libc::SO_RCVLOWAT,
     libc::SO_LINGER,
+    libc::SO_OOBINLINE,
 ];
 
 /// Makes the ends and knows their names.
@@ -227,7 +228,7 @@ fn io_errno(error: std::io::Error) -> Errno {
 
 fn prepare_node_end(node: BorrowedFd<'_>) {
     raise(node);
-    // Urgent octets come in their place among the others, else they would stand between the relay and what follows.
+    // Urgent octets come in their place among the others, and are known by it.
     let _ = sockopt::set_socket_oobinline(node, true);
 }
 
@@ -279,6 +280,11 @@ pub(crate) fn waiting(end: BorrowedFd<'_>) -> usize {
         .unwrap_or(0)
         .try_into()
         .unwrap_or(usize::MAX)
+}
+
+/// Whether the next octet to read is the urgent one.
+pub(crate) fn at_mark(end: BorrowedFd<'_>) -> bool {
+    sys::at_mark(end).unwrap_or(false)
 }
 
 /// Takes the error the kernel holds for an end.

@@ -1,6 +1,6 @@
 //! The backend of every real run: a node, whose [`Socket`] has a method for each of the calls.
 
-use crate::backend::{Backend, Domain, Errno, NodeSocket, Received, Type};
+use crate::backend::{Backend, Domain, Errno, NodeSocket, Piece, Received, Type};
 use sockeye::{Node, Socket};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -49,8 +49,10 @@ impl NodeSocket for Socket {
         Self::disconnect(self).map_err(errno)
     }
 
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Errno>> {
-        Self::poll_recv(self, cx, buffer).map_err(errno)
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<Piece, Errno>> {
+        Self::poll_recv_inline(self, cx, buffer)
+            .map_ok(|(len, urgent)| Piece { len, urgent })
+            .map_err(errno)
     }
 
     fn poll_failure(&self, cx: &mut Context<'_>) -> Poll<Errno> {
@@ -59,6 +61,10 @@ impl NodeSocket for Socket {
 
     fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
         Self::poll_send(self, cx, data).map_err(errno)
+    }
+
+    fn poll_write_urgent(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
+        Self::poll_send_out_of_band(self, cx, data).map_err(errno)
     }
 
     fn try_send_to(&self, data: &[u8], to: Option<SocketAddr>) -> Result<usize, Errno> {

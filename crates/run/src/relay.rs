@@ -4,14 +4,16 @@
 //! the node's end with its guard unread, which the program sees as a reset; a plain end takes the guard away first. A program
 //! that closes with something unread resets its peer, as with TCP.
 //!
+//! Urgent octets cross in their places: each side keeps its own in the stream and says when it comes next.
+//!
 //! The guard is always the oldest octet at the node's end, and has been carried already (or never was data). So reading means:
 //! take the guard and all that is new but the last octet, look at the last one, and leave it as the new guard.
 
-use crate::backend::{Backend, Errno, NodeSocket};
+use crate::backend::{Backend, Errno, NodeSocket, Piece};
 use crate::buffers::Buffer;
 use crate::descriptors::{Sock, lock};
 use crate::ends::{self, Watched};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Share, Supervisor};
 use crate::sys;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{self, RecvFlags, SendFlags};
@@ -43,8 +45,8 @@ enum End {
 
 /// What the node's end has for the node.
 enum News {
-    /// So many octets.
-    Data(usize),
+    /// So many octets, of which the last may be urgent.
+    Data { len: usize, urgent: bool },
     /// Nothing yet.
     Nothing,
     /// Nothing any more: the program has shut its sending side, or closed.
@@ -70,13 +72,14 @@ pub(crate) async fn begin<B: Backend>(
     supervisor: Arc<Supervisor<B>>,
     sock: Arc<Sock<B::Socket>>,
     node_end: OwnedFd,
+    carrying: Option<Share>,
 ) {
     // Only a machine that is out of memory or descriptors refuses; the program then sees a reset.
     let Ok(node_end) = ends::watch(Arc::new(node_end)) else {
         sock.node.abort();
         return;
     };
-    carry(&supervisor, &sock, node_end, Guard::Present).await;
+    carry(&supervisor, &sock, node_end, Guard::Present, carrying).await;
 }
 
 /// Carries a connection until it ends, and leaves behind what the program is to see of the end.
@@ -85,8 +88,8 @@ pub(crate) async fn carry<B: Backend>(
     sock: &Sock<B::Socket>,
     node_end: Watched,
     guard: Guard,
+    carrying: Option<Share>,
 ) {
-    let carrying = supervisor.carrying();
     let relay = Relay {
         node: &*sock.node,
         node_end: &node_end,
@@ -145,8 +148,8 @@ impl<S: NodeSocket, F: Fn() -> bool> Relay<'_, S, F> {
             let ended = *ending.borrow_and_update();
             let mut buffer = Buffer::take();
             match self.news(&mut buffer) {
-                News::Data(len) => {
-                    if let Err(error) = self.write_all(&buffer[..len]).await {
+                News::Data { len, urgent } => {
+                    if let Err(error) = self.write_all(&buffer[..len], urgent).await {
                         return End::Failed(error);
                     }
                     tokio::task::coop::consume_budget().await;
@@ -203,7 +206,7 @@ impl<S: NodeSocket, F: Fn() -> bool> Relay<'_, S, F> {
         }
     }
 
-    /// Reads what is new, leaving the last octet as the guard.
+    /// Reads what is new up to an urgent octet, leaving the last octet as the guard.
     fn news(&self, buffer: &mut [u8]) -> News {
         let node_end = self.node_end.as_fd();
         let old = usize::from(self.guarded.load(Ordering::Relaxed));
@@ -225,6 +228,8 @@ impl<S: NodeSocket, F: Fn() -> bool> Relay<'_, S, F> {
             Err(_) => return News::Nothing,
         };
         self.guarded.store(false, Ordering::Relaxed);
+        // That read stopped at the mark: the next octet is the urgent one, or it was the last.
+        let urgent = ends::at_mark(node_end);
         match net::recv(
             node_end,
             &mut buffer[taken..=taken],
@@ -232,17 +237,27 @@ impl<S: NodeSocket, F: Fn() -> bool> Relay<'_, S, F> {
         ) {
             Ok((1, _)) => {
                 self.guarded.store(true, Ordering::Relaxed);
-                News::Data(taken + 1)
+                News::Data {
+                    len: taken + 1,
+                    urgent,
+                }
             }
-            _ if taken > 0 => News::Data(taken),
+            _ if taken > 0 => News::Data {
+                len: taken,
+                urgent: false,
+            },
             _ => News::Nothing,
         }
     }
 
-    async fn write_all(&self, mut data: &[u8]) -> Result<(), Errno> {
+    async fn write_all(&self, data: &[u8], urgent: bool) -> Result<(), Errno> {
+        let (mut data, last) = data.split_at(data.len() - usize::from(urgent));
         while !data.is_empty() {
             let written = poll_fn(|cx| self.node.poll_write(cx, data)).await?;
             data = data.get(written..).unwrap_or_default();
+        }
+        if urgent {
+            poll_fn(|cx| self.node.poll_write_urgent(cx, last)).await?;
         }
         Ok(())
     }
@@ -252,10 +267,10 @@ impl<S: NodeSocket, F: Fn() -> bool> Relay<'_, S, F> {
         loop {
             let read = poll_fn(|cx| {
                 let mut buffer = Buffer::take();
-                let len = ready!(self.node.poll_read(cx, &mut buffer));
-                Poll::Ready(len.map(|len| (buffer, len)))
+                let piece = ready!(self.node.poll_read(cx, &mut buffer));
+                Poll::Ready(piece.map(|piece| (buffer, piece)))
             });
-            let (buffer, len) = match read.await {
+            let (buffer, Piece { len, urgent }) = match read.await {
                 Ok(read) => read,
                 Err(error) => return error,
             };
@@ -265,7 +280,12 @@ impl<S: NodeSocket, F: Fn() -> bool> Relay<'_, S, F> {
                 drop(buffer);
                 return poll_fn(|cx| self.node.poll_failure(cx)).await;
             }
-            if !self.deliver(&buffer[..len]).await {
+            let flags = if urgent {
+                SendFlags::OOB
+            } else {
+                SendFlags::empty()
+            };
+            if !self.deliver(&buffer[..len], flags).await {
                 self.discarded.store(true, Ordering::Relaxed);
             }
             drop(buffer);
@@ -274,14 +294,13 @@ impl<S: NodeSocket, F: Fn() -> bool> Relay<'_, S, F> {
     }
 
     /// Gives data to the program. False says that it reads no more.
-    async fn deliver(&self, mut data: &[u8]) -> bool {
+    async fn deliver(&self, mut data: &[u8], mut flags: SendFlags) -> bool {
+        flags |= SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         while !data.is_empty() {
-            match net::send(
-                self.node_end,
-                data,
-                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-            ) {
+            match net::send(self.node_end, data, flags) {
                 Ok(sent) => data = &data[sent..],
+                // A kernel whose AF_UNIX has no urgent data: it stays in the stream.
+                Err(Errno::OPNOTSUPP) if flags.contains(SendFlags::OOB) => flags -= SendFlags::OOB,
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => {
                     let Ok(mut ready) = self.node_end.writable().await else {
                         return false;

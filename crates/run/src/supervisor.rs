@@ -63,6 +63,9 @@ struct Remembered {
     result: Result<i64, Errno>,
 }
 
+/// While one of these is held, the end of the run waits.
+pub(crate) type Share = mpsc::Sender<()>;
+
 pub(crate) struct Supervisor<B: Backend> {
     pub(crate) backend: B,
     pub(crate) listener: Listener,
@@ -72,7 +75,7 @@ pub(crate) struct Supervisor<B: Backend> {
     /// Becomes true when the program has ended and what it wrote must go.
     pub(crate) ending: watch::Receiver<bool>,
     /// Held by everything that still has data of the program; `None` at the end.
-    carrying: Mutex<Option<mpsc::Sender<()>>>,
+    carrying: Mutex<Option<Share>>,
     held: Mutex<BTreeMap<i32, (u64, AbortHandle)>>,
     remembered: Mutex<BTreeMap<i32, Remembered>>,
     sweep_wanted: Notify,
@@ -86,7 +89,7 @@ impl<B: Backend> Supervisor<B> {
         ends: Ends,
         runtime: tokio::runtime::Handle,
         ending: watch::Receiver<bool>,
-        carrying: mpsc::Sender<()>,
+        carrying: Share,
     ) -> Self {
         Self {
             backend,
@@ -247,8 +250,9 @@ impl<B: Backend> Supervisor<B> {
         Memory::of(&self.listener, call)
     }
 
-    /// A share in what keeps the end of the run waiting, unless the run has ended.
-    pub(crate) fn carrying(&self) -> Option<mpsc::Sender<()>> {
+    /// A share in what keeps the end of the run waiting, unless the run has ended. Who is to carry what
+    /// the program writes takes it before the program can write: a task may begin when all is over.
+    pub(crate) fn carrying(&self) -> Option<Share> {
         lock(&self.carrying).clone()
     }
 

@@ -379,6 +379,17 @@ pub(crate) fn receive_two(
         .map(|n| n as usize)
 }
 
+/// `SIOCATMARK` of <asm-generic/sockios.h>.
+const SIOCATMARK: libc::c_ulong = 0x8905;
+
+/// sockatmark(3).
+pub(crate) fn at_mark(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut answer: libc::c_int = 0;
+    // SAFETY: the kernel writes an int.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), SIOCATMARK as _, &raw mut answer) };
+    checked(result.into()).map(|_| answer != 0)
+}
+
 /// The real-time clock in nanoseconds: the clock of [`Stamped::at`].
 pub(crate) fn real_time() -> i64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);

@@ -1,10 +1,11 @@
 //! Programs on the hosts of a world: small machines that do what they can at each turn.
-
 //!
+//! - [`bulk`]: a source and a sink, to measure with.
 //! - [`stream`]: one side sends a stream over TCP, the other checks it.
 //! - [`datagram`]: questions and answers over UDP.
 //! - [`ping`]: echo requests.
 
+pub mod bulk;
 pub mod datagram;
 pub mod ping;
 pub mod stream;

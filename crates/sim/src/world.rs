@@ -40,7 +40,8 @@ pub struct World {
     now: Instant,
     hosts: Vec<Host>,
     programs: Vec<Program>,
-    recorder: Recorder,
+    /// Where there is a capture.
+    recorder: Option<Recorder>,
     capture: Capture,
 }
 
@@ -99,18 +100,28 @@ impl World {
     /// An empty world.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let capture = Capture::new();
         let recorder = Recorder::new(capture.clone(), Duration::ZERO);
+        Self {
+            recorder: Some(recorder.expect("memory takes the few bytes of a header")),
+            capture,
+            ..Self::without_capture(seed)
+        }
+    }
+
+    /// An empty world that keeps no packets, for what moves gigabytes.
+    #[must_use]
+    pub fn without_capture(seed: u64) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
         Self {
             seed,
             rng: Rng::new(bytes),
             now: Instant::ZERO,
             hosts: Vec::new(),
             programs: Vec::new(),
-            recorder: recorder.expect("memory takes the few bytes of a header"),
-            capture,
+            recorder: None,
+            capture: Capture::new(),
         }
     }
 
@@ -133,14 +144,17 @@ impl World {
     ) -> InterfaceId {
         let Host { name, node, ports } = &mut self.hosts[host.0];
         let label = format!("{name}.{}", ports.len());
-        let link = self.recorder.tap(link, &label);
+        let link: Box<dyn Link> = match &self.recorder {
+            Some(recorder) => Box::new(recorder.tap(link, &label)),
+            None => Box::new(link),
+        };
         let name = format!("link{}", ports.len());
         let mut config = InterfaceConfig::new(name, link.capabilities());
         config.addresses = addresses.to_vec();
         let interface = node.add_interface(self.now, config);
         ports.push(Port {
             interface,
-            link: Box::new(link),
+            link,
             tx: Batch::new(),
         });
         interface
@@ -192,7 +206,7 @@ impl World {
     }
 
     /// The capture of all links, in pcapng: each side of a cable by itself, before what happens to
-    /// packets on the way and after it.
+    /// packets on the way and after it. Empty where none is kept.
     #[must_use]
     pub fn capture(&self) -> Vec<u8> {
         self.capture.bytes()
@@ -321,14 +335,16 @@ impl World {
             &self.fingerprint()[..8]
         );
         let path = std::env::temp_dir().join(name);
-        let written = self
-            .capture
-            .with_bytes(|bytes| std::fs::write(&path, bytes));
+        let written = self.recorder.is_some()
+            && self
+                .capture
+                .with_bytes(|bytes| std::fs::write(&path, bytes))
+                .is_ok();
         Failure {
             seed: self.seed,
             at: self.now,
             what,
-            capture: written.is_ok().then_some(path),
+            capture: written.then_some(path),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! wanted is stood in for, since its runtime may have been left, or its thread be blocked.
 
 use crate::background;
+use crate::clock::Deadline;
 use crate::parker::Parker;
 use crate::shard::{Shard, Watch, lock};
 use crate::turn;
@@ -60,6 +61,8 @@ pub(crate) struct Seat {
     pub(crate) watched: AtomicBool,
     /// The background thread may stand in.
     background: bool,
+    /// Nobody ever sits here: the node moves when its clock is moved.
+    empty: bool,
 }
 
 #[derive(Default)]
@@ -90,12 +93,24 @@ impl Seat {
             standing_by: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             background,
+            empty: false,
+        }
+    }
+
+    /// One in which nobody ever sits: that of a node whose clock is moved by hand.
+    pub(crate) fn empty(shard: Weak<Shard>) -> Self {
+        Self {
+            empty: true,
+            ..Self::new(shard, false)
         }
     }
 
     /// Asks whoever drives for a turn.
     pub(crate) fn kick(&self) {
         self.kicked.store(true, Ordering::SeqCst);
+        if self.empty {
+            return;
+        }
         let sitting = lock(&self.sitting);
         if let Some(caller) = &sitting.caller {
             caller.notify();
@@ -116,7 +131,7 @@ impl Seat {
     /// A turn found out when the next one is due.
     pub(crate) fn set_deadline(&self, at: Instant) {
         self.deadline.store(at.as_nanos(), Ordering::SeqCst);
-        if at.as_nanos() < self.earliest_alarm() {
+        if !self.empty && at.as_nanos() < self.earliest_alarm() {
             self.kick();
         }
     }
@@ -394,25 +409,31 @@ impl Watch {
 /// `deadline` came first. Meanwhile the thread drives `shards`.
 pub(crate) fn block_on<T>(
     shards: impl FnOnce() -> Vec<Arc<Shard>>,
-    deadline: Option<std::time::Instant>,
+    deadline: Option<Deadline>,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Option<T> {
+    let until = deadline.and_then(Deadline::process);
     let parker = crate::parker::this();
     let waker = Waker::from(parker.clone());
     let mut cx = Context::from_waker(&waker);
     let mut shards = Some(shards);
-    let mut driving = None;
+    let mut driving: Option<Driving> = None;
     loop {
         if let Poll::Ready(value) = poll(&mut cx) {
             return Some(value);
         }
-        if deadline.is_some_and(|at| at <= std::time::Instant::now()) {
+        if until.is_some_and(|at| at <= std::time::Instant::now()) {
             return None;
         }
-        let driving = driving.get_or_insert_with(|| {
-            let shards = shards.take().map_or_else(Vec::new, |shards| shards());
-            Driving::new(parker.clone(), shards)
-        });
-        driving.wait(deadline);
+        if let Some(shards) = shards.take() {
+            let shards = shards();
+            if let Some(clock) = shards.iter().find_map(|shard| shard.clock.manual()) {
+                return clock.block_on(deadline, poll);
+            }
+            driving = Some(Driving::new(parker.clone(), shards));
+        }
+        if let Some(driving) = &mut driving {
+            driving.wait(until);
+        }
     }
 }

@@ -36,6 +36,11 @@ pub const fn errno(error: Error) -> i32 {
         Error::TooManySockets => libc::ENFILE,
         Error::Protocol => libc::EPROTO,
         Error::NoDevice => libc::ENODEV,
+        Error::NoEntry => libc::ENOENT,
+        Error::Exists => libc::EEXIST,
+        Error::Busy => libc::EBUSY,
+        Error::NoMemory => libc::ENOMEM,
+        Error::KeyRejected => libc::EKEYREJECTED,
         Error::Shutdown => libc::ESHUTDOWN,
         // The enum is open to the core's additions; none may pass as a success.
         _ => libc::EIO,

@@ -51,11 +51,13 @@
 //! # Inside
 //! `shard` holds a node under its lock and `turn` moves its packets, guarded by `token`; `waiters`
 //! are those who wait for a socket, `parker` is how a thread does, and `driver`, `background` and
-//! `reactor` are who moves a node meanwhile. `socket` is the Berkeley socket; `option_table` and
+//! `reactor` are who moves a node meanwhile, unless its `clock` is moved by hand. `socket` is the Berkeley socket; `option_table` and
 //! `error` are its two tables.
 #![deny(unsafe_code)]
 
 mod background;
+mod builder;
+mod clock;
 mod dns;
 mod driver;
 pub mod error;
@@ -77,16 +79,25 @@ pub mod tokio;
 mod turn;
 mod waiters;
 
+pub use builder::{LinkConfig, NodeBuilder};
+pub use clock::{DriveGuard, HoldGuard, ManualClock};
 pub use intercept::{EchoRequest, Incoming, Intercept, PingIntercept};
-pub use node::{EnterGuard, InterfaceInfo, LinkConfig, Node, NodeBuilder, SHUTDOWN_TIMEOUT};
+pub use node::{EnterGuard, InterfaceInfo, Node, SHUTDOWN_TIMEOUT};
 pub use poll::{PollFd, poll};
 pub use socket::{
-    Ancillary, Domain, MessageFlags, Protocol, Received, RecvMessage, SendMessage, Socket, Type,
+    Ancillary, Domain, ExtendedError, MessageFlags, Protocol, Received, RecvMessage, SendMessage,
+    Socket, Type,
 };
 
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+pub use sockeye_core::congestion::HystartKind;
+pub use sockeye_core::iface::AddressState;
 pub use sockeye_core::{
-    Config, Counter, Counters, OptionValue, Readiness, Scope, SocketOption, Unreachable,
+    Config, Counter, Counters, FastOpenMode, OptionValue, Readiness, Scope, SocketOption,
+    SocketSummary, SynCookies, SysctlError, TransportId, Unreachable, sysctl,
 };
 pub use sockeye_drivers as drivers;
 pub use sockeye_link as link;
+pub use sockeye_tcp::{
+    AoAlgorithm, AoChange, AoCounters, AoInfo, AoKey, AoKeyName, AoKeyState, Queued, Secret,
+};

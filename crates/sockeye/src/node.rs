@@ -1,5 +1,7 @@
-//! The handle of a node: how it is made, made current, looked at and ended.
+//! The handle of a node: how it is made current, looked at and ended.
 
+use crate::builder::{LinkConfig, NodeBuilder};
+use crate::clock::ManualClock;
 use crate::driver::block_on;
 use crate::error::{no_node, to_io};
 use crate::shard::{Closing, LinkSlot, Shard, Watch, lock};
@@ -7,8 +9,8 @@ use crate::turn;
 use sockeye_core::iface::{Address, Traffic};
 use sockeye_core::ip::route::RouteEntry;
 use sockeye_core::{
-    Config, Counters, Error, InterfaceConfig, InterfaceId, Medium, Neighbour, Observer,
-    SocketSummary, TransportId,
+    Config, Counters, Error, InterfaceConfig, InterfaceId, Medium, Neighbour, SocketSummary,
+    TransportId,
 };
 use sockeye_link::{Batch, Link};
 use std::cell::RefCell;
@@ -17,8 +19,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -58,162 +60,6 @@ struct Inner {
     dns: Mutex<Vec<IpAddr>>,
 }
 
-/// How a link is to be: its addresses and what is reached through it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LinkConfig {
-    /// The node's addresses on it, each with the prefix length of its network.
-    pub addresses: Vec<IpNet>,
-    /// Default routers, at most one of each family.
-    pub gateways: Vec<IpAddr>,
-    /// Name servers.
-    pub dns: Vec<IpAddr>,
-    /// On an Ethernet, IPv6 addresses are used only after nobody objected for a second or two
-    /// (RFC 4862 §5.4): yes.
-    pub detect_duplicates: bool,
-    /// It gets an IPv6 link-local address as well: yes.
-    pub link_local: bool,
-}
-
-impl Default for LinkConfig {
-    fn default() -> Self {
-        Self {
-            addresses: Vec::new(),
-            gateways: Vec::new(),
-            dns: Vec::new(),
-            detect_duplicates: true,
-            link_local: true,
-        }
-    }
-}
-
-impl LinkConfig {
-    /// One without addresses.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// With one more address.
-    #[must_use]
-    pub fn address(mut self, net: IpNet) -> Self {
-        self.addresses.push(net);
-        self
-    }
-
-    /// With a default router.
-    #[must_use]
-    pub fn gateway(mut self, router: IpAddr) -> Self {
-        self.gateways.push(router);
-        self
-    }
-
-    /// With one more name server.
-    #[must_use]
-    pub fn dns(mut self, server: IpAddr) -> Self {
-        self.dns.push(server);
-        self
-    }
-
-    /// With duplicate address detection or without.
-    #[must_use]
-    pub fn detect_duplicates(mut self, on: bool) -> Self {
-        self.detect_duplicates = on;
-        self
-    }
-}
-
-/// Makes a [`Node`].
-#[must_use = "a builder does nothing until `build`"]
-pub struct NodeBuilder {
-    config: Config,
-    seed: Option<[u8; 32]>,
-    links: Vec<(String, Box<dyn Link>, LinkConfig)>,
-    dns: Vec<IpAddr>,
-    background: bool,
-    observer: Option<Box<dyn Observer>>,
-}
-
-impl NodeBuilder {
-    /// Its settings.
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// What all its chance comes from: initial sequence numbers, ports, hash keys. Without it the
-    /// operating system is asked, as it should be wherever a peer is not trusted.
-    pub fn seed(mut self, seed: [u8; 32]) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Plugs in a link under the name of an interface.
-    pub fn link(mut self, name: &str, link: Box<dyn Link>, config: LinkConfig) -> Self {
-        self.links.push((name.to_owned(), link, config));
-        self
-    }
-
-    /// Adds a name server, asked before those of the links.
-    pub fn dns(mut self, server: IpAddr) -> Self {
-        self.dns.push(server);
-        self
-    }
-
-    /// Whether the background thread may drive the node while no call does: yes. Without it the
-    /// node moves only inside calls on it, or on a node at the other end of a memory link.
-    pub fn background(mut self, on: bool) -> Self {
-        self.background = on;
-        self
-    }
-
-    /// Tells `observer` what happens inside.
-    pub fn observer(mut self, observer: Box<dyn Observer>) -> Self {
-        self.observer = Some(observer);
-        self
-    }
-
-    /// Makes the node.
-    ///
-    /// # Errors
-    /// The operating system gave no randomness; an address or a router that the node can't have
-    /// (EINVAL), two of one (EADDRINUSE); a link's descriptor could not be duplicated.
-    pub fn build(self) -> io::Result<Node> {
-        let seed = match self.seed {
-            Some(seed) => seed,
-            None => os_seed()?,
-        };
-        let mut node = sockeye_node::Node::new(self.config, seed);
-        if let Some(observer) = self.observer {
-            node.set_observer(observer);
-        }
-        let node = Node(Arc::new(Inner {
-            shard: Shard::new(node, self.background),
-            dns: Mutex::new(self.dns),
-        }));
-        for (name, link, config) in self.links {
-            node.add_link(&name, link, config)?;
-        }
-        Ok(node)
-    }
-}
-
-impl std::fmt::Debug for NodeBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NodeBuilder").finish_non_exhaustive()
-    }
-}
-
-fn os_seed() -> io::Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    let mut filled = 0;
-    while filled < seed.len() {
-        let flags = rustix::rand::GetRandomFlags::empty();
-        filled += rustix::rand::getrandom(&mut seed[filled..], flags)?;
-    }
-    Ok(seed)
-}
-
 /// An interface of a node, as it is now.
 #[derive(Clone, Debug)]
 pub struct InterfaceInfo {
@@ -233,18 +79,35 @@ pub struct InterfaceInfo {
     pub traffic: Traffic,
 }
 
+/// Waiting.
+impl Node {
+    /// Blocks the thread until `poll`, which is called with a waker, is ready; `None` when `timeout`
+    /// came first. The thread moves the node meanwhile, as every call does that waits. The
+    /// `poll_*` methods of its sockets are what `poll` is made of.
+    pub fn block_on<T>(
+        &self,
+        timeout: Option<Duration>,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        let shard = self.shard();
+        let deadline = timeout.and_then(|timeout| shard.clock.after(timeout));
+        block_on(|| vec![shard.clone()], deadline, poll)
+    }
+}
+
 /// Making a node, and making it current.
 impl Node {
     /// A builder: no links, default settings, a random seed.
     pub fn builder() -> NodeBuilder {
-        NodeBuilder {
-            config: Config::default(),
-            seed: None,
-            links: Vec::new(),
-            dns: Vec::new(),
-            background: true,
-            observer: None,
-        }
+        NodeBuilder::new()
+    }
+
+    /// The handle of a node that stands in `shard`.
+    pub(crate) fn over(shard: Arc<Shard>, dns: Vec<IpAddr>) -> Self {
+        Self(Arc::new(Inner {
+            shard,
+            dns: Mutex::new(dns),
+        }))
     }
 
     /// Makes this the thread's current node, where sockets are made that name no other, until the
@@ -384,6 +247,37 @@ impl Node {
         self.with(|node, _| Ok(node.counters().clone()))
     }
 
+    /// Its settings.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn config(&self) -> io::Result<Config> {
+        self.with(|node, _| Ok(node.config().clone()))
+    }
+
+    /// Changes its settings. What a socket took over when it was made, buffer sizes for one, it
+    /// keeps.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn set_config(&self, config: Config) -> io::Result<()> {
+        self.with(|node, _| {
+            node.set_config(config);
+            Ok(())
+        })
+    }
+
+    /// Forgets the Fast Open cookies that servers have given it (`ip tcp_metrics flush`).
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn forget_fast_open_cookies(&self) -> io::Result<()> {
+        self.with(|node, now| {
+            node.tcp(now).0.forget_fast_open_cookies();
+            Ok(())
+        })
+    }
+
     /// All its sockets, those included that were closed and are not finished.
     ///
     /// # Errors
@@ -466,10 +360,12 @@ impl Inner {
         if shard.check().is_err() {
             return Ok(());
         }
+        // Nobody else may be left to move it.
+        let _driving = shard.clock.manual().map(ManualClock::drive);
         shard.close();
         shard.with_state(crate::shard::State::close_all);
         shard.run();
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = shard.clock.after(timeout);
         let wait = |closing, deadline| {
             let shards = || vec![shard.clone()];
             block_on(shards, deadline, |cx| {
@@ -482,7 +378,7 @@ impl Inner {
         let delivered = wait(Closing::Delivered, deadline);
         if delivered.is_some() {
             // Peers that end as well get their acknowledgement; who does not is left.
-            let grace = Instant::now().checked_add(timeout.min(GRACE));
+            let grace = shard.clock.after(timeout.min(GRACE));
             wait(Closing::Quiet, grace);
         } else {
             shard.with_state(|state, now| {

@@ -1,5 +1,6 @@
 //! poll(2) over sockets of one node or of several.
 
+use crate::clock::Deadline;
 use crate::driver::block_on;
 use crate::error::to_io;
 use crate::shard::Shard;
@@ -9,10 +10,12 @@ use sockeye_core::{Error, Readiness};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is told whether it was asked for or not, as POLLERR and POLLHUP are.
-const ALWAYS: Readiness = Readiness::ERROR.union(Readiness::HANGUP);
+const ALWAYS: Readiness = Readiness::ERROR
+    .union(Readiness::ERROR_QUEUE)
+    .union(Readiness::HANGUP);
 
 /// A socket, what it is waited for, and what came about.
 #[derive(Debug)]
@@ -76,16 +79,19 @@ impl<'a> PollFd<'a> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// Of nodes with a [`ManualClock`](crate::ManualClock) all have to go by the same.
+///
 /// # Errors
 /// ENFILE when no descriptor for the wait could be made.
 pub fn poll(sockets: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usize> {
     let shards = nodes(sockets);
     // What has come in meanwhile counts.
     shards.iter().for_each(|shard| shard.run());
-    let deadline = match timeout {
-        None => None,
-        Some(timeout) => Instant::now().checked_add(timeout),
-    };
+    let manual = shards.iter().find(|shard| shard.clock.manual().is_some());
+    let deadline = timeout.and_then(|timeout| match manual {
+        None => Deadline::after(timeout),
+        Some(shard) => shard.clock.after(timeout),
+    });
     let mut lines: Vec<_> = sockets
         .iter()
         .map(|fd| {

@@ -3,6 +3,7 @@
 //! Three locks, taken in this order and never nested otherwise: the token (a try-lock, with it
 //! the links), the state, the seat. Wakers are called with none but the token held.
 
+use crate::clock::{Clock, ManualClock};
 use crate::driver::{Driver, Seat};
 use crate::token::Token;
 use crate::waiters::Waiters;
@@ -35,7 +36,7 @@ pub(crate) struct Shard {
     pub(crate) seat: Seat,
     /// The node was shut down.
     closed: AtomicBool,
-    epoch: std::time::Instant,
+    pub(crate) clock: Clock,
     generation: u64,
 }
 
@@ -84,9 +85,9 @@ pub(crate) struct Watch {
 }
 
 impl Shard {
-    pub(crate) fn new(node: Node, background: bool) -> Arc<Self> {
+    pub(crate) fn new(node: Node, background: bool, clock: Option<ManualClock>) -> Arc<Self> {
         fork::watch();
-        Arc::new_cyclic(|this| Self {
+        let shard = Arc::new_cyclic(|this| Self {
             state: Mutex::new(State {
                 node,
                 waiters: Waiters::default(),
@@ -98,26 +99,36 @@ impl Shard {
             links: Mutex::default(),
             watches: RwLock::default(),
             watches_version: AtomicU64::new(0),
-            seat: Seat::new(this.clone(), background),
+            seat: match clock {
+                None => Seat::new(this.clone(), background),
+                Some(_) => Seat::empty(this.clone()),
+            },
             closed: AtomicBool::new(false),
-            epoch: std::time::Instant::now(),
+            clock: match &clock {
+                None => Clock::Process(std::time::Instant::now()),
+                Some(clock) => Clock::Manual(clock.clone()),
+            },
             generation: fork::generation(),
-        })
+        });
+        if let Some(clock) = clock {
+            clock.enlist(&Arc::downgrade(&shard));
+        }
+        shard
     }
 
     /// The node's time.
     pub(crate) fn now(&self) -> Instant {
-        let nanos = self.epoch.elapsed().as_nanos();
-        Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        self.clock.now()
     }
 
-    /// The moment `at` of the node on the process's clock.
+    /// The time of day at the moment `at` of the node.
+    pub(crate) fn to_system(&self, at: Instant) -> Option<std::time::SystemTime> {
+        self.clock.to_system(at)
+    }
+
+    /// The moment `at` of the node on the process's clock, where the node goes by that.
     pub(crate) fn to_std(&self, at: Instant) -> Option<std::time::Instant> {
-        if at == Instant::FAR {
-            return None;
-        }
-        self.epoch
-            .checked_add(std::time::Duration::from_nanos(at.as_nanos()))
+        self.clock.to_std(at)
     }
 
     /// Whether this process made the node, and did not shut it down.
@@ -223,7 +234,9 @@ impl Shard {
     /// A task waits: where it belongs to a runtime, that drives the node from now on.
     pub(crate) fn serve_task(self: &Arc<Self>) {
         #[cfg(feature = "tokio")]
-        crate::reactor::start(self);
+        if self.clock.manual().is_none() {
+            crate::reactor::start(self);
+        }
         self.run();
     }
 

@@ -103,7 +103,7 @@ impl Waiters {
 
     /// `what` has come about for `handle`: moves those to wake into `woken`.
     pub(crate) fn ready(&mut self, handle: Handle, what: Readiness, woken: &mut Vec<Waker>) {
-        if what.intersects(Readiness::ERROR | Readiness::HANGUP) {
+        if what.intersects(Readiness::ERROR | Readiness::ERROR_QUEUE | Readiness::HANGUP) {
             self.all(handle, woken);
             return;
         }

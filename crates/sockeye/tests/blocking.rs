@@ -4,11 +4,13 @@
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::{RData, Record, RecordType, rdata};
 use sockeye::drivers::{MemoryConfig, MemoryLink};
+use sockeye::link::{MacAddr, Medium};
 use sockeye::net::{IcmpSocket, RawSocket, Shutdown, TcpListener, TcpStream, UdpSocket};
 use sockeye::{
-    Ancillary, Domain, LinkConfig, MessageFlags, Node, PollFd, Protocol, Readiness, Socket, Type,
+    Ancillary, Domain, LinkConfig, MessageFlags, Node, PollFd, Protocol, Readiness, SendMessage,
+    Socket, Type,
 };
-use std::io::{ErrorKind, IoSliceMut, Read, Write};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -425,6 +427,7 @@ fn poll_over_two_nodes() {
     assert_eq!(sockeye::poll(&mut sockets, None).unwrap(), 1);
 }
 
+/// RFC 1122 §4.1.3.5: whom a datagram was sent to, too.
 #[test]
 fn datagrams_tell_what_they_are_asked_to() {
     let (a, b) = pair();
@@ -458,6 +461,92 @@ fn datagrams_tell_what_they_are_asked_to() {
             Ancillary::Ttl(9)
         ]
     );
+}
+
+/// tcp(7), TCP_INQ.
+#[test]
+fn a_read_tells_how_much_is_left() {
+    const TCP_INQ: i32 = 36;
+    let (a, b) = pair();
+    let (mut client, server) = connected(&a, &b);
+    let socket = server.as_socket();
+    let read = |len: usize| {
+        let mut buffer = vec![0; len];
+        let mut buffers = [IoSliceMut::new(&mut buffer)];
+        socket
+            .recvmsg(&mut buffers, MessageFlags::WAIT_ALL)
+            .unwrap()
+    };
+    client.write_all(&[b'x'; 100]).unwrap();
+    assert_eq!(read(10).ancillary, []);
+    let on = 1_i32.to_ne_bytes();
+    socket
+        .set_option_raw(libc::IPPROTO_TCP, TCP_INQ, &on)
+        .unwrap();
+    assert_eq!(read(30).ancillary, [Ancillary::Inq(60)]);
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut fds = [PollFd::new(socket, Readiness::READ_CLOSED)];
+    assert_eq!(sockeye::poll(&mut fds, None).unwrap(), 1);
+    let message = read(10);
+    assert_eq!(message.ancillary, [Ancillary::Inq(51)], "the FIN counts");
+    assert_eq!(
+        message.ancillary[0].to_raw(Domain::IPV4),
+        (6, TCP_INQ, 51_i32.to_ne_bytes().to_vec())
+    );
+    assert_eq!(read(50).ancillary, [Ancillary::Inq(1)]);
+    let end = read(50);
+    assert_eq!((end.len, &end.ancillary[..]), (0, &[Ancillary::Inq(1)][..]));
+}
+
+/// tcp(7), TCP_SAVE_SYN and TCP_SAVED_SYN.
+#[test]
+fn the_headers_of_a_syn_are_read_once() {
+    const TCP_SAVE_SYN: i32 = 27;
+    const TCP_SAVED_SYN: i32 = 28;
+    let ethernet = |last| Medium::Ethernet(MacAddr([2, 0, 0, 0, 0, last]));
+    let (a, b) = MemoryLink::pair(MemoryConfig::default(), ethernet(1), ethernet(2));
+    let (a, b) = (node(a, "10.0.0.1/24", true), node(b, "10.0.0.2/24", true));
+    let listener = TcpListener::bind_on(&b, "10.0.0.2:7").unwrap();
+    let tcp = libc::IPPROTO_TCP;
+    for (number, link_len) in [(1_i32, 0), (2, 14)] {
+        let socket = listener.as_socket();
+        let number = number.to_ne_bytes();
+        socket.set_option_raw(tcp, TCP_SAVE_SYN, &number).unwrap();
+        let client = TcpStream::connect_on(&a, "10.0.0.2:7").unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let server = server.as_socket();
+        let short = server.option_raw(tcp, TCP_SAVED_SYN, &mut [0; 39]);
+        assert_eq!(short.unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        let mut syn = [0; 256];
+        let len = server.option_raw(tcp, TCP_SAVED_SYN, &mut syn).unwrap();
+        let (link, ip) = syn[..len].split_at(link_len);
+        assert!(link.is_empty() || link == [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0]);
+        assert_eq!(
+            (ip[0], &ip[12..20]),
+            (0x45, &[10, 0, 0, 1, 10, 0, 0, 2][..])
+        );
+        let port = client.local_addr().unwrap().port().to_be_bytes();
+        assert_eq!((&ip[20..22], ip[33]), (&port[..], 0x02), "a SYN");
+        assert_eq!(ip.len(), 20 + usize::from(ip[32] >> 4) * 4);
+        assert_eq!(server.option_raw(tcp, TCP_SAVED_SYN, &mut syn).unwrap(), 0);
+    }
+}
+
+/// send(2): MSG_OOB and MSG_MORE are for streams.
+#[test]
+fn a_datagram_takes_no_flags_of_streams() {
+    let (a, _b) = pair();
+    let client = UdpSocket::bind_on(&a, "0.0.0.0:0").unwrap();
+    client.connect("10.0.0.2:7").unwrap();
+    for flags in [MessageFlags::OUT_OF_BAND, MessageFlags::MORE] {
+        let message = SendMessage {
+            data: &[IoSlice::new(b"half")],
+            flags,
+            ..SendMessage::default()
+        };
+        let refused = client.as_socket().sendmsg(&message).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EOPNOTSUPP), "{flags:?}");
+    }
 }
 
 #[test]
@@ -544,4 +633,44 @@ fn connecting_by_name_asks_the_nodes_name_server() {
     let stream = TcpStream::connect_on(&a, "sockeye.test:80").unwrap();
     assert_eq!(stream.peer_addr().unwrap().to_string(), "10.0.0.2:80");
     names.join().unwrap();
+}
+
+/// recv(2) and poll(2) with urgent data: MSG_OOB, POLLPRI, the mark, and MSG_WAITALL that stops
+/// there.
+#[test]
+fn urgent_data_is_read_by_itself() {
+    let (a, b) = pair();
+    let (mut client, server) = connected(&a, &b);
+    let socket = server.as_socket();
+    client.write_all(b"ab").unwrap();
+    assert_eq!(client.send_oob(b"c!").unwrap(), 2);
+    client.write_all(b"de").unwrap();
+    let mut fds = [PollFd::new(socket, Readiness::PRIORITY)];
+    let soon = Some(Duration::from_secs(5));
+    assert_eq!(sockeye::poll(&mut fds, soon).unwrap(), 1);
+    assert_eq!(fds[0].revents(), Readiness::PRIORITY);
+    let mut octet = [0; 4];
+    let peek = MessageFlags::OUT_OF_BAND | MessageFlags::PEEK;
+    assert_eq!(socket.recv_with(&mut octet, peek).unwrap(), 1);
+    let whole = MessageFlags::WAIT_ALL;
+    let mut buffer = [0; 9];
+    assert_eq!(socket.recv_with(&mut buffer, whole).unwrap(), 3);
+    assert_eq!(&buffer[..3], b"abc");
+    assert!(server.at_mark().unwrap());
+    assert_eq!(server.recv_oob(&mut octet).unwrap(), 1);
+    assert_eq!(octet[0], b'!');
+    let error = server.recv_oob(&mut octet).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    let short = Some(Duration::from_millis(20));
+    assert_eq!(sockeye::poll(&mut fds, short).unwrap(), 0);
+    assert_eq!((&server).read(&mut buffer).unwrap(), 2);
+    assert_eq!(&buffer[..2], b"de");
+    // A datagram socket has none.
+    let datagram = UdpSocket::bind_on(&a, "0.0.0.0:0").unwrap();
+    let error = datagram.as_socket().send_out_of_band(b"x").unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EOPNOTSUPP));
+    assert_eq!(
+        datagram.as_socket().at_mark().unwrap_err().raw_os_error(),
+        Some(libc::ENOTTY)
+    );
 }

@@ -1,6 +1,6 @@
 //! The Berkeley socket over memory links, in tasks of a runtime and without one.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(feature = "tokio")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sockeye::drivers::{MemoryConfig, MemoryLink};
 use sockeye::{Domain, LinkConfig, Node, Socket, Type};
@@ -42,7 +42,8 @@ async fn echo(node: Node) {
 
 async fn exchange(len: usize) {
     let (a, b) = pair();
-    let server = tokio::spawn(echo(b));
+    // The node outlives its server, so that what is on its way when that ends still arrives.
+    let server = tokio::spawn(echo(b.clone()));
     // Until it listens.
     tokio::time::sleep(Duration::from_millis(20)).await;
     let stream = Socket::new_on(&a, Domain::IPV4, Type::STREAM, None).unwrap();

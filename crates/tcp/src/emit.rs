@@ -1,25 +1,29 @@
 //! How a segment becomes a packet: header into headroom, checksum left to the device, the way out.
 
+use crate::auth::Signer;
 use sockeye_core::demux::Flow;
 use sockeye_core::socket::SocketCommon;
 use sockeye_core::{
-    Checksum, Config, Context, Counter, Error, Gso, GsoKind, Packet, Payload, Route, SendInfo,
+    Checksum, Config, Context, Counter, Error, Gso, GsoKind, Packet, Payload, Route, SendInfo, Tags,
 };
 use sockeye_wire::tcp::{CHECKSUM_OFFSET, Flags, Header};
 use sockeye_wire::{IpProtocol, checksum};
 use std::net::IpAddr;
 
-/// What the IP header of a connection's packets says.
-#[derive(Clone, Copy, Debug)]
+/// What the IP header of a connection's packets says, and what signs its segments.
+#[derive(Clone, Debug)]
 pub(crate) struct Carrier {
     pub(crate) hop_limit: u8,
     pub(crate) traffic_class: u8,
     pub(crate) flow_label: u32,
     pub(crate) dont_fragment: bool,
+    tags: Tags,
+    signer: Option<Signer>,
 }
 
 impl Carrier {
-    /// As `common` sets it for packets to `remote`.
+    /// As `common` sets it for packets to `remote`: RFC 9293 §3.9.1.9, §3.9.2 (MUST-48, SHLD-22,
+    /// MUST-49), asked for each segment, so that it may change meanwhile (SHLD-21).
     pub(crate) fn new(
         common: &SocketCommon,
         remote: IpAddr,
@@ -31,7 +35,14 @@ impl Carrier {
             traffic_class: common.class(remote),
             flow_label,
             dont_fragment: common.mtu_policy(remote).sets_dont_fragment(),
+            tags: common.tags,
+            signer: None,
         }
+    }
+
+    /// The same, with what signs.
+    pub(crate) fn signed(self, signer: Option<Signer>) -> Self {
+        Self { signer, ..self }
     }
 
     /// For segments that belong to no socket.
@@ -41,6 +52,8 @@ impl Carrier {
             traffic_class: 0,
             flow_label: 0,
             dont_fragment: true,
+            tags: Tags::default(),
+            signer: None,
         }
     }
 }
@@ -59,13 +72,16 @@ pub(crate) fn send(
     size: u32,
 ) -> Result<(), Error> {
     let text_len: usize = text.iter().map(|slice| slice.len()).sum();
-    let mut packet = Packet::with_payload(text);
     let mut header = *header;
     header.source_port = flow.local.port;
     header.destination_port = flow.remote.port;
+    if let Some(signer) = &carrier.signer {
+        signer.sign(&mut header, route.source, flow.remote.ip, &text);
+    }
+    let mut packet = Packet::with_payload(text);
     let len = header.header_len() + text_len;
     let wire_len = u32::try_from(len).map_err(|_| Error::MessageSize)?;
-    // RFC 9293 §3.1: the checksum covers the pseudo-header too; its sum stands in the field until
+    // RFC 9293 §3.1 (MUST-2): the checksum covers the pseudo-header too; its sum stands in the field until
     // the device, or the last stage before it, adds the rest.
     header.checksum =
         checksum::pseudo_header(route.source, flow.remote.ip, IpProtocol::TCP, wire_len).folded();
@@ -95,6 +111,7 @@ pub(crate) fn send(
         traffic_class: carrier.traffic_class,
         flow_label: carrier.flow_label,
         dont_fragment: carrier.dont_fragment,
+        tags: carrier.tags,
     };
     cx.send(&info, packet)
 }

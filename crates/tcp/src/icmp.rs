@@ -1,4 +1,4 @@
-//! ICMP errors (RFC 9293 §3.9.2.2, RFC 5927): believed when they quote something in flight, fatal
+//! ICMP errors (RFC 9293 §3.9.2.2, MUST-54; RFC 5927): believed when they quote something in flight, fatal
 //! to an attempt to connect, a hint to a connection that stands.
 
 use crate::segment::Segment;
@@ -7,7 +7,7 @@ use crate::tcb::Tcb;
 use crate::{State, Tcp};
 use sockeye_core::demux::{Endpoint, Flow};
 use sockeye_core::transport::IcmpErrorKind;
-use sockeye_core::{Context, IcmpError, InterfaceId, SocketId};
+use sockeye_core::{Context, Counter, IcmpError, InterfaceId, SocketId};
 use sockeye_wire::SeqNum;
 
 /// Connections that wait for their path's new size at one time; more resend by their timers.
@@ -43,16 +43,42 @@ impl Tcp {
         let Some(id) = self.quoted(cx, &quote.flow) else {
             return false;
         };
-        let Some(Socket::Connection(tcb)) = self.sockets.get_mut(id) else {
-            // Half-open and TIME-WAIT: their timers end them.
-            return false;
+        let in_flight = match self.sockets.get(id) {
+            // RFC 5927 §4.1: SND.UNA =< SEQ < SND.NXT. Our SYN is in flight until it is proven.
+            Some(Socket::Connection(tcb)) => {
+                quote.seq.is_within(tcb.snd.una, tcb.outstanding())
+                    || (tcb.is_unproven() && quote.seq == tcb.snd.iss)
+            }
+            Some(Socket::HalfOpen(half_open)) => half_open.sent(quote.seq),
+            // TIME-WAIT: its timer ends it.
+            _ => false,
         };
-        // RFC 5927 §4.1: SND.UNA =< SEQ < SND.NXT.
-        let in_flight = quote.seq.is_within(tcb.snd.una, tcb.outstanding());
         if !in_flight {
+            cx.counters.add(Counter::TcpExtOutOfWindowIcmps);
             return false;
         }
-        if let IcmpErrorKind::PacketTooBig { .. } = error.kind {
+        let Some(Socket::Connection(tcb)) = self.sockets.get_mut(id) else {
+            // Linux: who can't be reached is not waited for.
+            let unreachable = matches!(
+                error.kind,
+                IcmpErrorKind::NetworkUnreachable
+                    | IcmpErrorKind::HostUnreachable
+                    | IcmpErrorKind::TimeExceeded
+                    | IcmpErrorKind::ParameterProblem
+            );
+            if unreachable {
+                cx.drop_packet(Counter::TcpExtListenDrops);
+                self.forget_half_open(cx, id);
+            }
+            return true;
+        };
+        if tcb.ignores_icmp(cx, error.kind) {
+            return false;
+        }
+        if let IcmpErrorKind::PacketTooBig { mtu } = error.kind {
+            if !tcb.believes_mtu(mtu) {
+                return false;
+            }
             // The path's new size is known only once we have said that the quote is ours.
             if self.too_big.len() < TOO_BIG_MAX {
                 self.too_big.push(id);
@@ -105,23 +131,13 @@ impl Tcb {
         match kind {
             // MUST-55: silently dropped (Source Quench among them).
             IcmpErrorKind::PacketTooBig { .. } | IcmpErrorKind::Other => {}
+            // Who has been accepted is as good as connected.
+            _ if self.is_unproven() && self.marks.user => self.soft_error = Some(error),
             _ if matches!(self.state, State::SynSent | State::SynReceived) => {
                 // As Linux does: whoever connects learns of it at once.
-                cx.counters.add(sockeye_core::Counter::TcpAttemptFails);
                 self.closed(cx, Some(error));
             }
             _ => self.soft_error = Some(error),
-        }
-    }
-
-    /// RFC 1191 §6.5, RFC 8201 §5.4: what was too large is sent again at once, cut anew, and that
-    /// is no congestion. The route brings the new size.
-    fn too_big(&mut self, cx: &mut Context<'_>) {
-        let before = self.mss;
-        let _ = self.route(cx);
-        if self.mss < before && self.outstanding() > 0 && !self.recovery.is_active() {
-            self.recovery.on_timeout(self.snd.una, self.snd.nxt);
-            self.timed = None;
         }
     }
 }

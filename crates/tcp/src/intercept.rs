@@ -4,6 +4,7 @@
 //! A request that waits is small and answers nothing: the peer sends its SYN again, which is dropped.
 //! Their number has a limit, `intercept_backlog`.
 
+use crate::ecn::Policy;
 use crate::options::Offer;
 use crate::segment::Segment;
 use crate::settings::Settings;
@@ -137,7 +138,7 @@ impl Tcp {
             return;
         }
         if segment.has(Flags::ACK) || !segment.has(Flags::SYN) {
-            reset::refuse(cx, &flow, &segment);
+            reset::refuse(cx, &flow, &segment, None);
             return;
         }
         if known.is_some() {
@@ -199,6 +200,7 @@ impl Tcp {
             settings: Arc::new(settings),
             bound: None,
             error: None,
+            auth: None,
         };
         let settings = fresh.settings.clone();
         let id = self.sockets.insert(Socket::Fresh(Box::new(fresh)));
@@ -214,6 +216,8 @@ impl Tcp {
         // LISTEN, third (RFC 9293 §3.10.7.2), as if somebody had listened there.
         let offer = Offer::read(&syn.options, flow.remote.ip, cx.config);
         tcb.synchronize(&syn, &offer, cx);
+        let policy = Policy::new(cx.config, tcb.congestion.needs_ecn());
+        tcb.ecn.answered(policy.answer(syn.flags, syn.ecn), 0);
         tcb.snd.wnd = syn.window.into();
         tcb.snd.max_wnd = tcb.snd.wnd;
         tcb.snd.wl1 = syn.seq;
@@ -235,7 +239,7 @@ impl Tcp {
     /// Refuses a request as a port where nobody listens does: with a reset.
     pub fn reset_incoming(&mut self, cx: &mut Context<'_>, id: IncomingId) {
         if let Some(Request { flow, syn, .. }) = self.intercept.take(id) {
-            reset::refuse(cx, &flow, &syn);
+            reset::refuse(cx, &flow, &syn, None);
         }
     }
 

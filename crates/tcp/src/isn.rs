@@ -24,7 +24,7 @@ impl Secrets {
     }
 
     /// RFC 6528 §3: ISN = M + F (localip, localport, remoteip, remoteport, secretkey), where M
-    /// ticks every 4 µs (RFC 9293 §3.4.1).
+    /// ticks every 4 µs (RFC 9293 §3.4.1, MUST-8, MUST-9, SHLD-1).
     pub(crate) fn isn(&self, flow: &Flow, now: Instant) -> SeqNum {
         SeqNum(low(now.as_micros() / 4).wrapping_add(hash(&self.isn, flow)))
     }
@@ -63,6 +63,7 @@ mod tests {
     use super::*;
     use core::time::Duration;
 
+    /// RFC 9293 §3.4.1 (MUST-8, MUST-9, SHLD-1), RFC 6528 §3; timestamps: RFC 7323 §5.4.
     #[test]
     fn numbers_rise_for_one_flow_and_differ_between_flows() {
         let secrets = Secrets::new(&mut Rng::new([1; 32]));
@@ -81,5 +82,9 @@ mod tests {
         );
         let other = Secrets::new(&mut Rng::new([2; 32]));
         assert_ne!(other.isn(&flow(1000), start), first);
+        assert_ne!(
+            other.timestamp_offset(&flow(1000)),
+            secrets.timestamp_offset(&flow(1000))
+        );
     }
 }

@@ -1,5 +1,5 @@
 //! The options of a SYN: what we say of ourselves and what we take from the peer's. MSS (RFC 9293
-//! §3.7.1, RFC 6691), window scale and timestamps (RFC 7323 §2.2, §3.2), SACK (RFC 2018 §2).
+//! §3.7.1 (MUST-14), RFC 6691), window scale and timestamps (RFC 7323 §2.2, §3.2), SACK (RFC 2018 §2).
 
 use crate::isn::timestamp;
 use crate::tcb::{Tcb, Timestamping};
@@ -82,7 +82,8 @@ pub(crate) fn own_shift(config: &Config, receive_buffer: usize) -> u8 {
 }
 
 /// The options of a SYN, or of a SYN and ACK that answers `offer`: RFC 7323 §2.2, §3.2 and
-/// RFC 2018 §2: then only those that the peer has offered.
+/// RFC 2018 §2: then only those that the peer has offered. MSS is in every SYN and in nothing else
+/// (RFC 9293 §3.7.1, SHLD-5, MAY-3, MUST-65).
 pub(crate) fn syn_options(
     config: &Config,
     mss: u16,
@@ -108,6 +109,7 @@ impl Tcb {
     pub(crate) fn negotiated(&mut self, offer: &Offer, now: Instant, config: &Config) {
         self.peer_mss = offer.mss;
         self.marks.sack = offer.sack;
+        self.congestion.set_selective(offer.sack);
         self.marks.scaled = offer.window_scale.is_some();
         match offer.window_scale {
             Some(shift) => {
@@ -129,20 +131,32 @@ impl Tcb {
     }
 
     /// RFC 9293 §3.7.1 (MUST-16): Eff.snd.MSS = min (SendMSS + 20, MMS_S) - TCPhdrsize -
-    /// IPoptionsize; RFC 6691 §2: options of every segment are taken off here.
+    /// IPoptionsize; RFC 6691 §2: options of every segment are taken off here. Asked anew when the
+    /// path's MTU changes (§3.7.3, SHLD-6).
     pub(crate) fn update_mss(&mut self, route: &Route) {
-        let mut mss = u32::from(self.peer_mss.min(mss_for(route.mtu, self.flow.remote.ip)));
+        let mtu = self
+            .searched_mtu()
+            .map_or(route.mtu, |mtu| mtu.min(route.mtu));
+        let mut mss = u32::from(self.peer_mss.min(mss_for(mtu, self.flow.remote.ip)));
         if self.settings.max_segment > 0 {
             mss = mss.min(self.settings.max_segment.into());
         }
-        if self.timestamps.is_some() {
-            mss = mss.saturating_sub(TIMESTAMPS_LEN);
-        }
+        let mss = mss.saturating_sub(self.options_len());
         let mss = mss.max(u32::from(MSS_MIN) - TIMESTAMPS_LEN);
         if mss != self.mss {
             self.mss = mss;
             self.congestion.set_smss(mss);
         }
+    }
+
+    /// Bytes of the options that every segment has.
+    pub(crate) fn options_len(&self) -> u32 {
+        let timestamps = if self.timestamps.is_some() {
+            TIMESTAMPS_LEN
+        } else {
+            0
+        };
+        timestamps + self.signature_len()
     }
 
     /// The MSS that we say: what the interface carries (RFC 9293 §3.7.1, MUST-67), or TCP_MAXSEG.
@@ -168,7 +182,9 @@ mod tests {
     use super::*;
 
     const V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
 
+    /// RFC 9293 §3.7.1 (MUST-15).
     #[test]
     fn a_peer_that_says_nothing_gets_the_defaults() {
         let offer = Offer::read(&Options::default(), V4, &Config::default());
@@ -181,6 +197,8 @@ mod tests {
                 timestamp: None
             }
         );
+        let v6 = Offer::read(&Options::default(), V6, &Config::default());
+        assert_eq!(v6.mss, 1220);
         let answer = syn_options(&Config::default(), 1460, 7, 1, Some(&offer));
         assert_eq!(answer.mss, Some(1460));
         assert_eq!(answer.window_scale, None);

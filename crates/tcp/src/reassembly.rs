@@ -74,9 +74,10 @@ impl Reassembly {
         piece
     }
 
-    /// RFC 2883 §4.1: a segment whose text, or part of it, had arrived before.
+    /// RFC 2883 §4.1: a segment whose text, or part of it, had arrived before. The SYN's position is
+    /// the one before 0: positions wrap.
     pub(crate) fn saw_duplicate(&mut self, range: Range<u64>) {
-        if !range.is_empty() {
+        if range.start != range.end {
             self.0.get_or_insert_default().duplicate = Some(range);
         }
     }

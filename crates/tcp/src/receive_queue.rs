@@ -3,8 +3,9 @@
 //! Slices of received packets are kept as they are; small ones are gathered in one buffer, so that
 //! a peer that sends single bytes does not make us keep a packet for each.
 
+use crate::arrivals::Arrivals;
 use bytes::{Bytes, BytesMut};
-use sockeye_core::Payload;
+use sockeye_core::{Instant, Payload};
 use std::collections::VecDeque;
 
 /// Slices below this are gathered, bytes.
@@ -22,6 +23,7 @@ pub(crate) struct ReceiveQueue {
     /// Bytes of memory that the slices keep, as their packets said; what was read of a slice
     /// still counts until the queue is empty or the share is given back in proportion.
     pinned: usize,
+    arrivals: Option<Box<Arrivals>>,
 }
 
 impl ReceiveQueue {
@@ -35,9 +37,15 @@ impl ReceiveQueue {
         self.pinned + self.tail.capacity()
     }
 
-    /// Appends text that keeps `pinned` bytes of memory.
-    pub(crate) fn push(&mut self, text: Payload, pinned: usize) {
+    /// Appends text that keeps `pinned` bytes of memory; `arrived` is told where somebody asks for it.
+    pub(crate) fn push(&mut self, text: Payload, pinned: usize, arrived: Option<Instant>) {
         let len: usize = text.iter().map(Bytes::len).sum();
+        if arrived.is_some() && self.arrivals.is_none() {
+            self.arrivals = Some(Box::new(Arrivals::after(self.len)));
+        }
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.note(len, arrived);
+        }
         self.len += len;
         if len < GATHERED_BELOW && !self.is_first(len) {
             for slice in text {
@@ -71,10 +79,23 @@ impl ReceiveQueue {
         done
     }
 
-    /// Copies up to `out.len()` bytes out and leaves them there.
-    pub(crate) fn peek(&self, out: &mut [u8]) -> usize {
+    /// Drops up to `n` bytes.
+    pub(crate) fn skip(&mut self, n: usize) {
+        let mut left = n;
+        while left > 0
+            && let Some(bytes) = self.read_bytes(left)
+        {
+            left -= bytes.len();
+        }
+    }
+
+    /// Copies up to `out.len()` bytes out and leaves them there; the first `skip` are left out.
+    pub(crate) fn peek(&self, skip: usize, out: &mut [u8]) -> usize {
         let mut done = 0;
+        let mut skip = skip;
         for slice in self.slices.iter().map(|s| &s[..]).chain([&self.tail[..]]) {
+            let (skipped, slice) = slice.split_at(skip.min(slice.len()));
+            skip -= skipped.len();
             let n = slice.len().min(out.len() - done);
             out[done..done + n].copy_from_slice(&slice[..n]);
             done += n;
@@ -93,6 +114,18 @@ impl ReceiveQueue {
         };
         self.taken(bytes.len());
         Some(bytes)
+    }
+
+    /// The user has looked at byte `n`, counted from the front.
+    pub(crate) fn was_seen(&mut self, n: usize) {
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.seen(n);
+        }
+    }
+
+    /// When the byte arrived that was read or peeked at last, where that was asked for then.
+    pub(crate) fn last_arrival(&self) -> Option<Instant> {
+        self.arrivals.as_ref()?.last()
     }
 
     /// Drops everything.
@@ -148,6 +181,9 @@ impl ReceiveQueue {
         if n == 0 {
             return;
         }
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.read(n);
+        }
         let held = self.len - self.tail.len();
         self.len -= n;
         if self.len == 0 {
@@ -181,12 +217,14 @@ mod tests {
     fn single_bytes_are_gathered() {
         let mut queue = ReceiveQueue::default();
         for byte in 0..=255u8 {
-            queue.push(payload(&[byte]), 2048);
+            queue.push(payload(&[byte]), 2048, None);
         }
         assert_eq!(queue.len(), 256);
         assert!(queue.pinned() < 8192, "{}", queue.pinned());
         let mut out = [0; 300];
-        assert_eq!(queue.peek(&mut out), 256);
+        assert_eq!(queue.peek(250, &mut out), 6);
+        assert_eq!(out[0], 250);
+        assert_eq!(queue.peek(0, &mut out), 256);
         assert_eq!(queue.read(&mut out), 256);
         assert_eq!(out[200], 200);
         assert_eq!((queue.len(), queue.pinned()), (0, 0));
@@ -195,7 +233,7 @@ mod tests {
     proptest! {
         #[test]
         fn is_a_queue_of_bytes(
-            steps in proptest::collection::vec((0u8..5, 0usize..2000), 1..80)
+            steps in proptest::collection::vec((0u8..7, 0usize..2000), 1..80)
         ) {
             let mut queue = ReceiveQueue::default();
             let mut model = VecDeque::new();
@@ -206,7 +244,7 @@ mod tests {
                         let n = if what == 0 { n } else { n % 20 };
                         let data: Vec<u8> = (0..n).map(|_| { next = next.wrapping_add(1); next }).collect();
                         if !data.is_empty() {
-                            queue.push(payload(&data), n + 100);
+                            queue.push(payload(&data), n + 100, None);
                         }
                         model.extend(data);
                     }
@@ -224,6 +262,16 @@ mod tests {
                         }
                         None => prop_assert!(model.is_empty()),
                     },
+                    4 => {
+                        queue.skip(n);
+                        model.drain(..n.min(model.len()));
+                    }
+                    5 => {
+                        let mut out = [0; 100];
+                        let got = queue.peek(n, &mut out);
+                        let want: Vec<u8> = model.iter().skip(n).take(100).copied().collect();
+                        prop_assert_eq!(&out[..got], &want[..]);
+                    }
                     _ => {
                         queue.compact();
                         prop_assert!(queue.pinned() <= queue.len());

@@ -1,5 +1,6 @@
 //! Resets (RFC 9293 §3.5.2): the answer to what is not meant for any connection.
 
+use crate::auth::{Isns, Signer};
 use crate::emit::{self, Carrier};
 use crate::segment::Segment;
 use crate::tcb::Tcb;
@@ -7,6 +8,7 @@ use sockeye_core::demux::Flow;
 use sockeye_core::{Context, InterfaceId, Payload, RouteQuery};
 use sockeye_wire::SeqNum;
 use sockeye_wire::tcp::{Flags, Header};
+use sockeye_wire::tcp_options::Options;
 
 /// RFC 9293 §3.10.7.1: the reset that its sender will find acceptable; none for a reset.
 pub(crate) fn answer_to(segment: &Segment) -> Option<Header> {
@@ -32,9 +34,9 @@ pub(crate) fn answer_to(segment: &Segment) -> Option<Header> {
 }
 
 /// Answers a segment that belongs to no connection.
-pub(crate) fn refuse(cx: &mut Context<'_>, flow: &Flow, segment: &Segment) {
+pub(crate) fn refuse(cx: &mut Context<'_>, flow: &Flow, segment: &Segment, signer: Option<Signer>) {
     if let Some(header) = answer_to(segment) {
-        send_alone(cx, flow, &header, segment.interface);
+        send_alone(cx, flow, &header, segment.interface, signer);
     }
 }
 
@@ -44,6 +46,7 @@ pub(crate) fn send_alone(
     flow: &Flow,
     header: &Header,
     interface: InterfaceId,
+    signer: Option<Signer>,
 ) {
     let route = cx.route(&RouteQuery {
         destination: flow.remote.ip,
@@ -52,7 +55,7 @@ pub(crate) fn send_alone(
         foreign_source: true,
     });
     if let Ok(route) = route {
-        let carrier = Carrier::of_nobody(cx.config);
+        let carrier = Carrier::of_nobody(cx.config).signed(signer);
         let _ = emit::send(cx, &route, flow, &carrier, header, Payload::new(), u32::MAX);
     }
 }
@@ -77,6 +80,11 @@ impl Tcb {
             },
             ack: self.rcv.nxt,
             flags,
+            // RFC 7323 §3.2: a reset has them, too, where the connection does.
+            options: Options {
+                timestamps: self.current_timestamps(cx.now),
+                ..Options::default()
+            },
             ..Header::default()
         };
         let Ok(route) = self.route(cx) else { return };
@@ -95,6 +103,12 @@ impl Tcb {
 
     /// Answers a segment whose acknowledgment is not acceptable before the connection stands.
     pub(crate) fn refuse(&mut self, cx: &mut Context<'_>, segment: &Segment) {
-        refuse(cx, &self.flow, segment);
+        let isns = Isns {
+            local: self.snd.iss,
+            remote: segment.seq,
+        };
+        let auth = self.auth.as_ref();
+        let signer = auth.and_then(|auth| auth.signer(&self.flow, isns));
+        refuse(cx, &self.flow, segment, signer);
     }
 }

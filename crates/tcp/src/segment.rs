@@ -1,11 +1,12 @@
 //! A segment as it arrives, and SEG.* by their RFC names.
 
+use crate::saved_syn::SynHeaders;
 use bytes::Bytes;
 use sockeye_core::demux::{Endpoint, Flow};
-use sockeye_core::{Checksum, Counter, IpInfo, Packet, Payload};
+use sockeye_core::{Checksum, Config, Counter, IpInfo, Packet, Payload};
 use sockeye_wire::tcp::{Flags, HEADER_LEN, Header};
 use sockeye_wire::tcp_options::Options;
-use sockeye_wire::{IpProtocol, SeqNum, checksum};
+use sockeye_wire::{Ecn, IpProtocol, SeqNum, checksum};
 
 /// A segment whose header has been read and whose checksum holds.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Segment {
     pub(crate) flags: Flags,
     /// The window field, not scaled.
     pub(crate) window: u16,
+    /// The number of the urgent octet that SEG.UP points at, where the URG bit is set.
+    pub(crate) up: Option<SeqNum>,
     /// Options.
     pub(crate) options: Options,
     /// The text, not changed in place.
@@ -28,16 +31,28 @@ pub(crate) struct Segment {
     pub(crate) pinned: usize,
     /// Segments on the wire that this super-segment was.
     pub(crate) wire_segments: u32,
+    /// The ECN field of its packet.
+    pub(crate) ecn: Ecn,
     /// Where it came in.
     pub(crate) interface: sockeye_core::InterfaceId,
+    /// Header and options as they came, where they hold a signature.
+    pub(crate) signed_header: Option<Box<[u8]>>,
+    /// The headers of a SYN, where they are wanted.
+    pub(crate) syn_headers: Option<SynHeaders>,
 }
 
 impl Segment {
-    /// Reads a segment off `packet`, whose window starts at the TCP header.
+    /// Reads a segment off `packet`, whose window starts at the TCP header. `link_len` has the bytes
+    /// of the link's header when the headers of SYNs are wanted.
     ///
     /// # Errors
     /// What to count when it is malformed or damaged.
-    pub(crate) fn parse(ip: &IpInfo, mut packet: Packet) -> Result<(Flow, Self), Counter> {
+    pub(crate) fn parse(
+        ip: &IpInfo,
+        mut packet: Packet,
+        config: &Config,
+        link_len: Option<usize>,
+    ) -> Result<(Flow, Self), Counter> {
         let malformed = |_| Counter::TcpInErrs;
         if !packet.pull_up(HEADER_LEN) {
             return Err(Counter::TcpInErrs);
@@ -54,6 +69,14 @@ impl Segment {
         if header.source_port == 0 || header.destination_port == 0 {
             return Err(Counter::TcpInErrs);
         }
+        let signed_header = header
+            .options
+            .is_signed()
+            .then(|| packet.head()[..data_offset].into());
+        let opens = header.flags & (Flags::SYN | Flags::ACK) == Flags::SYN;
+        let syn_headers = link_len
+            .filter(|_| opens)
+            .and_then(|link_len| SynHeaders::of(ip, &packet, link_len, data_offset));
         packet.pull(data_offset);
         let flow = Flow {
             local: Endpoint::on(ip.interface, ip.destination, header.destination_port),
@@ -67,6 +90,7 @@ impl Segment {
             ack: header.ack,
             flags: header.flags,
             window: header.window,
+            up: urgent_octet(&header, config.tcp_stdurg),
             options: header.options,
             text,
             text_len,
@@ -76,7 +100,10 @@ impl Segment {
             } else {
                 text_len.div_ceil(gso).max(1)
             },
+            ecn: Ecn::of(ip.traffic_class),
             interface: ip.interface,
+            signed_header,
+            syn_headers,
         };
         Ok((flow, segment))
     }
@@ -133,7 +160,20 @@ impl Segment {
     }
 }
 
-/// RFC 9293 §3.1: the checksum covers the pseudo-header, the header and the text.
+/// RFC 9293 §3.8.5 (MUST-62): the octet before the one that is pointed at; with `tcp_stdurg`, that
+/// one (RFC 1122 §4.2.2.4). A pointer of 0 means the first octet either way.
+fn urgent_octet(header: &Header, std: bool) -> Option<SeqNum> {
+    let behind = u32::from(header.urgent_pointer);
+    let offset = if std {
+        behind
+    } else {
+        behind.saturating_sub(1)
+    };
+    let urgent = header.flags.contains(Flags::URG);
+    urgent.then(|| header.seq + offset)
+}
+
+/// RFC 9293 §3.1 (MUST-3): the checksum covers the pseudo-header, the header and the text.
 fn is_intact(ip: &IpInfo, packet: &Packet) -> bool {
     u32::try_from(packet.len()).is_ok_and(|len| {
         checksum::transport(
@@ -202,12 +242,16 @@ pub(crate) mod tests {
             ack: SeqNum(0),
             flags,
             window: 1000,
+            up: None,
             options: Options::default(),
             text,
             text_len: bytes.len() as u32,
             pinned: bytes.len(),
             wire_segments: 1,
+            ecn: Ecn::NotEct,
             interface: sockeye_core::InterfaceId::LOOPBACK,
+            signed_header: None,
+            syn_headers: None,
         }
     }
 

@@ -6,12 +6,15 @@
 //! the acknowledgment (fifth), which is [`ack`](crate::ack).
 
 use crate::State;
+use crate::auth::limit_timestamps;
+use crate::ecn::Policy;
+use crate::isn::timestamp;
 use crate::options::Offer;
-use crate::output::ACK_DELAY;
+use crate::output::{ACK_DELAY, ACK_DELAY_MAX};
 use crate::segment::Segment;
 use crate::tcb::{Origin, Tcb};
 use core::time::Duration;
-use sockeye_core::{Context, Counter, Error, Instant, Readiness};
+use sockeye_core::{Context, Counter, Error, Instant, Payload, Readiness};
 use sockeye_wire::SeqNum;
 use sockeye_wire::tcp::Flags;
 
@@ -26,6 +29,7 @@ impl Tcb {
             State::TimeWait,
             "TIME-WAIT has no TCB of this kind"
         );
+        self.count_received(cx.now, &segment);
         match self.state {
             State::Closed | State::Listen | State::TimeWait => {}
             State::SynSent => self.in_syn_sent(cx, segment),
@@ -36,6 +40,17 @@ impl Tcb {
             | State::CloseWait
             | State::Closing
             | State::LastAck => self.in_other_states(cx, segment),
+        }
+    }
+
+    fn count_received(&mut self, now: Instant, segment: &Segment) {
+        let totals = &mut self.totals;
+        totals.segs_in = totals.segs_in.saturating_add(segment.wire_segments);
+        if segment.text_len > 0 {
+            totals.data_segs_in = totals.data_segs_in.saturating_add(segment.wire_segments);
+            totals.text_heard_at = now;
+            let size = segment.text_len.div_ceil(segment.wire_segments.max(1));
+            self.largest_received = self.largest_received.max(size);
         }
     }
 
@@ -51,7 +66,6 @@ impl Tcb {
         // Second, the RST bit: refused, if it acknowledges our SYN.
         if segment.has(Flags::RST) {
             if acked {
-                cx.counters.add(Counter::TcpAttemptFails);
                 self.closed(cx, Some(Error::ConnectionRefused));
             }
             return;
@@ -60,26 +74,64 @@ impl Tcb {
         if !segment.has(Flags::SYN) {
             return;
         }
-        let offer = Offer::read(&segment.options, self.flow.remote.ip, cx.config);
+        let mut offer = Offer::read(&segment.options, self.flow.remote.ip, cx.config);
+        limit_timestamps(self.has_md5(), &mut offer);
+        if acked && !self.echoes_ours(cx.now, &segment, &offer) {
+            cx.counters.add(Counter::TcpExtPAWSActive);
+            self.refuse(cx, &segment);
+            return;
+        }
+        if acked {
+            self.ecn.syn_ack_arrived(segment.flags, segment.ecn);
+        } else {
+            // RFC 9768 §3.1.5: who opens at once with us answers for himself.
+            let policy = Policy::new(cx.config, self.congestion.needs_ecn());
+            self.ecn
+                .answered(policy.answer(segment.flags, segment.ecn), 0);
+        }
         self.synchronize(&segment, &offer, cx);
         self.snd.wnd = segment.window.into();
         self.snd.max_wnd = self.snd.wnd;
         self.snd.wl1 = segment.seq;
         self.snd.wl2 = segment.ack;
         if !acked {
-            // Simultaneous open: <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>.
+            // RFC 9293 §3.5 (MUST-10): simultaneous open: <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>.
             self.enter(cx, State::SynReceived);
             self.marks.syn_due = true;
             return;
         }
         self.snd.una = segment.ack;
-        self.measure(cx.now, &segment);
+        self.syn_acknowledged(cx, &segment);
+        self.measure_handshake(cx, &segment);
         self.established(cx);
-        self.marks.ack_now = true;
+        if self.unsent() > 0 {
+            // Text goes with the acknowledgment: this is a dialogue already.
+            self.quick_acks = 0;
+        }
+        if self.settings.defer_accept > 0 {
+            // tcp(7), TCP_DEFER_ACCEPT: a client's first text is to come with it, if it comes soon.
+            self.deadlines.delayed_ack = cx.now + ACK_DELAY_MAX;
+        } else {
+            self.marks.ack_now = true;
+        }
         // On with the sixth step: other controls or text in the segment.
         segment.trim(self.rcv.nxt, self.rcv.edge);
+        self.urgent(cx, &segment);
         self.text(cx, &mut segment);
         self.fin(cx, &segment);
+    }
+
+    /// Whether the timestamp that answers our SYN is one that we have sent since (Linux:
+    /// PAWSActiveRejected): who has not seen our SYN can't have seen that either.
+    fn echoes_ours(&self, now: Instant, answer: &Segment, offer: &Offer) -> bool {
+        let Some(theirs) = answer.options.timestamps else {
+            return true;
+        };
+        let first = timestamp(self.sent_at, self.timestamp_offset);
+        let last = timestamp(now, self.timestamp_offset);
+        offer.timestamp.is_none()
+            || theirs.tsecr == 0
+            || theirs.tsecr.wrapping_sub(first) <= last.wrapping_sub(first)
     }
 
     /// IRS, RCV.NXT and what the peer's SYN says of it.
@@ -115,9 +167,12 @@ impl Tcb {
         if !segment.has(Flags::ACK) || !self.acknowledgment(cx, &segment) {
             return;
         }
+        // As in Linux, MSG_MORE counts until the peer is heard: whoever waits for an answer gets none
+        // to half a request.
+        self.marks.more_follows = false;
         self.remember_timestamp(cx.now, &segment, seq);
-        // Sixth, the URG bit: urgent text is part of the stream here (RFC 6093 §3.2 allows it, as
-        // SO_OOBINLINE), and nobody is signalled.
+        self.marks_arrive(cx, &segment);
+        self.urgent(cx, &segment);
         self.text(cx, &mut segment);
         if self.state != State::Closed {
             self.fin(cx, &segment);
@@ -137,6 +192,11 @@ impl Tcb {
         }
         segment.flags.remove(Flags::SYN);
         segment.seq += 1;
+        // It came twice, and is answered like everything that does.
+        self.marks.ack_now = true;
+        if self.marks.sack {
+            self.saw_duplicate(self.rcv.irs, 1);
+        }
         false
     }
 
@@ -144,15 +204,19 @@ impl Tcb {
     /// what remains of it begins at RCV.NXT or later and ends in the window.
     fn check_sequence(&mut self, cx: &mut Context<'_>, segment: &mut Segment) -> bool {
         let rst = segment.has(Flags::RST);
-        if !rst && self.timestamps.is_some() && segment.options.timestamps.is_none() {
+        let agreed = self.timestamps.is_some() && self.state != State::SynReceived;
+        if !rst && agreed && segment.options.timestamps.is_none() {
             // RFC 7323 §3.2: once timestamps are agreed on, every segment but a reset has them; one
-            // that lacks them is dropped silently.
+            // that lacks them is dropped silently. The acknowledgment that ends the handshake is let
+            // through, as Linux does.
             cx.drop_packet(Counter::TcpExtPAWSEstab);
             return false;
         }
         if !rst && self.is_old_duplicate(cx.now, segment) {
-            // R1: answered, and dropped.
+            // R1: answered, and dropped. A late original whose copy overtook it comes here: its
+            // sender can take back what it did about a loss only if it is told.
             cx.drop_packet(Counter::TcpExtPAWSEstab);
+            self.note_old_text(segment);
             self.answer_unacceptable(cx, segment.text_len > 0);
             return false;
         }
@@ -165,14 +229,19 @@ impl Tcb {
             }
             return self.unacceptable(cx, segment);
         }
-        if segment.seq.before(self.rcv.nxt) && segment.text_len > 0 && self.marks.sack {
-            let old = segment.seq.bytes_to(self.rcv.nxt);
-            self.saw_duplicate(segment.text_seq(), old.min(segment.text_len));
-        }
+        self.note_old_text(segment);
         if !rst && !segment.has(Flags::SYN) {
             segment.trim(self.rcv.nxt, self.rcv.edge);
         }
         true
+    }
+
+    /// RFC 2883 §4: what a segment has of text that had arrived before is told to its sender.
+    fn note_old_text(&mut self, segment: &Segment) {
+        if segment.seq.before(self.rcv.nxt) && segment.text_len > 0 && self.marks.sack {
+            let old = segment.seq.bytes_to(self.rcv.nxt);
+            self.saw_duplicate(segment.text_seq(), old.min(segment.text_len));
+        }
     }
 
     /// Answers a segment outside the window. Its acknowledgment may still count: true, with the
@@ -234,24 +303,18 @@ impl Tcb {
             return;
         }
         let error = match self.state {
-            // From an active OPEN it was refused. From LISTEN the user need not know: nobody holds
+            // RFC 9293 §3.5 (MUST-11): from an active OPEN it was refused. From LISTEN the user need not know: nobody holds
             // it.
-            State::SynReceived => {
-                cx.counters.add(Counter::TcpAttemptFails);
-                match self.origin {
-                    Origin::Active => Some(Error::ConnectionRefused),
-                    Origin::Passive(_) | Origin::Intercepted => Some(Error::ConnectionReset),
-                }
-            }
+            State::SynReceived => match self.origin {
+                Origin::Active => Some(Error::ConnectionRefused),
+                Origin::Passive(_) | Origin::Intercepted => Some(Error::ConnectionReset),
+            },
             State::Established | State::FinWait1 | State::FinWait2 => Some(Error::ConnectionReset),
             // Linux: the peer had closed; who still sends learns that nobody reads.
             State::CloseWait => Some(Error::BrokenPipe),
             State::Closing | State::LastAck => None,
             State::Closed | State::Listen | State::SynSent | State::TimeWait => return,
         };
-        if matches!(self.state, State::Established | State::CloseWait) {
-            cx.counters.add(Counter::TcpEstabResets);
-        }
         self.closed(cx, error);
     }
 
@@ -272,10 +335,11 @@ impl Tcb {
         if self.is_read_by_nobody() {
             // RFC 9293 §3.6.1 (SHLD-3): data after CLOSE is lost, and a reset says so.
             cx.counters.add(Counter::TcpExtTCPAbortOnData);
-            self.send_reset(cx);
+            self.refuse(cx, segment);
             self.closed(cx, None);
             return;
         }
+        self.measure_as_receiver(cx.now, segment);
         let len = segment.text_len;
         let wire_segments = segment.wire_segments;
         let pinned = segment.pinned;
@@ -283,21 +347,27 @@ impl Tcb {
         let text = segment.take_text();
         segment.seq += len;
         if seq == self.rcv.nxt {
+            if !self.may_accept(cx) {
+                self.marks.ack_now = true;
+                return;
+            }
             let fills_gap = !self.reassembly.is_empty();
-            self.accept(text, len, pinned);
-            self.take_reassembled();
+            self.accept(cx.now, text, len, pinned);
+            self.take_reassembled(cx);
+            self.tune_receiving(cx, len);
             self.limit_memory(cx);
             self.signal(cx, Readiness::READABLE);
             // RFC 5681 §4.2: what fills a gap is acknowledged at once.
             self.schedule_ack(cx.now, wire_segments, fills_gap);
         } else {
+            self.totals.out_of_order = self.totals.out_of_order.saturating_add(wire_segments);
             let ahead = self.rcv.nxt.bytes_to(seq);
             let at = self.rcv.position + u64::from(ahead);
-            if !self.reassembly.insert(at, text, pinned) {
+            if self.may_reassemble(cx) && !self.reassembly.insert(at, text, pinned) {
                 cx.drop_packet(Counter::TcpExtOfoPruned);
             }
             self.limit_memory(cx);
-            // RFC 5681 §4.2: a duplicate acknowledgment, at once.
+            // RFC 5681 §4.2, RFC 9293 §3.10.7.4 (MAY-13): a duplicate acknowledgment, at once.
             self.marks.ack_now = true;
         }
     }
@@ -308,34 +378,17 @@ impl Tcb {
     }
 
     /// Takes responsibility for text at RCV.NXT.
-    fn accept(&mut self, text: sockeye_core::Payload, len: u32, pinned: usize) {
+    fn accept(&mut self, now: Instant, text: Payload, len: u32, pinned: usize) {
         self.rcv.advance(len);
-        self.received.push(text, pinned);
+        self.received.push(text, pinned, self.settings.stamp(now));
     }
 
     /// Appends what now follows on.
-    fn take_reassembled(&mut self) {
+    fn take_reassembled(&mut self, cx: &mut Context<'_>) {
         while let Some((text, len, pinned)) = self.reassembly.pop(self.rcv.position) {
-            self.accept(text, u32::try_from(len).unwrap_or(u32::MAX), pinned);
-        }
-    }
-
-    /// Keeps the memory behind received text near SO_RCVBUF: packets are copied into just the room
-    /// that their text needs, and what is out of order goes at last. Copying waits until there is
-    /// twice as much as after the last time, so that it costs each byte a constant.
-    fn limit_memory(&mut self, cx: &mut Context<'_>) {
-        let limit = self.rcv.buffer;
-        if self.pinned() <= limit {
-            return;
-        }
-        if self.pinned() / 2 >= self.compacted {
-            self.reassembly.compact();
-            self.received.compact();
-            self.compacted = self.pinned();
-        }
-        if self.pinned() / 2 > limit && !self.reassembly.is_empty() {
-            cx.drop_packet(Counter::TcpExtOfoPruned);
-            self.reassembly.clear();
+            // It may have been announced after it came.
+            self.look_for_octet(cx, self.rcv.position, &text);
+            self.accept(cx.now, text, u32::try_from(len).unwrap_or(u32::MAX), pinned);
         }
     }
 
@@ -344,12 +397,11 @@ impl Tcb {
         let behind = u64::from(seq.bytes_to(self.rcv.nxt));
         let start = self.rcv.position.wrapping_sub(behind);
         let end = start.wrapping_add(len.into());
-        if start < end {
-            self.reassembly.saw_duplicate(start..end);
-        }
+        self.reassembly.saw_duplicate(start..end);
     }
 
-    /// RFC 9293 §3.8.6.3: an acknowledgment for every second segment, else after a delay.
+    /// RFC 9293 §3.8.6.3 (SHLD-18, SHLD-19): an acknowledgment for every second segment, else after a
+    /// delay. It is sent when all that came together is processed (§3.10.7.4, MUST-58, MUST-59).
     fn schedule_ack(&mut self, now: Instant, segments: u32, at_once: bool) {
         self.unacknowledged = self.unacknowledged.saturating_add(segments);
         if self.quick_acks > 0 {
@@ -359,7 +411,7 @@ impl Tcb {
         if at_once || self.unacknowledged >= 2 || self.marks.quick_ack {
             self.marks.ack_now = true;
         } else if self.deadlines.delayed_ack == Instant::FAR {
-            self.deadlines.delayed_ack = now + ACK_DELAY;
+            self.deadlines.delayed_ack = now + ACK_DELAY.min(self.settings.delayed_ack_max);
         }
     }
 

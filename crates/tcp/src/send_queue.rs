@@ -61,6 +61,11 @@ impl SendQueue {
         self.len
     }
 
+    /// Bytes of memory kept, but for what is acknowledged of the first chunk.
+    pub(crate) fn pinned(&self) -> usize {
+        self.len as usize + self.tail.capacity() - self.tail.len()
+    }
+
     /// Copies up to `room` bytes of `data` in; returns how many.
     pub(crate) fn push(&mut self, data: &[IoSlice<'_>], room: usize) -> usize {
         let mut left = data.iter().map(|d| d.len()).sum::<usize>().min(room);
@@ -97,6 +102,11 @@ impl SendQueue {
         let at = self.at + u64::from(self.len);
         self.grow(bytes.len());
         self.chunks.push_back(Chunk { at, bytes });
+    }
+
+    /// Bytes acknowledged so far.
+    pub(crate) fn position(&self) -> u64 {
+        self.at
     }
 
     /// The `len` bytes from `seq` on, shared.

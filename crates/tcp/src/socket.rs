@@ -2,6 +2,7 @@
 //! TIME-WAIT.
 
 use crate::State;
+use crate::auth::Auth;
 use crate::half_open::HalfOpen;
 use crate::listen::Listener;
 use crate::settings::Settings;
@@ -33,13 +34,17 @@ pub(crate) struct Fresh {
     pub(crate) settings: Arc<Settings>,
     pub(crate) bound: Option<Bound>,
     pub(crate) error: Option<Error>,
+    /// Keys, where it has any.
+    pub(crate) auth: Option<Box<Auth>>,
 }
 
 /// What `bind` has done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bound {
+    /// Port 0 without a claim.
     pub(crate) local: Endpoint,
-    pub(crate) claim: Claim,
+    /// The hold on the port; none while IP_BIND_ADDRESS_NO_PORT leaves the choice to connect.
+    pub(crate) claim: Option<Claim>,
 }
 
 impl Socket {
@@ -88,6 +93,17 @@ impl Socket {
             Self::Listening(listener) => Some(&listener.settings),
             Self::HalfOpen(_) => None,
             Self::Connection(_) | Self::TimeWait(_) => self.tcb().map(|tcb| &tcb.settings),
+        }
+    }
+
+    /// The place of a socket's keys.
+    pub(crate) fn auth_mut(&mut self) -> Option<&mut Option<Box<Auth>>> {
+        match self {
+            Self::Fresh(fresh) => Some(&mut fresh.auth),
+            Self::Listening(listener) => Some(&mut listener.auth),
+            Self::HalfOpen(_) => None,
+            Self::Connection(tcb) => Some(&mut tcb.auth),
+            Self::TimeWait(time_wait) => Some(time_wait.auth_mut()),
         }
     }
 

@@ -3,9 +3,10 @@
 use core::fmt;
 
 /// A connection's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum State {
     /// CLOSED: no connection.
+    #[default]
     Closed,
     /// LISTEN: waiting for a connection request from any peer.
     Listen,

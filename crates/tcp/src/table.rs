@@ -6,10 +6,6 @@ use crate::tcb::Tcb;
 use crate::{State, Tcp};
 use sockeye_core::{Context, Error, Handle, InterfaceId, SocketId, TransportId};
 
-/// Connections that nobody holds any more and that are not yet closed; one more is reset
-/// (`net.ipv4.tcp_max_orphans`).
-pub(crate) const ORPHANS_MAX: usize = 65_536;
-
 impl Tcp {
     /// The name of a socket in the node.
     pub(crate) fn handle(id: SocketId) -> Handle {
@@ -48,6 +44,8 @@ impl Tcp {
 
     /// Brings the tables up to a connection's state: timer, list of senders, TIME-WAIT, the end.
     pub(crate) fn settle(&mut self, cx: &mut Context<'_>, id: SocketId) {
+        self.settle_fast_open(cx, id);
+        self.account(cx, id);
         let Some(Socket::Connection(tcb)) = self.sockets.get_mut(id) else {
             return;
         };
@@ -55,7 +53,7 @@ impl Tcp {
             State::Closed => self.retire(cx, id),
             State::TimeWait => self.begin_time_wait(cx, id),
             _ => {
-                if !tcb.has_output() {
+                if !tcb.has_output(cx.now) {
                     tcb.after_transmit(cx.now);
                 } else if !tcb.marks.listed {
                     match tcb.route(cx) {
@@ -91,6 +89,7 @@ impl Tcp {
             self.orphans -= 1;
         }
         if !tcb.marks.user && !tcb.marks.unaccepted {
+            tcb.release_memory(cx);
             self.sockets.remove(id);
         }
     }
@@ -116,7 +115,7 @@ impl Tcp {
             // The way may have changed since it was listed.
             match tcb.route(cx) {
                 Ok(route) if route.interface == interface => {
-                    let sent = tcb.transmit(cx, left.min(SHARE));
+                    let sent = tcb.transmit_and_tell(cx, left.min(SHARE));
                     left = left.saturating_sub(sent);
                     idle = if sent == 0 { idle + 1 } else { 0 };
                 }

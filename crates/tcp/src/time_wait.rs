@@ -1,6 +1,7 @@
 //! TIME-WAIT (RFC 9293 §3.6.1, §3.10.7.4), in little memory, and when a new connection may follow
 //! at once (RFC 6191).
 
+use crate::auth::{Auth, Stage};
 use crate::challenge_ack::ChallengeAcks;
 use crate::isn::timestamp;
 use crate::options::Offer;
@@ -12,8 +13,7 @@ use crate::window::ReceiveSequence;
 use crate::{State, Tcp};
 use sockeye_core::demux::{Claim, Flow};
 use sockeye_core::{
-    Config, Context, Counter, Event, Handle, Instant, InterfaceId, Owner, SocketId, TimerSlot,
-    TransportId,
+    Config, Context, Event, Handle, Instant, InterfaceId, Owner, SocketId, TimerSlot, TransportId,
 };
 use sockeye_wire::SeqNum;
 use sockeye_wire::tcp::{Flags, Header};
@@ -23,8 +23,8 @@ use sockeye_wire::tcp_options::{Options, Timestamps};
 #[derive(Debug)]
 pub(crate) struct TimeWait {
     pub(crate) flow: Flow,
-    /// The port it holds, boxed: a server's side of a connection rarely gets here.
-    pub(crate) claim: Option<Box<Claim>>,
+    /// What not all of them have, boxed: a server's side of a connection rarely gets here.
+    rest: Option<Box<Rest>>,
     /// Its own address is not the node's.
     foreign: bool,
     snd_nxt: SeqNum,
@@ -40,6 +40,15 @@ pub(crate) struct TimeWait {
     timer: TimerSlot,
     /// What the user holds and may still read.
     pub(crate) user: Option<Box<Tcb>>,
+}
+
+/// What few connections in TIME-WAIT have.
+#[derive(Debug, Default)]
+struct Rest {
+    /// The port it holds.
+    claim: Option<Claim>,
+    /// What its segments are signed with.
+    auth: Option<Box<Auth>>,
 }
 
 /// What a segment for TIME-WAIT asks for.
@@ -61,7 +70,7 @@ impl TimeWait {
     fn new(tcb: &mut Tcb) -> Self {
         Self {
             flow: tcb.flow,
-            claim: tcb.claim.take().map(Box::new),
+            rest: Rest::of(tcb).map(Box::new),
             foreign: tcb.marks.foreign,
             snd_nxt: tcb.snd.nxt,
             rcv_nxt: tcb.rcv.nxt,
@@ -73,6 +82,25 @@ impl TimeWait {
             challenge: tcb.challenge,
             timer: TimerSlot::default(),
             user: None,
+        }
+    }
+
+    /// Its keys.
+    pub(crate) fn auth(&self) -> Option<&Auth> {
+        self.rest.as_ref()?.auth.as_deref()
+    }
+
+    /// The place of its keys.
+    pub(crate) fn auth_mut(&mut self) -> &mut Option<Box<Auth>> {
+        &mut self.rest.get_or_insert_default().auth
+    }
+
+    /// What is known of it to whoever verifies its segments.
+    pub(crate) fn stage(&self) -> Stage {
+        Stage::Synchronized {
+            isns: self.auth().map(Auth::isns).unwrap_or_default(),
+            una: self.snd_nxt,
+            nxt: self.rcv_nxt,
         }
     }
 
@@ -127,7 +155,7 @@ impl TimeWait {
         Next::Drop
     }
 
-    /// RFC 6191 §2.
+    /// RFC 9293 §3.6.1 (MAY-2, SHLD-4), RFC 6191 §2.
     fn syn_arrives(&self, segment: &Segment, config: &Config) -> Next {
         let new = Offer::read(&segment.options, self.flow.remote.ip, config).timestamp;
         // "The last sequence number seen" is that of the peer's FIN: RCV.NXT - 1.
@@ -174,7 +202,19 @@ impl TimeWait {
             },
             ..Header::default()
         };
-        reset::send_alone(cx, &self.flow, &header, interface);
+        let auth = self.auth();
+        let signer = auth.and_then(|auth| auth.signer(&self.flow, auth.isns()));
+        reset::send_alone(cx, &self.flow, &header, interface, signer);
+    }
+}
+
+impl Rest {
+    fn of(tcb: &mut Tcb) -> Option<Self> {
+        let rest = Self {
+            claim: tcb.claim.take(),
+            auth: tcb.auth.take(),
+        };
+        (rest.claim.is_some() || rest.auth.is_some()).then_some(rest)
     }
 }
 
@@ -199,9 +239,11 @@ impl Tcp {
         if core::mem::take(&mut tcb.marks.orphan) {
             self.orphans -= 1;
         }
-        cx.counters.add(Counter::TcpExtTW);
         if answers {
             time_wait.acknowledge(cx, interface);
+        }
+        if !held {
+            tcb.release_memory(cx);
         }
         let old = core::mem::replace(slot, Socket::TimeWait(time_wait));
         if let (Socket::TimeWait(time_wait), Socket::Connection(tcb), true) = (slot, old, held) {
@@ -216,6 +258,7 @@ impl Tcp {
         self.restart_time_wait(cx, id);
     }
 
+    /// RFC 9293 §3.6.1 (MUST-13): 2 MSL from now.
     fn restart_time_wait(&mut self, cx: &mut Context<'_>, id: SocketId) {
         if let Some(Socket::TimeWait(time_wait)) = self.sockets.get_mut(id) {
             let owner = Owner::Socket(Handle {
@@ -251,9 +294,10 @@ impl Tcp {
                 let (flow, foreign) = (time_wait.flow, time_wait.foreign);
                 let listener = self.demux.lookup_bound(&flow, segment.interface);
                 match listener {
+                    Some(listener) if !self.authentic(cx, listener, &flow, &segment) => {}
                     Some(listener) => {
                         self.end_time_wait(cx, id);
-                        self.in_listen(cx, listener, &flow, &segment, Some(after));
+                        self.in_listen(cx, listener, &flow, segment, Some(after));
                     }
                     // As if somebody had listened there.
                     None if self.intercept.catches(!foreign) => {
@@ -261,7 +305,11 @@ impl Tcp {
                         self.intercepted(cx, flow, segment, !foreign, Some(after));
                     }
                     // Nobody would answer it: the old connection stays as it is.
-                    None => time_wait.acknowledge(cx, segment.interface),
+                    None => {
+                        if let Some(Socket::TimeWait(time_wait)) = self.sockets.get(id) {
+                            time_wait.acknowledge(cx, segment.interface);
+                        }
+                    }
                 }
             }
         }
@@ -281,7 +329,8 @@ impl Tcp {
         if time_wait.foreign {
             self.intercept.foreign_ended(cx);
         }
-        if let Some(claim) = time_wait.claim.take() {
+        let rest = time_wait.rest.take().unwrap_or_default();
+        if let Some(claim) = rest.claim {
             self.demux.release(&claim);
         }
         cx.tell(&Event::State {
@@ -296,6 +345,7 @@ impl Tcp {
             Some(mut tcb) => {
                 tcb.state = State::Closed;
                 tcb.marks.linked = false;
+                tcb.auth = rest.auth;
                 *slot = Socket::Connection(tcb);
             }
             None => {
@@ -322,7 +372,7 @@ mod tests {
                 local: Endpoint::new([10, 0, 0, 1].into(), 80),
                 remote: Endpoint::new([10, 0, 0, 2].into(), 4000),
             },
-            claim: None,
+            rest: None,
             foreign: false,
             snd_nxt: SeqNum(500),
             rcv_nxt: SeqNum(1000),

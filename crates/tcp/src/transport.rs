@@ -6,8 +6,8 @@ use crate::{Tcp, reset};
 use core::any::Any;
 use sockeye_core::demux::Flow;
 use sockeye_core::{
-    AddressChange, Context, Counter, Disposition, Error, IcmpError, InterfaceId, IpInfo, Packet,
-    SocketId, SocketSummary, Transport, TransportId,
+    AddressChange, Config, Context, Counter, Disposition, Error, IcmpError, InterfaceId, IpInfo,
+    Packet, SocketId, SocketSummary, Transport, TransportId,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,7 +17,8 @@ impl Transport for Tcp {
     }
 
     fn on_packet(&mut self, cx: &mut Context<'_>, ip: &IpInfo, packet: Packet) -> Disposition {
-        match Segment::parse(ip, packet) {
+        let link_len = self.wants_syn_headers(cx, ip);
+        match Segment::parse(ip, packet, cx.config, link_len) {
             Ok((flow, segment)) => {
                 cx.counters
                     .add_n(Counter::TcpInSegs, segment.wire_segments.into());
@@ -67,9 +68,17 @@ impl Transport for Tcp {
                 self.settle(cx, socket);
             }
             Some(Socket::HalfOpen(_)) => self.half_open_timeout(cx, socket),
-            Some(Socket::TimeWait(_)) => self.end_time_wait(cx, socket),
+            Some(Socket::TimeWait(_)) => {
+                cx.counters.add(Counter::TcpExtTW);
+                self.end_time_wait(cx, socket);
+            }
             Some(Socket::Fresh(_) | Socket::Listening(_)) | None => {}
         }
+    }
+
+    fn on_config(&mut self, config: &Config) {
+        self.ports.set_config(config);
+        self.defaults = Self::defaults_of(config);
     }
 
     fn on_memory_pressure(&mut self, _cx: &mut Context<'_>) {
@@ -85,6 +94,10 @@ impl Transport for Tcp {
     fn sockets(&self) -> Vec<SocketSummary> {
         let rows = self.sockets.iter();
         rows.map(|(id, socket)| summary(id, socket)).collect()
+    }
+
+    fn has_output(&self, interface: InterfaceId) -> bool {
+        self.pending.len(interface) > 0
     }
 
     fn poll_transmit(
@@ -109,13 +122,17 @@ impl Tcp {
             return;
         }
         if let Some(id) = self.demux.connected(&flow, ip.interface) {
-            self.segment_for_connection(cx, id, segment);
+            if self.authentic(cx, id, &flow, &segment) {
+                self.segment_for_connection(cx, id, segment);
+            }
             return;
         }
         if ip.local
             && let Some(listener) = self.demux.lookup_bound(&flow, ip.interface)
         {
-            self.in_listen(cx, listener, &flow, &segment, None);
+            if self.authentic(cx, listener, &flow, &segment) {
+                self.in_listen(cx, listener, &flow, segment, None);
+            }
             return;
         }
         if self.intercept.catches(ip.local) {
@@ -124,7 +141,7 @@ impl Tcp {
         }
         // RFC 9293 §3.10.7.1: CLOSED. What is for somebody else is not for us to refuse.
         if ip.local {
-            reset::refuse(cx, &flow, &segment);
+            reset::refuse(cx, &flow, &segment, None);
         }
     }
 

@@ -4,15 +4,20 @@
 //! The buffer (`SO_RCVBUF`) counts memory; half of it is offered as window, as Linux does by
 //! default, and the other half is for what packets cost beyond their bytes.
 
-use crate::rtt::RttEstimator;
+use crate::isn::timestamp;
+use crate::receive_tuning::Tuning;
+use crate::segment::Segment;
+use crate::tcb::Tcb;
 use core::time::Duration;
-use sockeye_core::Instant;
+use sockeye_core::{Context, Instant};
 use sockeye_wire::SeqNum;
 
 /// The largest shift (RFC 7323 §2.3).
 pub(crate) const SHIFT_MAX: u8 = 14;
-/// A period of autotuning is never shorter: clocks and readers are not finer than this.
-const PERIOD_MIN: Duration = Duration::from_micros(50);
+/// Text shorter than this does not open the window further: what it costs is not its length.
+const WORTH_GROWING: u32 = 128;
+/// A timestamp that comes back later than this is not a round trip.
+const ECHO_MAX_MS: u32 = 600_000;
 
 /// RCV.* of RFC 9293 §3.3.1, and the buffer behind them.
 #[derive(Clone, Debug, Default)]
@@ -31,15 +36,15 @@ pub(crate) struct ReceiveSequence {
     pub(crate) position: u64,
     /// The limit of SO_RCVBUF, bytes of memory.
     pub(crate) buffer: usize,
-    /// When the current period of autotuning began, and what the user had read by then.
-    pub(crate) period: Instant,
-    pub(crate) period_read: u64,
-    /// Bytes that the user has read in all.
-    pub(crate) read: u64,
+    /// No window larger than this is offered yet: it grows with what arrives (Linux:
+    /// rcv_ssthresh). 0 before the SYN.
+    pub(crate) ssthresh: u32,
+    /// While something is received.
+    pub(crate) tuning: Option<Box<Tuning>>,
 }
 
 impl ReceiveSequence {
-    /// RCV.WND
+    /// RCV.WND; 0 for as long as nobody reads (RFC 9293 §3.8.6.1, MAY-8).
     pub(crate) fn wnd(&self) -> u32 {
         if self.edge.after(self.nxt) {
             self.nxt.bytes_to(self.edge)
@@ -77,15 +82,19 @@ impl ReceiveSequence {
 
     /// Where the right edge may be moved to with `waiting` bytes not read.
     ///
-    /// RFC 9293 §3.8.6.2.2: it stays until it would move by min (Fr * RCV.BUFF, Eff.snd.MSS).
+    /// RFC 9293 §3.8.6.2.2 (MUST-39): it stays until it would move by min (Fr * RCV.BUFF, Eff.snd.MSS).
     fn new_edge(&self, waiting: usize, mss: u32, clamp: u32) -> SeqNum {
         let space = self.space();
         let limit = if clamp == 0 { space } else { space.min(clamp) };
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
-        let free = limit.saturating_sub(waiting);
+        let mut free = limit.saturating_sub(waiting);
+        if self.ssthresh > 0 {
+            free = free.min(self.ssthresh);
+        }
         let wanted = self.nxt + free;
         let moved = self.edge.distance_to(wanted);
-        let worth = (space / 2).min(mss).max(1);
+        // What is offered at most counts as the buffer: a clamp below an MSS would close it for ever.
+        let worth = (limit / 2).min(mss).max(1);
         if i64::from(moved) >= i64::from(worth) {
             wanted
         } else {
@@ -107,6 +116,9 @@ impl ReceiveSequence {
             // What the field can't hold is not offered.
             self.edge = self.nxt + offered;
         }
+        if syn {
+            self.ssthresh = offered;
+        }
         field
     }
 
@@ -118,24 +130,73 @@ impl ReceiveSequence {
         later > now && later / 2 >= now
     }
 
-    /// The user has read `n` bytes. Once in a round trip, the buffer grows to twice what was read
-    /// in it, at most to `max`: then the peer's window is never what holds it up.
-    pub(crate) fn was_read(&mut self, n: usize, now: Instant, rtt: &RttEstimator, max: usize) {
-        self.read += n as u64;
-        let period = rtt.srtt().unwrap_or(PERIOD_MIN).max(PERIOD_MIN);
-        if now - self.period < period {
+    /// `len` bytes of text have arrived while `waiting` bytes are not read: the window may open
+    /// further, by two segments for each.
+    fn grow(&mut self, len: u32, waiting: usize, mss: u32, clamp: u32) {
+        let space = self.space();
+        let limit = if clamp == 0 { space } else { space.min(clamp) };
+        let free = limit.saturating_sub(u32::try_from(waiting).unwrap_or(u32::MAX));
+        if len >= WORTH_GROWING && self.ssthresh < free {
+            let step = len.max(mss).saturating_mul(2);
+            self.ssthresh = self.ssthresh.saturating_add(step).min(free);
+        }
+    }
+}
+
+impl Tcb {
+    /// Text is here: how long ago did the peer answer what, and how fast does it fill the window?
+    pub(crate) fn measure_as_receiver(&mut self, now: Instant, segment: &Segment) {
+        let tuning = self.rcv.tuning.get_or_insert_default();
+        if segment.text_len < self.mss {
             return;
         }
-        let in_period = self.read - self.period_read;
-        // A longer silence counts as one round trip: what was read in it says nothing of the rate.
-        let wanted = usize::try_from(in_period)
-            .unwrap_or(usize::MAX)
-            .saturating_mul(4);
-        if wanted > self.buffer {
-            self.buffer = wanted.min(max).max(self.buffer);
+        let echo = segment
+            .options
+            .timestamps
+            .filter(|_| self.timestamps.is_some());
+        match echo {
+            Some(echo) if echo.tsecr != 0 => {
+                let ticks = timestamp(now, self.timestamp_offset).wrapping_sub(echo.tsecr);
+                if ticks < ECHO_MAX_MS {
+                    // The clock's tick is the shortest that can be told.
+                    let age = Duration::from_millis(ticks.max(1).into());
+                    tuning.timestamp_returns(echo.tsecr, age);
+                }
+            }
+            _ => {}
         }
-        self.period = now;
-        self.period_read = self.read;
+    }
+
+    /// `len` bytes were taken in.
+    pub(crate) fn tune_receiving(&mut self, cx: &Context<'_>, len: u32) {
+        let wnd = self.rcv.wnd();
+        if let Some(tuning) = &mut self.rcv.tuning {
+            tuning.window_fills(self.rcv.nxt, wnd, cx.now);
+        }
+        if !cx.memory.is_under_pressure() {
+            let clamp = self.settings.window_clamp;
+            self.rcv.grow(len, self.waiting(), self.mss, clamp);
+        }
+    }
+
+    /// The user has read `n` bytes: the buffer may grow, so that the peer's window is never what
+    /// holds it up.
+    pub(crate) fn tune_receive_buffer(&mut self, cx: &Context<'_>, n: usize) {
+        let srtt = self.rtt.srtt();
+        let Some(tuning) = &mut self.rcv.tuning else {
+            return;
+        };
+        let Some(wanted) = tuning.was_read(n, cx.now, self.mss, srtt) else {
+            return;
+        };
+        let fixed = self.settings.receive_buffer_locked || !cx.config.tcp_moderate_rcvbuf;
+        if fixed || cx.memory.is_under_pressure() {
+            return;
+        }
+        let wanted = usize::try_from(wanted)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(2);
+        self.rcv.buffer = wanted.min(cx.config.tcp_rmem.2).max(self.rcv.buffer);
     }
 }
 
@@ -186,6 +247,7 @@ mod tests {
         assert!(sequence(u32::MAX - 10, 50).is_acceptable(SeqNum(5), 1));
     }
 
+    /// RFC 9293 §3.8.6 (SHLD-14), §3.8.6.2.2 (MUST-39).
     #[test]
     fn the_edge_moves_by_segments_and_never_back() {
         let mut rcv = sequence(0, 0);
@@ -214,6 +276,17 @@ mod tests {
         assert!(rcv.update_is_due(30_000, 1000, 0));
     }
 
+    /// RFC 9293 §3.1 (MUST-1): the field is unsigned.
+    #[test]
+    fn a_clamp_below_a_segment_opens_again() {
+        let mut rcv = sequence(0, 0);
+        rcv.offer(500, 1000, 500, false);
+        assert_eq!(rcv.wnd(), 0);
+        assert!(rcv.update_is_due(0, 1000, 500));
+        assert_eq!(rcv.offer(0, 1000, 500, false), 500);
+    }
+
+    /// RFC 7323 §2.3.
     #[test]
     fn a_syn_offers_no_more_than_its_field_holds() {
         let mut rcv = sequence(0, 0);
@@ -227,18 +300,25 @@ mod tests {
     }
 
     #[test]
-    fn the_buffer_follows_the_reader_up_to_its_limit() {
-        let mut rcv = sequence(0, 65_536);
-        let rtt = RttEstimator::default();
-        let mut now = Instant::ZERO;
-        for _ in 0..20 {
-            now += Duration::from_millis(1);
-            let space = rcv.space() as usize;
-            rcv.was_read(space, now, &rtt, 1 << 20);
+    fn the_window_opens_with_what_arrives() {
+        let mut rcv = sequence(0, 0);
+        rcv.buffer = 1 << 20;
+        rcv.shift = 7;
+        rcv.offer(0, 1000, 0, true);
+        rcv.offer(0, 1000, 0, false);
+        assert_eq!(rcv.ssthresh, 65_535);
+        assert_eq!(rcv.wnd(), 65_536);
+        for n in 1..=10 {
+            rcv.advance(1000);
+            rcv.grow(1000, 0, 1000, 0);
+            assert_eq!(rcv.ssthresh, 65_535 + 2000 * n);
         }
-        assert_eq!(rcv.buffer, 1 << 20);
-        let mut slow = sequence(0, 65_536);
-        slow.was_read(10_000, now, &rtt, 1 << 20);
-        assert_eq!(slow.buffer, 131_072);
+        // Single bytes open nothing, and half the memory is the end.
+        rcv.grow(1, 0, 1000, 0);
+        assert_eq!(rcv.ssthresh, 85_535);
+        rcv.grow(1 << 20, 0, 1000, 0);
+        assert_eq!(rcv.ssthresh, 1 << 19);
+        rcv.grow(1000, 0, 1000, 0);
+        assert_eq!(rcv.ssthresh, 1 << 19);
     }
 }

@@ -120,6 +120,10 @@ impl Transport for Udp {
         debug_assert!(false, "UDP arms no timers");
     }
 
+    fn on_config(&mut self, config: &Config) {
+        self.ports.set_config(config);
+    }
+
     fn on_memory_pressure(&mut self, _: &mut Context<'_>) {
         self.intercept.drop_waiting();
     }
@@ -138,6 +142,10 @@ impl Transport for Udp {
             send_queue: 0,
         };
         self.sockets.iter().map(summary).collect()
+    }
+
+    fn has_output(&self, interface: InterfaceId) -> bool {
+        self.waiters.wait_for(interface)
     }
 
     /// UDP holds nothing back: this only tells sockets that there is room again.

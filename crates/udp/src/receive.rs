@@ -74,7 +74,7 @@ impl Udp {
         Disposition::NoSocket(packet)
     }
 
-    /// RFC 1122 §4.1.3.5: everyone who listens to the group or broadcast gets its copy; nobody is
+    /// Everyone who listens to the group or broadcast gets its copy (ip(7)); RFC 1122 §3.2.2: nobody is
     /// told when there is none.
     fn deliver_to_all(
         &mut self,

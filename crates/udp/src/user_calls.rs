@@ -1,10 +1,11 @@
 //! What a program calls, but for sending: open, bind, connect, receive, options, close.
 
 use crate::{Received, Socket, Udp, handle};
-use sockeye_core::datagram::{DatagramSocket, ErrorReport, check_bindable};
+use sockeye_core::datagram::{DatagramSocket, check_bindable};
 use sockeye_core::demux::{Binding, Claim, Endpoint, Flow};
 use sockeye_core::{
-    Context, Domain, Error, InterfaceId, OptionValue, Readiness, Shutdown, SocketId, SocketOption,
+    Context, Domain, Error, InterfaceId, OptionValue, Readiness, Report, Shutdown, SocketId,
+    SocketOption,
 };
 use sockeye_wire::IpProtocol;
 use std::net::{IpAddr, SocketAddr};
@@ -137,12 +138,21 @@ impl Udp {
         self.socket_mut(id)?.base.recv(buffer, peek)
     }
 
-    /// Takes the next error report (IP_RECVERR), and where its datagram went.
+    /// Takes the next report of the error queue, and where its datagram went, where it is of one.
     ///
     /// # Errors
     /// [`Error::WouldBlock`] when there is none, [`Error::BadSocket`].
-    pub fn recv_error(&mut self, id: SocketId) -> Result<(ErrorReport, SocketAddr), Error> {
+    pub fn recv_error(&mut self, id: SocketId) -> Result<(Report, Option<SocketAddr>), Error> {
         self.socket_mut(id)?.base.recv_error()
+    }
+
+    /// A send with MSG_ZEROCOPY has succeeded: with SO_ZEROCOPY the error queue tells that it is over.
+    ///
+    /// # Errors
+    /// [`Error::BadSocket`].
+    pub fn sent_zero_copy(&mut self, cx: &mut Context<'_>, id: SocketId) -> Result<(), Error> {
+        self.socket_mut(id)?.base.sent_zero_copy(cx, handle(id));
+        Ok(())
     }
 
     /// Ends receiving or sending.

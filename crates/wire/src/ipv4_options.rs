@@ -388,6 +388,7 @@ mod tests {
         first
     }
 
+    /// RFC 1122 §3.2.2.6.
     #[test]
     fn a_record_route_fills_up() {
         let mut options = raw(&[7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -402,6 +403,7 @@ mod tests {
         assert_eq!(route.remaining().count(), 0);
     }
 
+    /// RFC 1122 §3.2.2.8.
     #[test]
     fn timestamps_fill_up_and_then_overflow() {
         let mut options = raw(&[68, 8, 5, 0, 0, 0, 0, 0]);

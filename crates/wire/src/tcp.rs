@@ -49,7 +49,7 @@ pub struct Header {
     /// The control bits. The three reserved bits are not kept: RFC 9293 §3.1: they are ignored on
     /// receipt and sent as zero.
     pub flags: Flags,
-    /// SEG.WND as it stands in the field, not scaled.
+    /// SEG.WND as it stands in the field, not scaled; unsigned (RFC 9293 §3.1, MUST-1).
     pub window: u16,
     /// Checksum as it stands in the field.
     pub checksum: u16,
@@ -176,6 +176,14 @@ pub fn set_flags(segment: &mut [u8], flags: Flags) {
     let [high, low] = flags.bits().to_be_bytes();
     segment[12] = segment[12] & 0xf0 | high;
     segment[13] = low;
+}
+
+/// Sets the urgent pointer of the header in front of `segment`; the checksum stays as it is.
+///
+/// # Panics
+/// When `segment` is shorter than 20 bytes.
+pub fn set_urgent_pointer(segment: &mut [u8], pointer: u16) {
+    segment[18..20].copy_from_slice(&pointer.to_be_bytes());
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! ECN counters (RFC 9768).
 
 use crate::{Bounded, SeqNum};
+use std::ops::Range;
 
 /// Most bytes of options: the data offset counts to 60.
 pub const OPTIONS_LEN_MAX: usize = 40;
@@ -28,6 +29,10 @@ const AO: u8 = 29;
 const FAST_OPEN: u8 = 34;
 const ACCECN_0: u8 = 172;
 const ACCECN_1: u8 = 174;
+/// Shared by experiments, which their first bytes tell apart (RFC 6994 §3).
+const EXPERIMENT: u8 = 254;
+/// The bytes of Fast Open's experiment (RFC 7413 §4.1.1: the option of early implementations).
+const FAST_OPEN_EXPERIMENT: [u8; 2] = [0xf9, 0x89];
 
 /// Two fillers and a timestamps option: what most segments carry, and nothing else
 /// (RFC 7323 appendix A).
@@ -60,8 +65,17 @@ pub struct UserTimeout {
     pub timeout: u16,
 }
 
-/// A Fast Open option: empty is a request for a cookie.
+/// A Fast Open cookie; an empty one asks for one.
 pub type FastOpenCookie = Bounded<u8, FAST_OPEN_COOKIE_LEN_MAX>;
+
+/// A Fast Open option.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FastOpen {
+    /// The cookie, or nothing: a request.
+    pub cookie: FastOpenCookie,
+    /// It came, or goes, as the experimental option (kind 254) of before RFC 7413.
+    pub experimental: bool,
+}
 
 /// A TCP authentication option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,13 +113,16 @@ pub struct Options {
     /// User timeout.
     pub user_timeout: Option<UserTimeout>,
     /// Fast Open cookie, or the request for one.
-    pub fast_open: Option<FastOpenCookie>,
+    pub fast_open: Option<FastOpen>,
     /// MD5 digest.
     pub md5: Option<[u8; 16]>,
     /// Authentication option.
     pub authentication: Option<Authentication>,
     /// Accurate ECN counters.
     pub accecn: Option<AccEcn>,
+    /// Set by the parser: a signature (MD5 or authentication) had an illegal length, or there was
+    /// more than one. RFC 5925 §2.2: such a segment is discarded. It is never emitted.
+    pub bad_signature: bool,
     /// Set by the parser: an option had an illegal length, and what lay behind it was not read.
     /// It is never emitted.
     pub malformed: bool,
@@ -114,8 +131,9 @@ pub struct Options {
 impl Options {
     /// Reads the bytes between the fixed header and the data.
     ///
-    /// RFC 9293 §3.1 and §3.2: End of Option List ends them; an option that is not known is
-    /// skipped by its length; one with an illegal length ends the parse and sets
+    /// RFC 9293 §3.1 and §3.2 (MUST-4 to MUST-7, MUST-64, MUST-68): End of Option List ends them;
+    /// an option that is not known (MUST-6) is skipped by its length, wherever it starts (MUST-5:
+    /// in any segment); one with an illegal length ends the parse and sets
     /// [`malformed`](Self::malformed). A known option with another length than its own is illegal.
     /// Of several options of one kind the last one counts. Values are not judged.
     #[must_use]
@@ -140,6 +158,7 @@ impl Options {
                     });
                     let Some(body) = body else {
                         options.malformed = true;
+                        options.bad_signature |= is_signature(kind);
                         break;
                     };
                     bytes = &bytes[2 + body.len()..];
@@ -159,6 +178,8 @@ impl Options {
     }
 
     /// Writes the options into the front of `out` and returns how many bytes they took.
+    ///
+    /// RFC 9293 §3.1 (MUST-69): what they leave of a word is filled, never garbage.
     ///
     /// They are laid out like Linux does, each starting at a multiple of 4: MD5, authentication,
     /// MSS, SACK permitted, timestamps, window scale, user timeout, Fast Open, accurate ECN, SACK.
@@ -181,6 +202,12 @@ impl Options {
         encoded.len()
     }
 
+    /// Whether the segment carries a signature.
+    #[must_use]
+    pub const fn is_signed(&self) -> bool {
+        self.md5.is_some() || self.authentication.is_some()
+    }
+
     /// Takes over one option; false when `body` has an illegal length for `kind`.
     fn read(&mut self, kind: u8, body: &[u8]) -> bool {
         match (kind, body) {
@@ -198,7 +225,10 @@ impl Options {
                 Err(_) => return false,
             },
             (MD5, _) => match body.try_into() {
-                Ok(digest) => self.md5 = Some(digest),
+                Ok(digest) => {
+                    self.bad_signature |= self.is_signed();
+                    self.md5 = Some(digest);
+                }
                 Err(_) => return false,
             },
             (USER_TIMEOUT, &[a, b]) => {
@@ -209,10 +239,12 @@ impl Options {
                     timeout,
                 });
             }
-            (AO, &[key_id, rnext_key_id, ref mac @ ..]) => {
+            // A code without a byte proves nothing: Linux does not take it either.
+            (AO, &[key_id, rnext_key_id, ref mac @ ..]) if !mac.is_empty() => {
                 let Some(mac) = Bounded::from_slice(mac) else {
                     return false;
                 };
+                self.bad_signature |= self.is_signed();
                 self.authentication = Some(Authentication {
                     key_id,
                     rnext_key_id,
@@ -221,10 +253,9 @@ impl Options {
             }
             // RFC 7413 §4.1.1: a cookie has 4 to 16 bytes, an even number; without one it is a
             // request. What has another length is not for us to read, but not illegal either.
-            (FAST_OPEN, _) => {
-                if matches!(body.len(), 0 | 4 | 6 | 8 | 10 | 12 | 14 | 16) {
-                    self.fast_open = Bounded::from_slice(body);
-                }
+            (FAST_OPEN, _) => self.read_fast_open(body, false),
+            (EXPERIMENT, [a, b, body @ ..]) if [*a, *b] == FAST_OPEN_EXPERIMENT => {
+                self.read_fast_open(body, true);
             }
             // RFC 9768 §3.2.3: counters that are cut short are ignored, whole ones before count.
             (ACCECN_0 | ACCECN_1, _) => {
@@ -242,6 +273,16 @@ impl Options {
         true
     }
 
+    fn read_fast_open(&mut self, cookie: &[u8], experimental: bool) {
+        if matches!(cookie.len(), 0 | 4 | 6 | 8 | 10 | 12 | 14 | 16) {
+            let cookie = Bounded::from_slice(cookie);
+            self.fast_open = cookie.map(|cookie| FastOpen {
+                cookie,
+                experimental,
+            });
+        }
+    }
+
     /// Whether there is nothing but, possibly, timestamps: the case of nearly every segment.
     fn has_only_timestamps(&self) -> bool {
         let Self {
@@ -255,6 +296,7 @@ impl Options {
             md5,
             authentication,
             accecn,
+            bad_signature: _,
             malformed: _,
         } = self;
         mss.is_none()
@@ -302,8 +344,12 @@ impl Options {
             let field = u16::from(minutes) << 15 | timeout & 0x7fff;
             out.option(USER_TIMEOUT, &[&field.to_be_bytes()]);
         }
-        if let Some(cookie) = &self.fast_open {
-            out.option(FAST_OPEN, &[cookie]);
+        match &self.fast_open {
+            Some(open) if open.experimental => {
+                out.option(EXPERIMENT, &[&FAST_OPEN_EXPERIMENT, &open.cookie]);
+            }
+            Some(open) => out.option_first(FAST_OPEN, &[&open.cookie]),
+            None => {}
         }
         if let Some(accecn) = &self.accecn {
             let kind = if accecn.reversed { ACCECN_1 } else { ACCECN_0 };
@@ -319,6 +365,46 @@ impl Options {
         }
         out.bytes
     }
+}
+
+/// Whether there is a signature among the options in `bytes`; as far as they can be walked.
+#[must_use]
+pub fn are_signed(bytes: &[u8]) -> bool {
+    if bytes.is_empty() || (bytes.len() == 12 && bytes.starts_with(&ALIGNED_TIMESTAMPS)) {
+        return false;
+    }
+    walk(bytes).any(|(kind, _)| is_signature(kind))
+}
+
+/// Where the message authentication code of the authentication option lies in `bytes`: four bytes
+/// behind the option's start, up to its end.
+#[must_use]
+pub fn authentication_code(bytes: &[u8]) -> Option<Range<usize>> {
+    let (_, option) = walk(bytes).find(|(kind, _)| *kind == AO)?;
+    (option.len() > 4).then(|| option.start + 4..option.end)
+}
+
+/// The options in `bytes`, each with its kind and place, up to the first that is malformed.
+fn walk(bytes: &[u8]) -> impl Iterator<Item = (u8, Range<usize>)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            match *bytes.get(at..)? {
+                [] | [END, ..] => return None,
+                [NOP, ..] => at += 1,
+                [kind, len, ..] if len >= 2 && at + usize::from(len) <= bytes.len() => {
+                    let start = at;
+                    at += usize::from(len);
+                    return Some((kind, start..at));
+                }
+                _ => return None,
+            }
+        }
+    })
+}
+
+const fn is_signature(kind: u8) -> bool {
+    matches!(kind, MD5 | AO)
 }
 
 impl Timestamps {
@@ -361,19 +447,43 @@ impl Encoder {
     /// Appends an option made of `parts`, with fillers in front, so that it ends at a multiple of
     /// 4; nothing when there is no room.
     fn option(&mut self, kind: u8, parts: &[&[u8]]) {
-        let len = 2 + parts.iter().map(|part| part.len()).sum::<usize>();
+        let len = option_len(parts);
         let padded = len.next_multiple_of(4);
-        let (true, Ok(len_field)) = (padded <= self.room(), u8::try_from(len)) else {
-            return;
-        };
-        for _ in len..padded {
+        if padded <= self.room() {
+            self.fill(padded - len);
+            self.put(kind, parts);
+        }
+    }
+
+    /// Like [`option`](Self::option) with the fillers behind.
+    fn option_first(&mut self, kind: u8, parts: &[&[u8]]) {
+        let len = option_len(parts);
+        let padded = len.next_multiple_of(4);
+        if padded <= self.room() {
+            self.put(kind, parts);
+            self.fill(padded - len);
+        }
+    }
+
+    fn fill(&mut self, count: usize) {
+        for _ in 0..count {
             self.bytes.push(NOP);
         }
-        self.bytes.extend_from_slice(&[kind, len_field]);
+    }
+
+    fn put(&mut self, kind: u8, parts: &[&[u8]]) {
+        // There is room for it, so it is shorter than a byte counts.
+        self.bytes
+            .extend_from_slice(&[kind, option_len(parts) as u8]);
         for part in parts {
             self.bytes.extend_from_slice(part);
         }
     }
+}
+
+/// Bytes of an option made of `parts`.
+fn option_len(parts: &[&[u8]]) -> usize {
+    2 + parts.iter().map(|part| part.len()).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -400,6 +510,7 @@ mod tests {
 
     const TIMESTAMPS_1_2: Option<Timestamps> = Some(Timestamps { tsval: 1, tsecr: 2 });
 
+    /// RFC 9293 §3.1 (MUST-69).
     #[test]
     fn timestamps_alone_take_twelve_bytes() {
         let options = Options {
@@ -442,6 +553,7 @@ mod tests {
         );
     }
 
+    /// RFC 9293 §3.1 (MUST-7).
     #[test]
     fn an_illegal_length_ends_the_parse_and_is_told() {
         let mss_then = |tail: &[u8]| Options::parse(&[&[2, 4, 5, 0xb4], tail].concat());
@@ -468,6 +580,7 @@ mod tests {
         }
     }
 
+    /// RFC 9293 §3.1 (MUST-6, MUST-68), §3.2 (MUST-64): wherever they start.
     #[test]
     fn unknown_options_are_skipped_by_their_length() {
         let options = Options::parse(&[77, 5, 0, 0, 0, 253, 2, 3, 3, 7]);
@@ -480,18 +593,56 @@ mod tests {
         );
     }
 
+    /// RFC 9293 §3.2 (MUST-4).
     #[test]
     fn nothing_is_read_behind_the_end() {
         assert_eq!(Options::parse(&[0, 3, 3, 7]), Options::default());
     }
 
+    /// RFC 5925 §2.2.
+    #[test]
+    fn there_is_one_signature_at_most_and_its_length_is_legal() {
+        let md5 = [&[19, 18][..], &[7; 16], &[1, 1]].concat();
+        let ao = [&[29, 16, 5, 6][..], &[9; 12]].concat();
+        let bad = |parts: &[&[u8]]| Options::parse(&parts.concat()).bad_signature;
+        assert!(!bad(&[&md5]) && !bad(&[&ao]));
+        assert!(bad(&[&md5, &md5]) && bad(&[&ao, &ao]) && bad(&[&md5, &ao]) && bad(&[&ao, &md5]));
+        // Too short for a code, beyond the end, of a length that MD5 has not; and another option's
+        // fault is none of theirs.
+        assert!(bad(&[&[29, 4, 5, 6]]) && bad(&[&[29, 3, 5, 0]]) && bad(&[&[29, 0]]));
+        assert!(bad(&[&[29, 17, 5, 6], &[9; 12]]) && bad(&[&[19, 17], &[7; 15], &[0]]));
+        assert!(!bad(&[&[3, 4, 7, 7]]));
+    }
+
+    #[test]
+    fn a_signature_is_found_where_it_lies() {
+        let ao = [&[29, 16, 5, 6][..], &[9; 12]].concat();
+        let behind = [&[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2][..], &ao].concat();
+        assert!(are_signed(&ao) && are_signed(&behind) && are_signed(&[19, 2]));
+        assert_eq!(authentication_code(&behind), Some(16..28));
+        assert!(!are_signed(&behind[..12]) && !are_signed(&[1, 0, 29, 4]));
+        assert_eq!(authentication_code(&behind[..20]), None);
+    }
+
     #[test]
     fn fast_open_cookies_have_four_to_sixteen_bytes() {
-        assert_eq!(Options::parse(&[34, 2]).fast_open, Some(Bounded::new()));
+        let read = |bytes: &[u8]| Options::parse(bytes).fast_open;
+        assert_eq!(read(&[34, 2]), Some(FastOpen::default()));
+        let open = read(&[34, 6, 1, 2, 3, 4]).unwrap();
         assert_eq!(
-            &Options::parse(&[34, 6, 1, 2, 3, 4]).fast_open.unwrap()[..],
-            [1, 2, 3, 4]
+            (&open.cookie[..], open.experimental),
+            (&[1, 2, 3, 4][..], false)
         );
+        // Early implementations: another kind, with a mark of its own; others' marks are skipped.
+        let open = read(&[254, 8, 0xf9, 0x89, 1, 2, 3, 4]).unwrap();
+        assert_eq!(
+            (&open.cookie[..], open.experimental),
+            (&[1, 2, 3, 4][..], true)
+        );
+        assert_eq!(read(&[254, 8, 0xf9, 0x88, 1, 2, 3, 4]), None);
+        assert_eq!(read(&[254, 3, 0xf9]), None);
+        // The last one counts.
+        assert!(!read(&[254, 4, 0xf9, 0x89, 34, 2]).unwrap().experimental);
         let odd = Options::parse(&[34, 5, 1, 2, 3, 3, 3, 7]);
         assert_eq!(
             (odd.fast_open, odd.window_scale, odd.malformed),
@@ -505,13 +656,17 @@ mod tests {
             end: SeqNum(end),
         });
         let list = proptest::collection::vec(block, 0..=4);
-        let cookie = (0usize..8, any::<[u8; 16]>()).prop_map(|(n, bytes)| {
-            let len = if n == 0 { 0 } else { 2 + 2 * n };
-            Bounded::from_slice(&bytes[..len]).unwrap()
-        });
+        let cookie =
+            (0usize..8, any::<[u8; 16]>(), any::<bool>()).prop_map(|(n, bytes, experimental)| {
+                let len = if n == 0 { 0 } else { 2 + 2 * n };
+                FastOpen {
+                    cookie: Bounded::from_slice(&bytes[..len]).unwrap(),
+                    experimental,
+                }
+            });
         let ao = (
             any::<(u8, u8)>(),
-            proptest::collection::vec(any::<u8>(), 0..=36),
+            proptest::collection::vec(any::<u8>(), 1..=36),
         )
             .prop_map(|((key_id, rnext_key_id), mac)| Authentication {
                 key_id,
@@ -553,6 +708,7 @@ mod tests {
                     md5,
                     authentication,
                     accecn,
+                    bad_signature: false,
                     malformed: false,
                 }
             })
@@ -563,6 +719,13 @@ mod tests {
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let options = Options::parse(&bytes);
             prop_assert!(emitted(options).len() <= OPTIONS_LEN_MAX);
+            // Who looks for the signature alone finds what the parser finds.
+            let found = are_signed(&bytes);
+            prop_assert!(found || !options.is_signed());
+            if let (Some(ao), false) = (options.authentication, options.bad_signature) {
+                let code = authentication_code(&bytes).unwrap();
+                prop_assert_eq!(&bytes[code], &ao.mac[..]);
+            }
         }
 
         #[test]

@@ -16,7 +16,7 @@ pub fn interfaces_to(cx: &Context<'_>, destination: IpAddr) -> Vec<InterfaceId> 
         interface: None,
         foreign_source: false,
     };
-    let route = cx.route(&query);
+    let route = cx.inet.route(&query);
     vec![route.map_or(InterfaceId::LOOPBACK, |route| route.interface)]
 }
 

@@ -1,54 +1,18 @@
-//! What a datagram socket holds until it is read: datagrams, and reports of errors (IP_RECVERR).
+//! The datagrams that a socket holds until they are read.
 
 use super::Datagram;
-use crate::{Endpoint, Error};
-use bytes::Bytes;
 use std::collections::VecDeque;
-use std::net::IpAddr;
 
 /// Bytes that every queued datagram counts for beyond its payload, so that empty ones count too
 /// (on Linux, `struct sk_buff`).
 const OVERHEAD: usize = 256;
-/// Error reports that a socket holds; the oldest stay.
-const ERRORS_MAX: usize = 64;
 
-/// Who found the error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// This node, while sending: SO_EE_ORIGIN_LOCAL.
-    Local,
-    /// Somebody on the way, by ICMP or ICMPv6.
-    Icmp,
-}
-
-/// A `struct sock_extended_err` with what belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorReport {
-    /// What happened.
-    pub error: Error,
-    /// Who found it.
-    pub origin: Origin,
-    /// ICMP or ICMPv6 type; 0 for local ones.
-    pub icmp_type: u8,
-    /// ICMP or ICMPv6 code; 0 for local ones.
-    pub icmp_code: u8,
-    /// The MTU in bytes with [`Error::MessageSize`], else 0.
-    pub info: u32,
-    /// The host that sent the ICMP message.
-    pub offender: Option<IpAddr>,
-    /// Where the datagram was sent to.
-    pub destination: Endpoint,
-    /// What is left of the datagram's payload.
-    pub payload: Bytes,
-}
-
-/// Datagrams and error reports, both bounded.
+/// Datagrams, bounded by what they cost.
 #[derive(Debug, Default)]
 pub struct ReceiveQueue {
     datagrams: VecDeque<Datagram>,
     /// What `datagrams` cost.
     used: usize,
-    errors: VecDeque<ErrorReport>,
 }
 
 impl ReceiveQueue {
@@ -87,24 +51,6 @@ impl ReceiveQueue {
     #[must_use]
     pub fn used(&self) -> usize {
         self.used
-    }
-
-    /// Adds an error report; beyond the limit it is dropped.
-    pub fn push_error(&mut self, report: ErrorReport) {
-        if self.errors.len() < ERRORS_MAX {
-            self.errors.push_back(report);
-        }
-    }
-
-    /// Takes the next error report: MSG_ERRQUEUE.
-    pub fn pop_error(&mut self) -> Option<ErrorReport> {
-        self.errors.pop_front()
-    }
-
-    /// Whether there are error reports.
-    #[must_use]
-    pub fn has_errors(&self) -> bool {
-        !self.errors.is_empty()
     }
 }
 

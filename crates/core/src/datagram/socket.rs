@@ -7,8 +7,8 @@ use crate::membership::Memberships;
 use crate::socket::{Domain, MtuDiscover, Shutdown, SocketCommon};
 use crate::transport::IcmpErrorKind;
 use crate::{
-    Config, Context, Error, Handle, IcmpError, InterfaceId, OptionValue, Packet, Readiness, Route,
-    RouteQuery, SendInfo, SocketOption,
+    Config, Context, Error, ErrorQueue, Handle, IcmpError, Instant, InterfaceId, OptionValue,
+    Packet, Readiness, Report, Route, RouteQuery, SendInfo, SocketOption,
 };
 use bytes::Bytes;
 use sockeye_wire::{IpProtocol, ipv4, ipv6};
@@ -21,6 +21,10 @@ pub struct DatagramSocket {
     pub common: SocketCommon,
     /// What it received.
     pub queue: ReceiveQueue,
+    /// What it is told of what it sent.
+    errors: ErrorQueue,
+    /// Sends with MSG_ZEROCOPY so far.
+    zero_copies: u32,
     /// The groups it is in.
     pub groups: Memberships,
     /// It may send from addresses that are not the node's: an accepted intercepted flow.
@@ -42,6 +46,8 @@ impl DatagramSocket {
         Self {
             common: SocketCommon::new(domain, config),
             queue: ReceiveQueue::default(),
+            errors: ErrorQueue::default(),
+            zero_copies: 0,
             groups: Memberships::default(),
             foreign: false,
             error: None,
@@ -54,6 +60,10 @@ impl DatagramSocket {
 
     /// Queues `datagram` and says so; false when the buffer is full or nobody will read.
     pub fn deliver(&mut self, cx: &mut Context<'_>, handle: Handle, datagram: Datagram) -> bool {
+        let datagram = Datagram {
+            at: cx.now,
+            ..datagram
+        };
         if self.read_closed || !self.queue.push(datagram, self.common.receive_buffer) {
             return false;
         }
@@ -93,6 +103,7 @@ impl DatagramSocket {
             ttl: front.ttl,
             tos: front.tos,
             segment: front.segment,
+            at: front.at,
         };
         if !peek {
             self.queue.pop();
@@ -112,6 +123,7 @@ impl DatagramSocket {
             ttl: 0,
             tos: 0,
             segment: None,
+            at: Instant::ZERO,
         }
     }
 
@@ -164,7 +176,7 @@ impl DatagramSocket {
         if !self.wants_errors(destination) {
             return;
         }
-        self.queue.push_error(ErrorReport {
+        self.errors.push(Report::Error(ErrorReport {
             error: Error::MessageSize,
             origin: Origin::Local,
             icmp_type: 0,
@@ -173,7 +185,7 @@ impl DatagramSocket {
             offender: None,
             destination,
             payload: Bytes::new(),
-        });
+        }));
     }
 
     fn wants_errors(&self, destination: Endpoint) -> bool {
@@ -187,11 +199,25 @@ impl DatagramSocket {
         let wanted = self.wants_errors(report.destination);
         let error = report.error;
         if wanted {
-            self.queue.push_error(report);
+            self.errors.push(Report::Error(report));
         }
         if wanted || hard {
             self.set_error(cx, handle, error);
         }
+    }
+
+    /// A send with MSG_ZEROCOPY has succeeded; its data was copied, so it is over.
+    pub fn sent_zero_copy(&mut self, cx: &mut Context<'_>, handle: Handle) {
+        if !self.common.zero_copy {
+            return;
+        }
+        let number = self.zero_copies;
+        self.zero_copies = number.wrapping_add(1);
+        self.errors.push(Report::ZeroCopy {
+            first: number,
+            last: number,
+        });
+        cx.set_ready(handle, Readiness::ERROR_QUEUE);
     }
 
     /// The pending error, which it clears: SO_ERROR.
@@ -208,7 +234,8 @@ impl DatagramSocket {
         ready.set(Readiness::READABLE, readable);
         let writable = self.blocked_on.is_none() || self.write_closed || failed;
         ready.set(Readiness::WRITABLE, writable);
-        ready.set(Readiness::ERROR, failed || self.queue.has_errors());
+        ready.set(Readiness::ERROR, failed);
+        ready.set(Readiness::ERROR_QUEUE, !self.errors.is_empty());
         ready.set(Readiness::READ_CLOSED, self.read_closed);
         ready.set(Readiness::HANGUP, self.read_closed && self.write_closed);
         ready
@@ -292,6 +319,7 @@ impl DatagramSocket {
                 traffic_class: options.tos.unwrap_or(self.common.class(to.ip)),
                 flow_label: 0,
                 dont_fragment: policy.sets_dont_fragment(),
+                tags: self.common.tags,
             },
             room: (route.mtu as usize).saturating_sub(header),
             may_fragment: policy.fragments(),
@@ -375,13 +403,17 @@ impl DatagramSocket {
         cx.set_ready(handle, Readiness::WRITABLE);
     }
 
-    /// Takes the next error report (MSG_ERRQUEUE), and where its datagram was sent to.
+    /// Takes the next report of the error queue (MSG_ERRQUEUE), and where its datagram was sent to,
+    /// where it is of one.
     ///
     /// # Errors
     /// [`Error::WouldBlock`] when there is none.
-    pub fn recv_error(&mut self) -> Result<(ErrorReport, SocketAddr), Error> {
-        let report = self.queue.pop_error().ok_or(Error::WouldBlock)?;
-        let to = self.common.show(report.destination);
+    pub fn recv_error(&mut self) -> Result<(Report, Option<SocketAddr>), Error> {
+        let report = self.errors.pop().ok_or(Error::WouldBlock)?;
+        let to = match &report {
+            Report::Error(error) => Some(self.common.show(error.destination)),
+            Report::ZeroCopy { .. } => None,
+        };
         Ok((report, to))
     }
 
@@ -396,7 +428,7 @@ impl DatagramSocket {
         Ok(Some(asked))
     }
 
-    fn route(&mut self, cx: &Context<'_>, key: RouteKey) -> Result<Route, Error> {
+    fn route(&mut self, cx: &mut Context<'_>, key: RouteKey) -> Result<Route, Error> {
         if let Some((cached, route)) = self.route
             && cached == key
             && route.version == cx.inet.route_version()

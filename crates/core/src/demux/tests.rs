@@ -254,6 +254,30 @@ fn reuse_port_spreads_flows_and_keeps_each() {
 }
 
 #[test]
+fn a_mate_has_the_same_binding_and_shares() {
+    let (mut demux, mut slab) = tables();
+    let [gone, mate, alone, device, exact] = [(); 5].map(|()| slab.insert(()));
+    let shared = |local, interface| {
+        let mut claim = claim(local, Family::V4, interface);
+        claim.sharing = PORT;
+        claim
+    };
+    let any = shared("0.0.0.0:80", None);
+    let flow = Flow {
+        local: at("10.0.0.1:80"),
+        remote: at("10.0.0.2:4000"),
+    };
+    demux.receive(gone, &any);
+    demux.receive(alone, &claim("0.0.0.0:80", Family::V4, None));
+    demux.receive(device, &shared("0.0.0.0:80", Some(ETH)));
+    demux.receive(exact, &shared("10.0.0.1:80", None));
+    demux.stop_receiving(gone, &any);
+    assert_eq!(demux.mate(&any, &flow), None);
+    demux.receive(mate, &any);
+    assert_eq!(demux.mate(&any, &flow), Some(mate));
+}
+
+#[test]
 fn a_socket_may_have_many_keys() {
     let (mut demux, mut slab) = tables();
     let id = slab.insert(());

@@ -18,7 +18,7 @@ pub(crate) use failed::host_unreachable;
 
 use crate::inet::{Notice, OwnedIcmpError};
 use crate::transport::IcmpErrorKind;
-use crate::{Checksum, Context, Counter, Error, IpInfo, Packet, RouteQuery, SendInfo};
+use crate::{Checksum, Context, Counter, Error, IpInfo, Packet, RouteQuery, SendInfo, Tags};
 use sockeye_wire::{IpProtocol, checksum};
 use std::net::IpAddr;
 
@@ -95,6 +95,7 @@ fn answer(
         traffic_class: 0,
         flow_label: 0,
         dont_fragment: false,
+        tags: Tags::default(),
     };
     cx.send(&info, message)
 }

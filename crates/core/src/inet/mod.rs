@@ -23,7 +23,9 @@ use crate::ip::Identifications;
 use crate::ip::pmtu::PathMtus;
 use crate::ip::reassembly::Reassembly;
 use crate::ip::route::{RouteEntry, RouteTable};
-use crate::{AddressChange, Batch, Capabilities, Config, Context, Error, Packet, Rng, TimerSlot};
+use crate::{
+    AddressChange, Batch, Capabilities, Config, Context, Error, Packet, Rng, Tags, TimerSlot,
+};
 use ipnet::IpNet;
 use loopback::Loopback;
 use sockeye_link::GsoKinds;
@@ -94,6 +96,8 @@ pub struct SendInfo {
     pub flow_label: u32,
     /// It may not be fragmented, here or (IPv4) on the way.
     pub dont_fragment: bool,
+    /// What links may tell it apart by.
+    pub tags: Tags,
 }
 
 /// What may be left to the interface of a route: the link does it, or else the node in software

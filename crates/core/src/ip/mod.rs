@@ -17,6 +17,7 @@ pub(crate) use fragment::Identifications;
 pub(crate) use send::{send, send_with_header};
 
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};
+use sockeye_wire::Ecn;
 
 /// How a packet came.
 #[derive(Clone, Copy, Debug)]
@@ -47,12 +48,7 @@ pub fn receive(
         _ => Err(Counter::IpInHdrErrors),
     };
     match received {
-        Ok(whole) => {
-            if whole.is_some() {
-                cx.counters.add(Counter::IpInDelivers);
-            }
-            whole
-        }
+        Ok(whole) => whole,
         Err(why) => {
             cx.drop_packet(why);
             None
@@ -74,6 +70,19 @@ enum Audience {
     Group,
     /// Another host.
     Foreign,
+}
+
+/// Counts a packet by its ECN field; a super-segment as about as many as it is made of.
+fn count_ecn(cx: &mut Context<'_>, ecn: Ecn, packet: &Packet) {
+    let counter = match ecn {
+        Ecn::NotEct => Counter::IpExtInNoECTPkts,
+        Ecn::Ect1 => Counter::IpExtInECT1Pkts,
+        Ecn::Ect0 => Counter::IpExtInECT0Pkts,
+        Ecn::Ce => Counter::IpExtInCEPkts,
+    };
+    let size = packet.meta.gso.map_or(packet.len(), |gso| gso.size.into());
+    let packets = packet.len().div_ceil(size.max(1));
+    cx.counters.add_n(counter, packets as u64);
 }
 
 /// The counter for a header that could not be read.

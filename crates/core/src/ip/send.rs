@@ -89,9 +89,10 @@ fn push_header(cx: &mut Context<'_>, info: &SendInfo, packet: &mut Packet) -> Re
 fn dispatch(
     cx: &mut Context<'_>,
     info: &SendInfo,
-    packet: Packet,
+    mut packet: Packet,
     heard: bool,
 ) -> Result<(), Error> {
+    packet.meta.tags = info.tags;
     let route = &info.route;
     if route.local {
         let interface = received_on(cx, info.destination);

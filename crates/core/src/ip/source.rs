@@ -174,6 +174,7 @@ mod tests {
         )
     }
 
+    /// RFC 1122 §3.3.4.3.
     #[test]
     fn ipv4_takes_the_network_of_the_neighbour() {
         let parts = node(&[

@@ -1,7 +1,7 @@
 //! Receiving IPv4 (RFC 791, RFC 1122 §3.2.1).
 
 use super::reassembly::{self, First, Fragment, Key};
-use super::{Arrival, Audience, Received, malformed};
+use super::{Arrival, Audience, Received, count_ecn, malformed};
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};
 use sockeye_wire::ipv4::{HEADER_LEN, Header};
 use sockeye_wire::{Ecn, IpProtocol, ParseError};
@@ -12,6 +12,7 @@ const QUOTE_MAX: usize = 576;
 
 pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet) -> Received {
     let mut header = parse(&mut packet).map_err(malformed)?;
+    count_ecn(cx, header.ecn(), &packet);
     let audience = judge(cx, arrival, &header).ok_or(Counter::IpInAddrErrors)?;
     if header.is_fragment() {
         let first = info(arrival, &header, audience);
@@ -20,6 +21,7 @@ pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet
         };
         (header, packet) = whole;
     }
+    // RFC 9293 §3.9.2.1 (MUST-50): options go no further.
     let header_len = header.header_len();
     packet.pull(header_len);
     Ok(Some((info(arrival, &header, audience), packet)))

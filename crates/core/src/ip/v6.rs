@@ -1,7 +1,7 @@
 //! Receiving IPv6 (RFC 8200).
 
-use super::reassembly::{self, First, Fragment, Key};
-use super::{Arrival, Audience, Received, malformed};
+use super::reassembly::{self, First, Fragment, Key, Whole};
+use super::{Arrival, Audience, Received, count_ecn, malformed};
 use crate::icmp::{self, Problem};
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};
 use sockeye_wire::icmpv6::ParameterProblemCode;
@@ -15,9 +15,12 @@ const PAYLOAD_LENGTH_AT: usize = 4;
 const NEXT_HEADER_AT: usize = 6;
 /// Where the offset lies in a fragment header.
 const FRAGMENT_OFFSET_AT: usize = 2;
+/// What counts a fragment that makes no datagram.
+const FAILED: Counter = Counter::IpReasmFails;
 
 pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet) -> Received {
     let header = parse(&mut packet).map_err(malformed)?;
+    count_ecn(cx, header.ecn(), &packet);
     let audience = judge(cx, arrival, &header).ok_or(Counter::IpInAddrErrors)?;
     match follow(cx, arrival, &header, audience, packet)? {
         Followed::Upper(info, packet) => Ok(Some((info, packet))),
@@ -90,7 +93,6 @@ fn reassemble(
     piece: ipv6_ext::Fragment,
     mut packet: Packet,
 ) -> Result<Option<(Header, Packet)>, Counter> {
-    const FAILED: Counter = Counter::IpReasmFails;
     let header_len = usize::from(info.header_len);
     let offset = usize::from(piece.offset);
     let len = packet.len() - header_len;
@@ -108,31 +110,9 @@ fn reassemble(
         );
         return Err(FAILED);
     }
-    let first = if offset == 0 {
-        // RFC 7112 §5: headers that are cut apart can't be filtered.
-        let behind = packet.head().get(header_len..).unwrap_or_default();
-        if !ipv6_ext::first_fragment_is_whole(piece.next_header, behind) {
-            complain(
-                cx,
-                info,
-                packet,
-                erroneous(ParameterProblemCode::INCOMPLETE_CHAIN, 0),
-            );
-            return Err(FAILED);
-        }
-        let mut quote = packet.clone();
-        quote.truncate(ipv6::MTU_MIN.max(header_len));
-        quote.pull(header_len);
-        let unfragmented = header_len - ipv6_ext::FRAGMENT_LEN;
-        let mut header = packet.head()[..unfragmented].to_vec();
-        *next_header_of_fragment(&mut header).ok_or(FAILED)? = piece.next_header.0;
-        Some(First {
-            header,
-            info: *info,
-            quote,
-        })
-    } else {
-        None
+    let first = match offset {
+        0 => Some(first_fragment(cx, info, piece.next_header, &packet)?),
+        _ => None,
     };
     packet.pull(header_len);
     let fragment = Fragment {
@@ -149,9 +129,46 @@ fn reassemble(
         first,
         packet,
     };
-    let Some(whole) = reassembly::receive(cx, fragment)? else {
-        return Ok(None);
-    };
+    match reassembly::receive(cx, fragment)? {
+        Some(whole) => made_whole(whole).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What of the first fragment is kept: the headers of the whole, and what an error would quote.
+fn first_fragment(
+    cx: &mut Context<'_>,
+    info: &IpInfo,
+    next_header: IpProtocol,
+    packet: &Packet,
+) -> Result<First, Counter> {
+    let header_len = usize::from(info.header_len);
+    // RFC 7112 §5: headers that are cut apart can't be filtered.
+    let behind = packet.head().get(header_len..).unwrap_or_default();
+    if !ipv6_ext::first_fragment_is_whole(next_header, behind) {
+        complain(
+            cx,
+            info,
+            packet.clone(),
+            erroneous(ParameterProblemCode::INCOMPLETE_CHAIN, 0),
+        );
+        return Err(FAILED);
+    }
+    let mut quote = packet.clone();
+    quote.truncate(ipv6::MTU_MIN.max(header_len));
+    quote.pull(header_len);
+    let unfragmented = header_len - ipv6_ext::FRAGMENT_LEN;
+    let mut header = packet.head()[..unfragmented].to_vec();
+    *next_header_of_fragment(&mut header).ok_or(FAILED)? = next_header.0;
+    Ok(First {
+        header,
+        info: *info,
+        quote,
+    })
+}
+
+/// The datagram that fragments have made, at its IP header.
+fn made_whole(whole: Whole) -> Result<(Header, Packet), Counter> {
     let mut packet = Packet::with_payload(whole.payload);
     let window = packet.push(whole.header.len());
     window.copy_from_slice(&whole.header);
@@ -161,7 +178,7 @@ fn reassemble(
         ipv6::set_ecn(packet.head_mut(), Ecn::Ce);
     }
     let header = Header::parse(packet.head()).map_err(|_| FAILED)?;
-    Ok(Some((header, packet)))
+    Ok((header, packet))
 }
 
 /// The byte in `headers`, which end before a fragment header, that names it.

@@ -5,7 +5,8 @@ use super::ping::{ECHO_LEN, fill_checksum, handle, protocol_for};
 use crate::demux::is_scoped;
 use crate::intercept::{Refused, Scope, Unreachable, send_unreachable};
 use crate::{
-    Context, Counter, Error, InterfaceId, IpInfo, Packet, Readiness, RouteQuery, SendInfo, SocketId,
+    Context, Counter, Error, InterfaceId, IpInfo, Packet, Readiness, RouteQuery, SendInfo,
+    SocketId, Tags,
 };
 use bytes::Bytes;
 use sockeye_wire::{IpProtocol, icmpv4, icmpv6};
@@ -122,6 +123,7 @@ impl Ping {
             traffic_class: 0,
             flow_label: 0,
             dont_fragment: false,
+            tags: Tags::default(),
         };
         cx.send(&info, message)
     }

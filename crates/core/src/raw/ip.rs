@@ -1,14 +1,12 @@
 //! Raw IP sockets: what they are bound to, what they receive, their options.
 
 use super::common_calls;
-use crate::datagram::{
-    Datagram, DatagramSocket, ErrorReport, Received, Waiters, check_bindable, interfaces_to,
-};
+use crate::datagram::{Datagram, DatagramSocket, Received, Waiters, check_bindable, interfaces_to};
 use crate::demux::Endpoint;
 use crate::{
     AddressChange, Config, Context, Counter, Disposition, Domain, Error, Handle, IcmpError,
-    InterfaceId, IpInfo, OptionValue, Packet, Readiness, Shutdown, Slab, SocketId, SocketOption,
-    SocketSummary, Transport, TransportId,
+    InterfaceId, IpInfo, OptionValue, Packet, Readiness, Report, Shutdown, Slab, SocketId,
+    SocketOption, SocketSummary, Transport, TransportId,
 };
 use sockeye_link::offload;
 use sockeye_wire::{IpProtocol, checksum};
@@ -205,6 +203,7 @@ impl Raw {
     ) -> Result<(), Error> {
         let socket = self.socket_mut(id)?;
         socket.has(option)?;
+        super::refuse_zero_copy(option)?;
         match option {
             SocketOption::HeaderIncluded => socket.header_included = value.flag()?,
             SocketOption::ChecksumOffset => {
@@ -448,6 +447,10 @@ impl Transport for Raw {
             send_queue: 0,
         };
         self.sockets.iter().map(summary).collect()
+    }
+
+    fn has_output(&self, interface: InterfaceId) -> bool {
+        self.waiters.wait_for(interface)
     }
 
     /// Raw sockets hold nothing back: this only tells them that there is room again.

@@ -16,6 +16,16 @@ pub use echo::EchoRequest;
 pub use ip::Raw;
 pub use ping::Ping;
 
+use crate::{Error, SocketOption};
+
+/// sock_setsockopt: of what sends, TCP and UDP alone have SO_ZEROCOPY.
+fn refuse_zero_copy(option: SocketOption) -> Result<(), Error> {
+    match option {
+        SocketOption::ZeroCopy => Err(Error::NotSupported),
+        _ => Ok(()),
+    }
+}
+
 /// The calls that do the same on every datagram socket.
 macro_rules! common_calls {
     ($owner:ident, $handle:path) => {
@@ -35,11 +45,14 @@ macro_rules! common_calls {
                 self.socket_mut(id)?.base.recv(buffer, peek)
             }
 
-            /// Takes the next error report (IP_RECVERR), and where its message went.
+            /// Takes the next report of the error queue, and where its message went, where it is of one.
             ///
             /// # Errors
             /// [`Error::WouldBlock`] when there is none, [`Error::BadSocket`].
-            pub fn recv_error(&mut self, id: SocketId) -> Result<(ErrorReport, SocketAddr), Error> {
+            pub fn recv_error(
+                &mut self,
+                id: SocketId,
+            ) -> Result<(Report, Option<SocketAddr>), Error> {
                 self.socket_mut(id)?.base.recv_error()
             }
 

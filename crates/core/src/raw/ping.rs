@@ -3,14 +3,13 @@
 use super::common_calls;
 use super::echo::Requests;
 use crate::datagram::{
-    Datagram, DatagramSocket, ErrorReport, Received, SendOptions, Waiters, check_bindable, gather,
-    interfaces_to,
+    Datagram, DatagramSocket, Received, SendOptions, Waiters, check_bindable, gather, interfaces_to,
 };
 use crate::demux::{Binding, Claim, Endpoint, Flow};
 use crate::{
     AddressChange, Context, Demux, Disposition, Domain, Error, Handle, IcmpError, InterfaceId,
-    IpInfo, OptionValue, Packet, Ports, Readiness, Rng, Shutdown, Slab, SocketId, SocketOption,
-    SocketSummary, Transport, TransportId,
+    IpInfo, OptionValue, Packet, Ports, Readiness, Report, Rng, Shutdown, Slab, SocketId,
+    SocketOption, SocketSummary, Transport, TransportId,
 };
 use sockeye_wire::{IpProtocol, icmpv4, icmpv6};
 use std::any::Any;
@@ -230,6 +229,7 @@ impl Ping {
         option: SocketOption,
         value: OptionValue,
     ) -> Result<(), Error> {
+        super::refuse_zero_copy(option)?;
         // Some options are part of the socket's key.
         self.unlist(id)?;
         let set = self.socket_mut(id)?.base.set_option(cx, option, &value);
@@ -405,6 +405,10 @@ impl Transport for Ping {
             send_queue: 0,
         };
         self.sockets.iter().map(summary).collect()
+    }
+
+    fn has_output(&self, interface: InterfaceId) -> bool {
+        self.waiters.wait_for(interface)
     }
 
     /// Ping sockets hold nothing back: this only tells them that there is room again.

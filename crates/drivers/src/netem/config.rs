@@ -15,6 +15,8 @@ pub const NETEM_KEYS: &[&str] = &[
     "corrupt",
     "rate",
     "limit",
+    "ecn",
+    "ce_threshold",
 ];
 
 /// The longest delay and jitter.
@@ -44,6 +46,11 @@ pub struct NetemConfig {
     pub rate: Option<u64>,
     /// Packets held at most; further ones are dropped. At least 1.
     pub limit: usize,
+    /// What chance would lose is marked with CE instead where its sender speaks ECN (RFC 3168 §5).
+    pub ecn: bool,
+    /// What waits longer than this for packets before it, under [`rate`](Self::rate), is marked with
+    /// CE where its sender speaks ECN: the word of tc-fq_codel(8).
+    pub ce_threshold: Option<Duration>,
 }
 
 /// Which packets are lost.
@@ -103,6 +110,8 @@ impl Default for NetemConfig {
             corrupt: Probability::NEVER,
             rate: None,
             limit: 1000,
+            ecn: false,
+            ce_threshold: None,
         }
     }
 }
@@ -110,13 +119,14 @@ impl Default for NetemConfig {
 impl NetemConfig {
     /// Sets one word, as in `delay=10ms`:
     ///
-    /// * `delay`, `jitter`: a time with its unit, `s`, `ms`, `us` or `ns`, up to an hour
+    /// * `delay`, `jitter`, `ce_threshold`: a time with its unit, `s`, `ms`, `us` or `ns`, up to an hour
     /// * `loss`: a percentage (`0.1%`), or `gemodel:P:R:1-H:1-K` in percentages, of which those
     ///   behind P may be left out (then 100%-P, 100%, 0%)
     /// * `duplicate`, `reorder`, `corrupt`: a percentage
     /// * `gap`, `limit`: a number from 1
     /// * `rate`: with its unit, `bit`, `kbit`, `mbit`, `gbit` or `tbit` per second (powers of
     ///   1000; `kibit` and so on: of 1024), `bps`, `kbps`, `mbps` or `gbps` (bytes, as in tc(8))
+    /// * `ecn`: nothing, the word is enough
     ///
     /// # Errors
     /// The word is none of these, or its value is not in the form given here: the error says which.
@@ -144,6 +154,9 @@ impl NetemConfig {
                 let limit = value.parse().ok().filter(|n| (1..=LIMIT_MAX).contains(n));
                 self.limit = limit.ok_or_else(|| bad("a number of packets from 1 to 1000000"))?;
             }
+            "ecn" if value.is_empty() => self.ecn = true,
+            "ecn" => return Err(bad("a word without a value")),
+            "ce_threshold" => self.ce_threshold = Some(time()?),
             _ => return Err(NetemError::Key(key.to_owned())),
         }
         Ok(())
@@ -160,6 +173,12 @@ impl NetemConfig {
         }
         if self.gap > 1 && self.reorder == Probability::NEVER {
             return Err(NetemError::Needs("gap", "reorder"));
+        }
+        if self.ecn && self.loss == Loss::Random(Probability::NEVER) {
+            return Err(NetemError::Needs("ecn", "loss"));
+        }
+        if self.ce_threshold.is_some() && self.rate.is_none() {
+            return Err(NetemError::Needs("ce_threshold", "rate"));
         }
         Ok(())
     }
@@ -356,9 +375,11 @@ mod tests {
         assert_eq!(rate("2mbps"), Some(16_000_000));
         assert_eq!(set("limit", "7").unwrap().limit, 7);
         assert_eq!(set("gap", "5").unwrap().gap, 5);
-        let all: NetemConfig = "delay=10ms,jitter=1ms loss=1%,duplicate=2%,reorder=3%,gap=4,corrupt=5%,rate=6gbit,limit=7"
+        let all: NetemConfig = "delay=10ms,jitter=1ms loss=1%,duplicate=2%,reorder=3%,gap=4,corrupt=5%,rate=6gbit,limit=7,ecn,ce_threshold=1ms"
             .parse()
             .unwrap();
+        assert!(all.ecn);
+        assert_eq!(all.ce_threshold, Some(Duration::from_millis(1)));
         assert_eq!(all.reorder, percent(3.0));
         assert_eq!(all.corrupt, percent(5.0));
         assert_eq!(all.jitter, Duration::from_millis(1));
@@ -394,6 +415,8 @@ mod tests {
             ("gap", "0"),
             ("limit", "0"),
             ("limit", "1000001"),
+            ("ecn", "yes"),
+            ("ce_threshold", "1"),
         ] {
             assert!(set(key, value).is_err(), "{key}={value}");
         }
@@ -404,6 +427,8 @@ mod tests {
         );
         assert!(together("delay=1ms,gap=5").contains("without reorder"));
         assert!(together("delay").contains("delay= is wrong"));
+        assert!(together("ecn").contains("without loss"));
+        assert!(together("ce_threshold=1ms").contains("without rate"));
     }
 
     #[test]

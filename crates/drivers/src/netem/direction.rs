@@ -3,8 +3,10 @@
 use super::config::{Loss, NetemConfig};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
-use sockeye_link::{Batch, Checksum, Instant, Packet};
+use sockeye_link::{Batch, Checksum, Instant, Medium, Packet};
+use sockeye_wire::{Ecn, EtherType, ethernet, ipv4, ipv6};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What happened to the packets of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct NetemCounters {
     pub passed: u64,
     /// Lost by chance.
     pub lost: u64,
+    /// Marked with CE, by chance or since they waited long.
+    pub marked: u64,
     /// Sent twice.
     pub duplicated: u64,
     /// Sent at once, before others.
@@ -30,6 +34,7 @@ pub struct NetemCounters {
 pub(super) struct Direction {
     pub(super) config: NetemConfig,
     pub(super) counters: NetemCounters,
+    medium: Medium,
     rng: ChaCha8Rng,
     /// By the time they are sent, then in the order they came.
     held: BTreeMap<(Instant, u64), Packet>,
@@ -42,7 +47,7 @@ pub(super) struct Direction {
 }
 
 impl Direction {
-    pub(super) fn new(config: NetemConfig, seed: u64, stream: u64) -> Self {
+    pub(super) fn new(config: NetemConfig, medium: Medium, seed: u64, stream: u64) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut rng = ChaCha8Rng::from_seed(bytes);
@@ -50,6 +55,7 @@ impl Direction {
         Self {
             config,
             counters: NetemCounters::default(),
+            medium,
             rng,
             held: BTreeMap::new(),
             serial: 0,
@@ -59,9 +65,10 @@ impl Direction {
     }
 
     /// Takes a wire packet. `waiting` packets have left, but were not taken by the link yet.
-    pub(super) fn enqueue(&mut self, now: Instant, packet: Packet, waiting: usize) {
+    pub(super) fn enqueue(&mut self, now: Instant, mut packet: Packet, waiting: usize) {
         let twice = self.config.duplicate.hits(self.rng.next_u32());
-        let copies = 1 + u32::from(twice) - u32::from(self.is_lost());
+        let lost = self.is_lost() && !(self.config.ecn && self.mark(&mut packet));
+        let copies = 1 + u32::from(twice) - u32::from(lost);
         match copies {
             0 => {
                 self.counters.lost += 1;
@@ -133,7 +140,10 @@ impl Direction {
             self.counters.over_limit += 1;
             return;
         }
-        let at = self.send_time(now, packet.len());
+        let (at, waits) = self.send_time(now, packet.len());
+        if self.config.ce_threshold.is_some_and(|most| waits > most) {
+            self.mark(&mut packet);
+        }
         self.held.insert((at, self.serial), packet);
         self.serial += 1;
     }
@@ -149,7 +159,15 @@ impl Direction {
         self.counters.corrupted += 1;
     }
 
-    fn send_time(&mut self, now: Instant, len: usize) -> Instant {
+    /// Sets CE where the sender speaks ECN, and says whether it does.
+    fn mark(&mut self, packet: &mut Packet) -> bool {
+        let marked = mark(packet, self.medium);
+        self.counters.marked += u64::from(marked);
+        marked
+    }
+
+    /// When a packet of `len` bytes leaves, and how long it has waited by then for those before it.
+    fn send_time(&mut self, now: Instant, len: usize) -> (Instant, Duration) {
         let NetemConfig {
             delay,
             jitter,
@@ -161,7 +179,7 @@ impl Direction {
         if self.since_reorder + 1 >= gap && reorder.hits(self.rng.next_u32()) {
             self.since_reorder = 0;
             self.counters.reordered += 1;
-            return now;
+            return (now, Duration::ZERO);
         }
         self.since_reorder = self.since_reorder.saturating_add(1).min(gap);
         let spread = 2 * jitter.as_nanos() as u64;
@@ -169,23 +187,56 @@ impl Direction {
         // The delay may be shorter than the jitter; nothing is sent before it came.
         let at = (varied - jitter).max(now);
         let Some(rate) = rate else {
-            return at;
+            return (at, Duration::ZERO);
         };
         // The packet is on the wire after the one before it, and takes its time there.
         let last = self.held.last_key_value().map(|((at, _), _)| *at);
         let begin = last.map_or(at, |last| last.max(at));
-        begin + wire_time(len, rate)
+        (begin + wire_time(len, rate), begin - at)
     }
 }
 
+/// Sets CE in the IP header of a wire packet whose sender speaks ECN (RFC 3168 §5); says whether it does.
+fn mark(packet: &mut Packet, medium: Medium) -> bool {
+    let ip = match medium {
+        Medium::Ip => 0,
+        Medium::Ethernet(_) => ethernet::HEADER_LEN,
+    };
+    if !packet.pull_up(ip + ipv4::HEADER_LEN) {
+        return false;
+    }
+    let kind = match medium {
+        Medium::Ip => None,
+        Medium::Ethernet(_) => match ethernet::Header::parse(packet.head()) {
+            Ok(header) => Some(header.ethertype),
+            Err(_) => return false,
+        },
+    };
+    let header = &mut packet.head_mut()[ip..];
+    let class = u16::from_be_bytes([header[0], header[1]]);
+    let (version, tos) = match (header[0] >> 4, kind) {
+        (4, None | Some(EtherType::IPV4)) => (4, header[1]),
+        (6, None | Some(EtherType::IPV6)) => (6, (class >> 4) as u8),
+        _ => return false,
+    };
+    if Ecn::of(tos) == Ecn::NotEct {
+        return false;
+    }
+    match version {
+        4 => ipv4::set_ecn(header, Ecn::Ce),
+        _ => ipv6::set_ecn(header, Ecn::Ce),
+    }
+    true
+}
+
 /// How long `len` bytes take at `rate` bits per second.
-fn wire_time(len: usize, rate: u64) -> std::time::Duration {
+fn wire_time(len: usize, rate: u64) -> Duration {
     let nanos_by_rate = len as u128 * 8 * 1_000_000_000;
     nanos(u64::try_from(nanos_by_rate.div_ceil(u128::from(rate.max(1)))).unwrap_or(u64::MAX))
 }
 
-fn nanos(nanos: u64) -> std::time::Duration {
-    std::time::Duration::from_nanos(nanos)
+fn nanos(nanos: u64) -> Duration {
+    Duration::from_nanos(nanos)
 }
 
 /// A random number below `bound`; 0 where that is 0.

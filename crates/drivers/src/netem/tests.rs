@@ -1,8 +1,8 @@
 use super::*;
 use crate::memory::{MemoryConfig, MemoryLink};
 use bytes::Bytes;
-use sockeye_link::{Checksum, Gso, GsoKind, Packet};
-use sockeye_wire::{IpProtocol, checksum, ipv4, udp};
+use sockeye_link::{Checksum, Gso, GsoKind, Medium, Packet};
+use sockeye_wire::{Ecn, EtherType, IpProtocol, MacAddr, checksum, ipv4, ipv6, udp};
 use std::net::Ipv4Addr;
 
 /// A node behind netem, and the other end of its link.
@@ -301,4 +301,79 @@ fn the_same_seed_gives_the_same_packets() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
+}
+
+/// IPv4 and IPv6 packets of `fields`, behind an Ethernet header where the medium has one.
+fn ecn_packets(fields: &[Ecn], ethernet: bool) -> Batch {
+    let mut out = Batch::new();
+    for &field in fields {
+        for version in [4u8, 6] {
+            let mut bytes = vec![0; if ethernet { 14 } else { 0 }];
+            if ethernet {
+                let kind = if version == 4 {
+                    EtherType::IPV4
+                } else {
+                    EtherType::IPV6
+                };
+                bytes[12..].copy_from_slice(&kind.0.to_be_bytes());
+            }
+            let at = bytes.len();
+            bytes.resize(at + 100, 0);
+            bytes[at] = version << 4 | if version == 4 { 5 } else { 0 };
+            if version == 4 {
+                ipv4::set_ecn(&mut bytes[at..], field);
+            } else {
+                ipv6::set_ecn(&mut bytes[at..], field);
+            }
+            out.push_back(Packet::from_vec(bytes));
+        }
+    }
+    out
+}
+
+/// The fields of what arrived.
+fn fields(batch: &Batch, ethernet: bool) -> Vec<Ecn> {
+    let field = |packet: &Packet| {
+        let bytes = &packet.to_vec()[if ethernet { 14 } else { 0 }..];
+        match bytes[0] >> 4 {
+            4 => Ecn::of(bytes[1]),
+            _ => Ecn::of(bytes[0] << 4 | bytes[1] >> 4),
+        }
+    };
+    batch.iter().map(field).collect()
+}
+
+#[test]
+fn what_chance_would_lose_is_marked_where_its_sender_speaks_ecn() {
+    let all = [Ecn::NotEct, Ecn::Ect0, Ecn::Ect1, Ecn::Ce];
+    for ethernet in [false, true] {
+        let (near, far) = match ethernet {
+            false => MemoryLink::pair_ip(MemoryConfig::default()),
+            true => {
+                let [a, b] = [2, 4].map(|n| Medium::Ethernet(MacAddr([n; 6])));
+                MemoryLink::pair(MemoryConfig::default(), a, b)
+            }
+        };
+        let config = "loss=100%,ecn".parse().unwrap();
+        let near = Netem::new(near, config, 7);
+        let mut b = Bench { near, far };
+        b.send(Instant::ZERO, ecn_packets(&all, ethernet));
+        assert_eq!(fields(&b.arrives(Instant::ZERO), ethernet), [Ecn::Ce; 6]);
+        let counters = b.near.outbound();
+        assert_eq!((counters.marked, counters.lost), (6, 2));
+    }
+}
+
+#[test]
+fn what_waits_long_is_marked() {
+    // 100 bytes at 8 Mbit/s take 0.1 ms: the fourth waits 0.3 ms.
+    let mut b = both("delay=10ms,rate=8mbit,ce_threshold=250us");
+    b.send(
+        Instant::ZERO,
+        ecn_packets(&[Ecn::Ect0, Ecn::Ect0, Ecn::NotEct], false),
+    );
+    let arrived = fields(&b.arrives(millis(20)), false);
+    let (ect, not, ce) = (Ecn::Ect0, Ecn::NotEct, Ecn::Ce);
+    assert_eq!(arrived, [ect, ect, ect, ce, not, not]);
+    assert_eq!(b.near.outbound().marked, 1);
 }

@@ -5,7 +5,8 @@
 //! checksum and PSH (and the IPv4 identification, which counts up, or means nothing where
 //! fragmenting is forbidden: RFC 6864 §4.1). So acknowledgment, window and options are the same,
 //! and no flag but ACK and PSH is set. PSH, and a shorter segment, end a super-segment. The
-//! checksum is verified first.
+//! checksum is verified first. What is signed (RFC 2385, 5925) stays as it is: a signature covers the
+//! segment as it was on the wire.
 //!
 //! Segments of one flow never overtake each other; those of different flows may.
 
@@ -14,6 +15,7 @@ use crate::{Batch, Checksum, Gso, GsoKind, Medium, Packet};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use sockeye_wire::tcp::{self, Flags};
+use sockeye_wire::tcp_options::are_signed;
 use sockeye_wire::{IpProtocol, SeqNum, ipv4, ipv6};
 use std::net::IpAddr;
 
@@ -228,6 +230,7 @@ impl Segment {
         let plain = bare
             && packet.meta.gso.is_none()
             && layout.end > layout.payload
+            && !are_signed(&head[layout.transport + tcp::HEADER_LEN..layout.payload])
             && header.flags | Flags::PSH == Flags::ACK | Flags::PSH;
         Some(Self {
             flow: Flow {

@@ -15,8 +15,8 @@ pub const SEGMENTS_MAX: usize = 2048;
 ///
 /// The pieces share the payload. Each gets its own headers: lengths, IPv4 identification
 /// (counting up) and header checksum; TCP sequence number, with FIN and PSH on the last piece
-/// alone and CWR on the first alone (RFC 3168 §6.1.2: it is said once). The transport checksum of
-/// a piece is [`Partial`](Checksum::Partial); [`fill_checksum`](super::fill_checksum) sums it.
+/// alone and CWR on the first alone (RFC 3168 §6.1.2: it is said once), and the urgent pointer
+/// counted from there, while it points ahead. The transport checksum of a piece is [`Partial`](Checksum::Partial); [`fill_checksum`](super::fill_checksum) sums it.
 ///
 /// # Errors
 /// What the parsers of the headers say; [`BadValue`](ParseError::BadValue) when the kind or the
@@ -119,6 +119,7 @@ struct Numbers {
     identification: u16,
     seq: SeqNum,
     flags: Flags,
+    urgent_pointer: u16,
 }
 
 impl Numbers {
@@ -127,16 +128,17 @@ impl Numbers {
             IpAddr::V4(_) => ipv4::Header::parse_quoted(&headers[layout.ip..])?.identification,
             IpAddr::V6(_) => 0,
         };
-        let (seq, flags) = if layout.protocol == IpProtocol::TCP {
+        let (seq, flags, urgent_pointer) = if layout.protocol == IpProtocol::TCP {
             let (tcp, _) = tcp::Header::parse_fixed(&headers[layout.transport..])?;
-            (tcp.seq, tcp.flags)
+            (tcp.seq, tcp.flags, tcp.urgent_pointer)
         } else {
-            (SeqNum(0), Flags::empty())
+            (SeqNum(0), Flags::empty(), 0)
         };
         Ok(Self {
             identification,
             seq,
             flags,
+            urgent_pointer,
         })
     }
 }
@@ -198,6 +200,12 @@ impl Cut {
             }
             if self.done + 1 < self.pieces {
                 flags.remove(Flags::FIN | Flags::PSH);
+            }
+            if self.done > 0 && flags.contains(Flags::URG) {
+                // RFC 9293 §3.1: it counts from the sequence number of its own segment.
+                let pointer = u32::from(self.first.urgent_pointer).saturating_sub(offset);
+                flags.set(Flags::URG, pointer > 0);
+                tcp::set_urgent_pointer(transport, pointer as u16);
             }
             tcp::set_seq(transport, SeqNum(self.first.seq.0.wrapping_add(offset)));
             tcp::set_flags(transport, flags);

@@ -21,6 +21,8 @@ struct Sample {
     identification: u16,
     dont_fragment: bool,
     timestamps: bool,
+    /// It has an MD5 signature, the same in all of them.
+    signed: bool,
     size: u16,
     slices: Vec<Vec<u8>>,
 }
@@ -36,6 +38,7 @@ impl Sample {
             identification: 7,
             dont_fragment: false,
             timestamps: true,
+            signed: false,
             size,
             slices: vec![payload.to_vec()],
         }
@@ -58,6 +61,7 @@ impl Sample {
             let timestamps = Timestamps { tsval: 5, tsecr: 6 };
             let options = Options {
                 timestamps: self.timestamps.then_some(timestamps),
+                md5: self.signed.then_some([7; 16]),
                 ..Options::default()
             };
             let header = tcp::Header {
@@ -255,6 +259,26 @@ fn a_tcp_super_segment_is_cut() {
     assert_eq!(seen, expected);
 }
 
+/// RFC 9293 §3.8.5: each segment points at the end of urgent data by itself, and none behind it does.
+#[test]
+fn the_urgent_pointer_moves_with_the_pieces() {
+    let mut packet = {
+        let mut sample = Sample::tcp(b"aaaabbbbcccc", 4);
+        sample.flags |= Flags::URG;
+        sample.packet()
+    };
+    tcp::set_urgent_pointer(&mut packet.head_mut()[ipv4::HEADER_LEN..], 6);
+    let pointers: Vec<_> = wire(packet, Medium::Ip)
+        .iter()
+        .map(|piece| {
+            look(piece, Medium::Ip);
+            let (header, _) = tcp::Header::parse_fixed(&piece.head()[ipv4::HEADER_LEN..]).unwrap();
+            (header.flags.contains(Flags::URG), header.urgent_pointer)
+        })
+        .collect();
+    assert_eq!(pointers, [(true, 6), (true, 2), (false, 0)]);
+}
+
 #[test]
 fn pieces_share_the_payload() {
     let payload = Bytes::from(vec![7; 3000]);
@@ -418,12 +442,15 @@ fn only_what_belongs_together_is_merged() {
     // Other flags, before, within and at the end.
     assert_eq!(merged_after(|i, s| s.flags.set(Flags::FIN, i == 2)), 2);
     assert_eq!(merged_after(|i, s| s.flags.set(Flags::URG, i == 1)), 3);
+    assert_eq!(merged_after(|_, s| s.flags |= Flags::URG), 3);
     assert_eq!(merged_after(|_, s| s.flags = Flags::ACK | Flags::ECE), 3);
     // PSH ends a super-segment.
     assert_eq!(merged_after(|i, s| s.flags.set(Flags::PSH, i == 2)), 1);
     assert_eq!(merged_after(|i, s| s.flags.set(Flags::PSH, i == 1)), 2);
     // Other options.
     assert_eq!(merged_after(|i, s| s.timestamps = i != 1), 3);
+    // A signature is of one segment.
+    assert_eq!(merged_after(|_, s| s.signed = true), 3);
     // Identifications matter where a packet may be fragmented.
     assert_eq!(merged_after(|_, s| s.identification = 9), 3);
     let still = |_, s: &mut Sample| (s.identification, s.dont_fragment) = (9, true);
@@ -500,6 +527,7 @@ fn samples() -> impl Strategy<Value = Sample> {
             identification: id,
             dont_fragment: df,
             timestamps: ts,
+            signed: false,
             size,
             slices,
         },

@@ -6,7 +6,7 @@ use sockeye_core::{
     AddressChange, Capabilities, Context, Disposition, IcmpError, IpInfo, Medium, Payload,
     RouteQuery, SendInfo, SocketId, SocketSummary, Transport, TransportId,
 };
-use sockeye_link::GsoKinds;
+use sockeye_link::{GsoKinds, Tags};
 use sockeye_node::{
     Batch, Config, Error, Instant, InterfaceConfig, InterfaceId, IpProtocol, Node, Packet,
 };
@@ -110,6 +110,7 @@ pub(crate) fn send(
         traffic_class: 0,
         flow_label: 0,
         dont_fragment,
+        tags: Tags::default(),
     };
     cx.send(&info, Packet::with_payload(slices))
 }
@@ -152,6 +153,10 @@ impl Transport for Probe {
 
     fn sockets(&self) -> Vec<SocketSummary> {
         Vec::new()
+    }
+
+    fn has_output(&self, _: InterfaceId) -> bool {
+        false
     }
 
     fn poll_transmit(&mut self, _: &mut Context<'_>, _: InterfaceId, _: usize) -> bool {

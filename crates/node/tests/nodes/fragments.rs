@@ -64,6 +64,7 @@ fn a_large_echo_request_is_answered_in_fragments() {
     assert_eq!(last.as_deref(), Some("10.0.0.2 > 10.0.0.1: 8000"));
 }
 
+/// RFC 1122 §3.3.2.
 #[test]
 fn what_stays_incomplete_is_given_up_after_a_minute_and_the_source_hears_of_it() {
     for [from, to] in [V4, V6] {

@@ -121,6 +121,7 @@ fn a_smaller_mtu_holds_at_once() {
     );
 }
 
+/// RFC 1122 §3.2.1.3.
 #[test]
 fn who_may_be_a_source_and_who_a_destination() {
     let mut a = one();

@@ -1,7 +1,10 @@
 //! Whole nodes, two at a time, with packets carried by hand.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod between;
 mod common;
+mod conversations;
+mod counters;
 mod ethernet;
 mod fragments;
 mod hostile;
@@ -11,6 +14,7 @@ mod offload;
 mod ping;
 mod raw;
 mod streams;
+mod talk;
 mod target;
 mod tcp;
 mod udp;

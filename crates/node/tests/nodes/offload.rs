@@ -3,7 +3,7 @@
 use crate::common::{LINK, Probe, link, node};
 use bytes::Bytes;
 use sockeye_core::{Capabilities, Checksum, Gso, GsoKind, Medium, Payload, RouteQuery, SendInfo};
-use sockeye_link::GsoKinds;
+use sockeye_link::{GsoKinds, Tags};
 use sockeye_node::{Batch, Instant, IpProtocol, Node, Packet};
 use sockeye_wire::{checksum, tcp};
 use std::net::IpAddr;
@@ -56,6 +56,7 @@ fn send_super_segment(node: &mut Node) {
         traffic_class: 0,
         flow_label: 0,
         dont_fragment: true,
+        tags: Tags::default(),
     };
     cx.send(&info, packet).unwrap();
 }

@@ -47,6 +47,7 @@ fn replies(node: &mut Node, protocol: IpProtocol) -> Vec<Vec<u8>> {
     probe.received.drain(..).map(|(_, bytes)| bytes).collect()
 }
 
+/// RFC 1122 §3.2.2.6.
 #[test]
 fn an_echo_request_is_answered_with_its_data() {
     for (from, to) in [("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")] {
@@ -84,6 +85,7 @@ fn a_node_answers_itself_through_the_loopback() {
     }
 }
 
+/// RFC 1122 §3.2.2.1.
 #[test]
 fn an_unknown_protocol_is_unreachable() {
     for to in ["10.0.0.2", "fd00::2"] {
@@ -113,6 +115,7 @@ fn a_damaged_message_is_dropped_and_counted() {
     }
 }
 
+/// RFC 1122 §3.2.2.
 #[test]
 fn errors_are_limited_by_rate_and_never_about_errors() {
     let (mut a, mut b) = pair();

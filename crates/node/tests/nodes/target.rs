@@ -4,7 +4,7 @@ use sockeye_core::intercept::Scope;
 use sockeye_core::{
     Capabilities, Checksum, Counter, Domain, Gso, GsoKind, MacAddr, Medium, RouteQuery, SendInfo,
 };
-use sockeye_link::GsoKinds;
+use sockeye_link::{GsoKinds, Tags};
 use sockeye_node::{
     Batch, Config, Instant, InterfaceConfig, InterfaceId, IpProtocol, Node, Packet, SendOptions,
 };
@@ -249,6 +249,7 @@ fn say(node: &mut Node, now: Instant, to: &str, protocol: IpProtocol, len: usize
         traffic_class: 0,
         flow_label: 0,
         dont_fragment: false,
+        tags: Tags::default(),
     };
     // What does not fit the queue is not part of the traffic.
     let _ = cx.send(&info, Packet::from_slice(&payload));

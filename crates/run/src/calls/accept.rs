@@ -3,7 +3,7 @@
 //! The connection is the program's at the moment the kernel gives it the descriptor and the result in one step. If the call was
 //! interrupted before, nothing has happened: connection and token go back to the head of the queue.
 
-use crate::backend::{Backend, Domain, Errno, Type};
+use crate::backend::{Backend, Errno, Type};
 use crate::calls::listen::Listening;
 use crate::descriptors::{Phase, Sock, lock, nonblocking, time_limit};
 use crate::ends;
@@ -83,11 +83,11 @@ impl<B: Backend> Supervisor<B> {
                 .table
                 .duplicate_of(sock, call.tid, call.args[0] as RawFd),
         };
-        if let Some(end) = end.or(found.as_ref()) {
+        let end = end.or(found.as_ref());
+        if let Some(end) = end {
             ends::discard(end.as_fd(), tokens);
         }
-        drop(found);
-        match self.give(call, (sock.domain, sock.protocol), &node, peer, flags) {
+        match self.give(call, (sock, end), &node, peer, flags) {
             Ok(()) => {
                 listening.taken();
                 Some(Ok(Outcome::Answered))
@@ -104,11 +104,11 @@ impl<B: Backend> Supervisor<B> {
         }
     }
 
-    /// Gives the program a descriptor of the connection.
+    /// Gives the program a descriptor of the connection, with the options of the listener.
     fn give(
         self: &Arc<Self>,
         call: &Call,
-        (domain, protocol): (Domain, i32),
+        (listener, its_end): (&Sock<B::Socket>, Option<&OwnedFd>),
         node: &Arc<B::Socket>,
         peer: SocketAddr,
         flags: i32,
@@ -118,10 +118,15 @@ impl<B: Backend> Supervisor<B> {
             self.memory(call).write_address(at, len_at, peer)?;
         }
         let (end, node_end, name) = self.ends.connected(flags & libc::SOCK_NONBLOCK != 0)?;
-        let kind = (domain, Type::Stream, protocol);
+        if let Some(its_end) = its_end {
+            ends::copy_options(its_end.as_fd(), end.as_fd());
+        }
+        let kind = (listener.domain, Type::Stream, listener.protocol);
         let phase = Phase::Established { reported: true };
         let sock = Arc::new(Sock::new(end.as_fd(), name, kind, node.clone(), phase)?);
+        lock(&sock.state).reset_on_close = lock(&listener.state).reset_on_close;
         self.table.insert(sock.clone())?;
+        let carrying = self.carrying();
         if let Err(error) =
             self.listener
                 .answer_with(call.id, end.as_fd(), flags & libc::SOCK_CLOEXEC != 0)
@@ -135,7 +140,7 @@ impl<B: Backend> Supervisor<B> {
         }
         drop(end);
         self.runtime
-            .spawn(relay::begin(self.clone(), sock, node_end));
+            .spawn(relay::begin(self.clone(), sock, node_end, carrying));
         Ok(())
     }
 }

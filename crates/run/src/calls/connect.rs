@@ -272,10 +272,11 @@ impl<B: Backend> Supervisor<B> {
         if let Err(error) = result {
             return self.connect_failed(&sock, error);
         }
+        let carrying = self.carrying();
         lock(&sock.state).phase = Phase::Established { reported: false };
         let guard = self.open(&sock, &node_end, filled, place);
         sock.changed.notify_waiters();
-        relay::carry(&self, &sock, node_end, guard).await;
+        relay::carry(&self, &sock, node_end, guard, carrying).await;
     }
 
     /// An attempt has come to nothing. The state says so before the node's end is closed, which is what the program sees.

@@ -14,7 +14,7 @@ use crate::calls::message::Target;
 use crate::descriptors::{Sock, lock, nonblocking, time_limit};
 use crate::ends;
 use crate::memory::{DATAGRAM_MAX, MESSAGES_MAX, Message, Span};
-use crate::supervisor::{Answer, Outcome, Supervisor};
+use crate::supervisor::{Answer, Outcome, Share, Supervisor};
 use crate::sys::Call;
 use rustix::net::{self, RecvFlags};
 use std::future::poll_fn;
@@ -32,15 +32,19 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 const MESSAGE_LEN: u64 = Message::SIZE as u64;
 
 impl<B: Backend> Supervisor<B> {
-    /// Starts the two carriers of a datagram socket.
+    /// Starts the two carriers of a datagram socket; the one from the program only while the run lasts.
     pub(crate) fn carry_datagrams(
         self: &Arc<Self>,
         sock: Arc<Sock<B::Socket>>,
         datagrams: Arc<Datagrams>,
+        carrying: Option<Share>,
     ) {
         self.runtime
             .spawn(self.clone().inbound(sock.clone(), datagrams.clone()));
-        self.runtime.spawn(self.clone().outbound(sock, datagrams));
+        if let Some(carrying) = carrying {
+            self.runtime
+                .spawn(self.clone().outbound(sock, datagrams, carrying));
+        }
     }
 
     /// Carries datagrams from the node to the program.
@@ -79,10 +83,12 @@ impl<B: Backend> Supervisor<B> {
     }
 
     /// Carries what the program writes without an address to the node.
-    async fn outbound(self: Arc<Self>, sock: Arc<Sock<B::Socket>>, datagrams: Arc<Datagrams>) {
-        let Some(_carrying) = self.carrying() else {
-            return;
-        };
+    async fn outbound(
+        self: Arc<Self>,
+        sock: Arc<Sock<B::Socket>>,
+        datagrams: Arc<Datagrams>,
+        _carrying: Share,
+    ) {
         let Ok(watched) = ends::watch(datagrams.node_end.clone()) else {
             return;
         };

@@ -131,6 +131,10 @@ impl<B: Backend> Supervisor<B> {
             datagrams.asked.set(wanted, on);
             return Ok(Outcome::Return(0));
         }
+        if sock.is_stream() && Wanted::by_option(level, name).is_some_and(Wanted::is_time) {
+            // What a stream receives passes through the kernel's end of it, which knows no times.
+            return Err(Errno::NOPROTOOPT);
+        }
         sock.node.set_option(level, name, value)?;
         Ok(Outcome::Return(0))
     }

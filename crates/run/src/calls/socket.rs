@@ -1,6 +1,6 @@
 //! socket(2): the node makes the socket, the program gets an end for it.
 
-use crate::backend::{Backend, Domain, Errno, Type};
+use crate::backend::{Backend, Domain, Errno, NodeSocket as _, Type};
 use crate::calls::datagram::Datagrams;
 use crate::descriptors::{Phase, Sock};
 use crate::supervisor::{Answer, Outcome, Supervisor};
@@ -43,6 +43,8 @@ impl<B: Backend> Supervisor<B> {
         let node = Arc::new(self.backend.socket(domain, ty, protocol)?);
 
         let (end, mut sock, carried) = if ty == Type::Stream {
+            // Where its octet goes is for the program's end to say; here it has to be seen in its place.
+            node.set_option(libc::SOL_SOCKET, libc::SO_OOBINLINE, &1_i32.to_ne_bytes())?;
             let (end, name) = self.ends.stream(nonblocking)?;
             let sock = Sock::new(end.as_fd(), name, kind, node, Phase::Fresh)?;
             (end, sock, None)
@@ -58,6 +60,7 @@ impl<B: Backend> Supervisor<B> {
             self.sweep();
             self.table.insert(sock.clone())?;
         }
+        let carrying = self.carrying();
         if let Err(error) = self
             .listener
             .answer_with(call.id, end.as_fd(), close_on_exec)
@@ -71,7 +74,7 @@ impl<B: Backend> Supervisor<B> {
             };
         }
         if let Some(datagrams) = datagrams {
-            self.carry_datagrams(sock, datagrams);
+            self.carry_datagrams(sock, datagrams, carrying);
         }
         self.want_sweep();
         Ok(Outcome::Answered)

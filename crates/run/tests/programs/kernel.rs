@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType,
 };
-use sockeye_run::backend::{Backend, Domain, Errno, NodeSocket, Received, Type};
+use sockeye_run::backend::{Backend, Domain, Errno, NodeSocket, Piece, Received, Type};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Mutex;
@@ -61,7 +61,13 @@ impl Socket {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut() -> Result<T, Errno>,
     ) -> Poll<Result<T, Errno>> {
-        match attempt() {
+        let first = loop {
+            match attempt() {
+                Err(Errno::INTR) => {}
+                first => break first,
+            }
+        };
+        match first {
             Err(Errno::AGAIN) => Reactor::reading().wake(&self.fd, EventFlags::IN, cx.waker()),
             result => return Poll::Ready(result),
         }
@@ -127,9 +133,21 @@ impl NodeSocket for Socket {
         net::connect_unspec(&self.fd)
     }
 
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Errno>> {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<Piece, Errno>> {
         self.poll_in(cx, || {
-            net::recv(&self.fd, &mut *buffer, RecvFlags::empty()).map(|(len, _)| len)
+            // In this order: what arrives in between does not point at what waits already.
+            let waiting = rustix::io::ioctl_fionread(&self.fd)? > 0;
+            let urgent = waiting && at_mark(&self.fd)?;
+            let room = if urgent { 1 } else { buffer.len() };
+            if !waiting {
+                // The end, an error, or nothing: a peek tells, and takes nothing that came since.
+                return match net::recv(&self.fd, &mut [0], RecvFlags::PEEK)? {
+                    (0, _) => Ok(Piece { len: 0, urgent }),
+                    _ => Err(Errno::INTR),
+                };
+            }
+            let (len, _) = net::recv(&self.fd, &mut buffer[..room], RecvFlags::empty())?;
+            Ok(Piece { len, urgent })
         })
     }
 
@@ -151,6 +169,11 @@ impl NodeSocket for Socket {
 
     fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
         self.poll_out(cx, || net::send(&self.fd, data, SendFlags::NOSIGNAL))
+    }
+
+    fn poll_write_urgent(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
+        let flags = SendFlags::NOSIGNAL | SendFlags::OOB;
+        self.poll_out(cx, || net::send(&self.fd, data, flags))
     }
 
     fn try_send_to(&self, data: &[u8], to: Option<SocketAddr>) -> Result<usize, Errno> {
@@ -237,6 +260,14 @@ impl NodeSocket for Socket {
             libc::setsockopt(self.fd.as_raw_fd(), level, name, value.as_ptr().cast(), len)
         })
     }
+}
+
+/// sockatmark(3).
+fn at_mark(fd: &OwnedFd) -> Result<bool, Errno> {
+    let mut answer: libc::c_int = 0;
+    // SAFETY: SIOCATMARK writes an int.
+    checked(unsafe { libc::ioctl(fd.as_raw_fd(), 0x8905, &raw mut answer) })?;
+    Ok(answer != 0)
 }
 
 fn checked(result: i32) -> Result<(), Errno> {

@@ -10,6 +10,7 @@ pub(crate) const TESTS: &[Test] = tests![
     server,
     datagram,
     around,
+    urgent,
     stream_as_an_ordinary_user,
     server_as_an_ordinary_user
 ];
@@ -50,6 +51,10 @@ fn server() -> Outcome {
 
 fn datagram() -> Outcome {
     both(include_str!("python/datagram.py"), false)
+}
+
+fn urgent() -> Outcome {
+    both(include_str!("python/urgent.py"), false)
 }
 
 /// Of other families the kernel has more than `run` shows: this one is not for both.

@@ -16,19 +16,29 @@
 //! - **Time**: `at 1.5s` is counted from the start, `at +200ms` from the step before;
 //!   `at +0ms..500ms >` lets a segment come at any time in between. A step without `at` happens at
 //!   the moment of the one before.
-//! - **Segments**: `<` goes to the node, `>` comes from it: flags (`S F R P U`, `.` for ACK), then
-//!   `seq N`, `len N`, `ack N`, `win N`, `up N`, `port N` (the peer's), and options in angle
+//! - **Segments**: `<` goes to the node, `>` comes from it: flags (`S F R P U`, `E W A` for ECE, CWR and
+//!   AE, `.` for ACK), then
+//!   `seq N`, `len N`, `ack N`, `win N`, `up N`, `port N` (the peer's), of the IP header `tos N`,
+//!   `ttl N` and `ipopts BYTES`, and options in angle
 //!   brackets: `mss N`, `wscale N`, `sackOK`, `sack A-B …`, `ts N` (on `<` the value, on `>` the
-//!   echo), `none`. Of what the node sends flags, `seq`, `len` and `ack` always count; `P`, the
+//!   echo; `ts N ecr M` on `<` echoes the node's first value and M), `accecn E0B CEB E1B` (RFC
+//!   9768), `fo COOKIE` and `foexp COOKIE` (RFC 7413), `none`. Of what the node sends flags, `seq`, `len` and `ack` always count; `P`, the
 //!   window and options where they are written. Text is a fixed pattern of its place in the stream, and
 //!   checked.
+//! - **ICMP**: `< icmp too-big MTU seq N`: a router says that it would have had to fragment the segment
+//!   that the node has sent with that number.
 //! - **What the node sends and no step expects is an error**, at once; `quiet` says only that.
-//! - **Calls**: `listen [BACKLOG]`, `connect`, `accept`, `use N`, `send N`, `recv N`, `shutdown
-//!   read|write|both`, `close`, `abort`, `set nodelay|cork|linger VALUE`, and what they return as
-//!   `= N` or `= ERRNO`. They concern the connection that was accepted or opened last, or `use`d.
+//! - **Calls**: `listen [BACKLOG]`, `connect`, `open N [port P]` (with N bytes, by Fast Open),
+//!   `accept`, `use N`, `send N [oob]`, `recv N`, `recv oob [peek]`, `atmark = 0|1`, `shutdown
+//!   read|write|both`, `close`, `abort`, `set OPTION VALUE` (nodelay, cork, linger, oobinline, tos,
+//!   ttl, fastopen, syncnt, keepalive, keepidle, keepintvl, keepcnt and defer_accept, all in seconds,
+//!   user_timeout in milliseconds), and what they return as `= N` or `= ERRNO`. They concern the
+//!   connection that was accepted or opened last, or `use`d; before there is one, options are the
+//!   listener's.
 //! - **Checks**: `state NAME`, `error ERRNO|none`, `sockets N` (that the node holds in all),
-//!   `ready readable writable …`, `count COUNTER N`.
-//! - **Settings**, before all steps: `config NAME VALUE`; see [`Setting`]. Window
+//!   `ready readable writable …`, `count COUNTER N`, `cwnd BYTES`, `ca STATE` (loss recovery's, as TCP_INFO
+//!   names it).
+//! - **Settings**, before all steps: `config NAME VALUE`; see [`Setting`]; or by Linux's name. Window
 //!   scaling, timestamps and SACK are off unless a script turns them on.
 
 mod parse;

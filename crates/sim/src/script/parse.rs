@@ -13,14 +13,18 @@ pub struct Script {
 }
 
 /// What `config` can set.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Setting {
+    /// `config net.ipv4.tcp_sack 1`: what Linux calls so.
+    Sysctl(String, String),
     /// `config timestamps on`
     Timestamps(bool),
     /// `config window_scaling on`
     WindowScaling(bool),
     /// `config sack on`
     Sack(bool),
+    /// `config stdurg on`
+    StdUrg(bool),
     /// `config rmem BYTES`: the receive buffer.
     ReceiveBuffer(usize),
     /// `config wmem BYTES`: the send buffer.
@@ -62,6 +66,11 @@ pub(crate) enum Moment {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Action {
     Inject(Segment),
+    /// A router says that the segment of the node's with this number was too large for it.
+    TooBig {
+        mtu: u16,
+        seq: u32,
+    },
     Expect(Segment),
     Quiet,
     Call(Call, Returns),
@@ -70,16 +79,27 @@ pub(crate) enum Action {
     Sockets(usize),
     Ready(Vec<String>),
     Count(Counter, u64),
+    /// The congestion window, bytes.
+    Window(u64),
+    /// What loss recovery is about.
+    CaState(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Call {
     Listen(usize),
     Connect,
+    /// MSG_FASTOPEN with so much text, to this port of the peer's.
+    Open(usize, Option<u16>),
     Accept,
     Use(usize),
     Send(usize),
     Recv(usize),
+    SendOob(usize),
+    RecvOob {
+        peek: bool,
+    },
+    AtMark,
     Shutdown(Shutdown),
     Close,
     Abort,
@@ -92,6 +112,17 @@ pub(crate) enum Switch {
     NoDelay,
     Cork,
     Linger,
+    OobInline,
+    Tos,
+    Ttl,
+    KeepAlive,
+    KeepIdle,
+    KeepInterval,
+    KeepCount,
+    UserTimeout,
+    FastOpen,
+    DeferAccept,
+    SynCount,
 }
 
 /// What a call returns.
@@ -156,9 +187,11 @@ fn setting(text: &str) -> Result<Setting, String> {
         _ => Err(format!("'{value}' is neither on nor off")),
     };
     Ok(match name {
+        _ if name.contains('.') => Setting::Sysctl(name.into(), value.into()),
         "timestamps" => Setting::Timestamps(switch()?),
         "window_scaling" => Setting::WindowScaling(switch()?),
         "sack" => Setting::Sack(switch()?),
+        "stdurg" => Setting::StdUrg(switch()?),
         "rmem" => Setting::ReceiveBuffer(number(value)?),
         "wmem" => Setting::SendBuffer(number(value)?),
         "mtu" => Setting::Mtu(number(value)?),
@@ -169,8 +202,8 @@ fn setting(text: &str) -> Result<Setting, String> {
         "retries2" => Setting::Retries2(number(value)?),
         _ => {
             return Err(format!(
-                "'{name}' is none of timestamps, window_scaling, sack, rmem, wmem, mtu, \
-                 time_wait, fin_timeout, syn_retries, synack_retries, retries2"
+                "'{name}' is none of Linux's names, timestamps, window_scaling, sack, stdurg, rmem, \
+                 wmem, mtu, time_wait, fin_timeout, syn_retries, synack_retries, retries2"
             ));
         }
     })
@@ -201,6 +234,13 @@ fn at(text: &str) -> Result<(When, &str), String> {
 
 fn action(text: &str) -> Result<Action, String> {
     if let Some(segment) = text.strip_prefix('<') {
+        let words: Vec<&str> = segment.split_whitespace().collect();
+        if let ["icmp", "too-big", mtu, "seq", seq] = words[..] {
+            return Ok(Action::TooBig {
+                mtu: number(mtu)?,
+                seq: number(seq)?,
+            });
+        }
         return Segment::parse(segment.trim()).map(Action::Inject);
     }
     if let Some(segment) = text.strip_prefix('>') {
@@ -217,8 +257,14 @@ fn action(text: &str) -> Result<Action, String> {
         ["listen"] => call(Call::Listen(128)),
         ["listen", backlog] => call(Call::Listen(number(backlog)?)),
         ["connect"] => call(Call::Connect),
+        ["open", n] => call(Call::Open(number(n)?, None)),
+        ["open", n, "port", port] => call(Call::Open(number(n)?, Some(number(port)?))),
         ["accept"] => call(Call::Accept),
         ["use", n] => call(Call::Use(number(n)?)),
+        ["send", n, "oob"] => call(Call::SendOob(number(n)?)),
+        ["recv", "oob"] => call(Call::RecvOob { peek: false }),
+        ["recv", "oob", "peek"] => call(Call::RecvOob { peek: true }),
+        ["atmark"] => call(Call::AtMark),
         ["send", n] => call(Call::Send(number(n)?)),
         ["recv", n] => call(Call::Recv(number(n)?)),
         ["shutdown", "read"] => call(Call::Shutdown(Shutdown::Read)),
@@ -226,9 +272,7 @@ fn action(text: &str) -> Result<Action, String> {
         ["shutdown", "both"] => call(Call::Shutdown(Shutdown::Both)),
         ["close"] => call(Call::Close),
         ["abort"] => call(Call::Abort),
-        ["set", "nodelay", n] => call(Call::Set(Switch::NoDelay, number(n)?)),
-        ["set", "cork", n] => call(Call::Set(Switch::Cork, number(n)?)),
-        ["set", "linger", n] => call(Call::Set(Switch::Linger, number(n)?)),
+        ["set", name, n] => call(Call::Set(switch(name)?, number(n)?)),
         ["state", name] => Ok(Action::State(name.into())),
         ["error", "none"] => Ok(Action::PendingError(None)),
         ["error", name] => Ok(Action::PendingError(Some(name.into()))),
@@ -241,11 +285,38 @@ fn action(text: &str) -> Result<Action, String> {
             let counter = counter.ok_or(format!("'{name}' is no counter"))?;
             Ok(Action::Count(*counter, number(n)?))
         }
+        ["cwnd", n] => Ok(Action::Window(number(n)?)),
+        ["ca", name] => Ok(Action::CaState(name.into())),
         _ => Err(format!(
-            "'{text}' is no step; they begin with <, >, quiet, listen, connect, accept, use, send, \
-             recv, shutdown, close, abort, set, state, error, sockets, ready, count"
+            "'{text}' is no step; they begin with <, >, quiet, listen, connect, open, accept, use, send, \
+             recv, atmark, shutdown, close, abort, set, state, error, sockets, ready, count, cwnd, ca"
         )),
     }
+}
+
+fn switch(name: &str) -> Result<Switch, String> {
+    Ok(match name {
+        "nodelay" => Switch::NoDelay,
+        "cork" => Switch::Cork,
+        "linger" => Switch::Linger,
+        "oobinline" => Switch::OobInline,
+        "tos" => Switch::Tos,
+        "ttl" => Switch::Ttl,
+        "keepalive" => Switch::KeepAlive,
+        "keepidle" => Switch::KeepIdle,
+        "keepintvl" => Switch::KeepInterval,
+        "keepcnt" => Switch::KeepCount,
+        "user_timeout" => Switch::UserTimeout,
+        "fastopen" => Switch::FastOpen,
+        "defer_accept" => Switch::DeferAccept,
+        "syncnt" => Switch::SynCount,
+        _ => {
+            return Err(format!(
+                "'{name}' is none of nodelay, cork, linger, oobinline, tos, ttl, keepalive, keepidle, \
+                 keepintvl, keepcnt, user_timeout, fastopen, defer_accept, syncnt"
+            ));
+        }
+    })
 }
 
 fn returns(value: &str) -> Returns {
@@ -286,7 +357,7 @@ mod tests {
     fn a_script_is_read() {
         let text = "config timestamps on\n# a comment\nlisten 1\n\
                     at 0.1s < S seq 0 win 1000 # more\nat +1ms..1s > S. seq 0 ack 1\n\
-                    recv 10 = EAGAIN\ncount TcpOutRsts 0";
+                    recv 10 = EAGAIN\ncount TcpOutRsts 0\ncwnd 10000\nca Open";
         let script = parse(text).unwrap();
         assert_eq!(script.settings, [Setting::Timestamps(true)]);
         let steps = &script.steps;
@@ -305,6 +376,8 @@ mod tests {
             Action::Call(Call::Recv(10), Returns::Error("EAGAIN".into()))
         );
         assert_eq!(steps[4].action, Action::Count(Counter::TcpOutRsts, 0));
+        assert_eq!(steps[5].action, Action::Window(10_000));
+        assert_eq!(steps[6].action, Action::CaState("Open".into()));
     }
 
     #[test]
@@ -312,7 +385,7 @@ mod tests {
         let fault = |text| parse(text).unwrap_err().to_string();
         assert!(fault("listen\n\nhang up").starts_with("line 3: 'hang up' is no step"));
         assert!(fault("at 3 quiet").contains("units"));
-        assert!(fault("config wings on").contains("none of timestamps"));
+        assert!(fault("config wings on").contains("none of Linux's names, timestamps"));
         assert!(fault("listen\nconfig sack on").contains("before all steps"));
         assert!(fault("count Sheep 3").contains("no counter"));
     }

@@ -1,16 +1,17 @@
 //! Plays a script on a node.
 
-use super::parse::{Action, Call, Moment, Returns, Script, Setting, Step, Switch};
+mod calls;
+
+use super::parse::{Action, Call, Moment, Returns, Script, Setting, Step};
 use super::segment::{self, Base, NODE, Segment, text_byte};
-use core::time::Duration;
 use sockeye_core::socket::Domain;
 use sockeye_core::{
-    Batch, Capabilities, Config, Context, Error, Instant, InterfaceId, Medium, OptionValue, Packet,
-    SocketId, SocketOption, SocketSummary, Transport,
+    Batch, Capabilities, Config, Context, Error, Instant, InterfaceId, Medium, Packet, SocketId,
+    SocketSummary, Transport,
 };
 use sockeye_link::GsoKinds;
 use sockeye_node::{InterfaceConfig, Node};
-use sockeye_tcp::{State, Tcp};
+use sockeye_tcp::{Info, Opened, State, Tcp};
 use sockeye_wire::tcp::{self, Flags};
 use sockeye_wire::{IpProtocol, SeqNum};
 use std::collections::{BTreeMap, VecDeque};
@@ -101,6 +102,9 @@ struct Player {
     current: usize,
     /// The numbers of each connection by the peer's port.
     bases: BTreeMap<u16, Base>,
+    /// The last octet that the peer has said to be urgent, and what its pointers mean.
+    urgent: u32,
+    stdurg: bool,
     trace: Vec<String>,
 }
 
@@ -115,9 +119,15 @@ impl Player {
         let mut mtu = 1500;
         for setting in settings {
             match *setting {
+                Setting::Sysctl(ref name, ref value) => {
+                    config
+                        .set_sysctl(name, value)
+                        .unwrap_or_else(|e| panic!("{e}"));
+                }
                 Setting::Timestamps(on) => config.tcp_timestamps = on,
                 Setting::WindowScaling(on) => config.tcp_window_scaling = on,
                 Setting::Sack(on) => config.tcp_sack = on,
+                Setting::StdUrg(on) => config.tcp_stdurg = on,
                 Setting::ReceiveBuffer(bytes) => config.tcp_rmem = (bytes, bytes, bytes),
                 Setting::SendBuffer(bytes) => config.tcp_wmem = (bytes, bytes, bytes),
                 Setting::Mtu(bytes) => mtu = bytes,
@@ -128,6 +138,7 @@ impl Player {
                 Setting::Retries2(n) => config.tcp_retries2 = n,
             }
         }
+        let stdurg = config.tcp_stdurg;
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut node = Node::new(config, bytes);
@@ -153,6 +164,8 @@ impl Player {
             sockets: Vec::new(),
             current: 0,
             bases: BTreeMap::new(),
+            urgent: 0,
+            stdurg,
             trace: Vec::new(),
         }
     }
@@ -252,6 +265,7 @@ impl Player {
                 base.node_iss = header.seq;
             }
             if let Some(timestamps) = header.options.timestamps {
+                base.first_timestamp.get_or_insert(timestamps.tsval);
                 base.node_timestamp = timestamps.tsval;
             }
             *base
@@ -272,9 +286,18 @@ impl Player {
         match action {
             Action::Inject(segment) => {
                 self.trace.push(format!("at {} < {segment}", self.now));
+                self.note_urgent(segment);
                 let port = segment.port.unwrap_or(PEER_PORT);
                 let base = self.bases.entry(port).or_insert_with(|| fresh_base(port));
                 let packet = Packet::from_vec(segment::emit(segment, base));
+                self.node.handle_packet(self.now, self.interface, packet);
+                Ok(())
+            }
+            &Action::TooBig { mtu, seq } => {
+                self.trace
+                    .push(format!("at {} < icmp too-big {mtu} seq {seq}", self.now));
+                let base = self.bases.get(&PEER_PORT).ok_or("nothing was sent yet")?;
+                let packet = Packet::from_vec(segment::too_big(mtu, seq, base));
                 self.node.handle_packet(self.now, self.interface, packet);
                 Ok(())
             }
@@ -305,6 +328,11 @@ impl Player {
             Action::Count(counter, count) => {
                 same("the count", &self.node.counters().get(*counter), count)
             }
+            Action::Window(bytes) => same("the window", &self.info()?.cwnd, bytes),
+            Action::CaState(name) => {
+                let state = self.info()?.ca_state;
+                same("the sender's state", &state.name(), &name.as_str())
+            }
         }
     }
 
@@ -316,7 +344,11 @@ impl Player {
             (Ok(n), Returns::Error(_)) => Err(format!("it returns {n}")),
             (Err(error), _) => Err(format!("it returns {}", errno(error))),
             (Ok(n), Returns::Success) => match call {
-                Call::Send(wanted) | Call::Recv(wanted) => same("the result", &n, &wanted),
+                Call::Send(wanted)
+                | Call::SendOob(wanted)
+                | Call::Recv(wanted)
+                | Call::Open(wanted, _) => same("the result", &n, &wanted),
+                Call::RecvOob { .. } => same("the result", &n, &1),
                 _ => Ok(()),
             },
         }
@@ -339,6 +371,13 @@ impl Player {
         Ok(state.unwrap_or(State::Closed).name())
     }
 
+    /// What TCP_INFO tells of the current connection.
+    fn info(&mut self) -> Result<Info, String> {
+        let (id, now) = (self.socket()?.id, self.now);
+        let (tcp, _) = self.tcp();
+        tcp.info(now, id).map_err(|e| e.to_string())
+    }
+
     /// The call's own result; the outer one is a mistake of the script, or wrong bytes.
     fn do_call(&mut self, call: Call) -> Result<Result<usize, Error>, String> {
         let done = |result: Result<(), Error>| Ok(result.map(|()| 0));
@@ -349,6 +388,7 @@ impl Player {
                 done(result.map(drop))
             }
             Call::Connect => done(self.connect()),
+            Call::Open(len, port) => Ok(self.open(len, port)),
             Call::Accept => {
                 let listener = self.listener.ok_or("nobody listens")?;
                 let (tcp, mut cx) = self.tcp();
@@ -383,19 +423,8 @@ impl Player {
                 let (tcp, mut cx) = self.tcp();
                 done(tcp.abort(&mut cx, id))
             }
-            Call::Set(switch, value) => {
-                let id = self.socket()?.id;
-                let (tcp, mut cx) = self.tcp();
-                let (option, value) = match switch {
-                    Switch::NoDelay => (SocketOption::NoDelay, OptionValue::Flag(value != 0)),
-                    Switch::Cork => (SocketOption::Cork, OptionValue::Flag(value != 0)),
-                    Switch::Linger => {
-                        let time = Duration::from_secs(u64::from(value));
-                        (SocketOption::Linger, OptionValue::Time(Some(time)))
-                    }
-                };
-                done(tcp.set_option(&mut cx, id, option, value))
-            }
+            Call::SendOob(_) | Call::RecvOob { .. } | Call::AtMark => self.urgent_call(call),
+            Call::Set(switch, value) => self.set(switch, value),
         }
     }
 
@@ -421,16 +450,40 @@ impl Player {
         }
     }
 
+    /// Connects and sends at once. Each such connection has a port of the node's for itself.
+    fn open(&mut self, len: usize, port: Option<u16>) -> Result<usize, Error> {
+        let own = NODE_PORT + self.sockets.len() as u16;
+        let peer = SocketAddr::from((segment::PEER, port.unwrap_or(PEER_PORT)));
+        let text: Vec<u8> = (1..).take(len).map(text_byte).collect();
+        let (tcp, mut cx) = self.tcp();
+        let id = tcp.open(&mut cx, Domain::V4)?;
+        tcp.bind(&mut cx, id, SocketAddr::from((NODE, own)))?;
+        let opened = tcp.send_open(&mut cx, id, Some(peer), &[IoSlice::new(&text)], false);
+        self.keep(id, peer);
+        match opened? {
+            Opened::Stands => Ok(0),
+            Opened::Begun(taken) => {
+                if let Some(socket) = self.sockets.last_mut() {
+                    socket.sent = taken as u32;
+                }
+                Ok(taken)
+            }
+        }
+    }
+
     fn recv(&mut self, len: usize) -> Result<Result<usize, Error>, String> {
         let Socket { id, received, .. } = *self.socket()?;
+        let before = self.is_before_hole()?;
         let mut buffer = vec![0; len];
         let (tcp, mut cx) = self.tcp();
         let result = tcp.recv(&mut cx, id, &mut buffer);
         let count = *result.as_ref().unwrap_or(&0);
+        let hole = before && (count > 0 || !self.is_before_hole()?);
+        let received = received + u32::from(hole);
         for (seq, byte) in (received + 1..).zip(&buffer[..count]) {
             same(&format!("the byte at {seq}"), byte, &text_byte(seq))?;
         }
-        self.socket()?.received += count as u32;
+        self.socket()?.received = received + count as u32;
         Ok(result)
     }
 
@@ -462,6 +515,7 @@ fn fresh_base(peer_port: u16) -> Base {
         peer_port,
         node_iss: SeqNum(0),
         peer_iss: PEER_ISS,
+        first_timestamp: None,
         node_timestamp: 0,
     }
 }

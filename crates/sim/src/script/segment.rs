@@ -1,8 +1,8 @@
 //! A segment in a script's words, and on the wire.
 
 use sockeye_wire::tcp::{self, Flags};
-use sockeye_wire::tcp_options::{Options, SackBlock, Timestamps};
-use sockeye_wire::{IpProtocol, SeqNum, checksum, ipv4};
+use sockeye_wire::tcp_options::{AccEcn, FastOpen, FastOpenCookie, Options, SackBlock, Timestamps};
+use sockeye_wire::{Bounded, IpProtocol, SeqNum, checksum, icmpv4, ipv4};
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -11,7 +11,7 @@ pub(crate) const NODE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// The peer's address.
 pub(crate) const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 
-const FLAGS: [(char, Flags); 8] = [
+const FLAGS: [(char, Flags); 9] = [
     ('S', Flags::SYN),
     ('F', Flags::FIN),
     ('R', Flags::RST),
@@ -19,6 +19,7 @@ const FLAGS: [(char, Flags); 8] = [
     ('U', Flags::URG),
     ('E', Flags::ECE),
     ('W', Flags::CWR),
+    ('A', Flags::AE),
     ('.', Flags::ACK),
 ];
 
@@ -32,6 +33,10 @@ pub(crate) struct Segment {
     pub(crate) window: Option<u16>,
     pub(crate) urgent: Option<u16>,
     pub(crate) port: Option<u16>,
+    /// Fields of the IP header: type of service, time to live, bytes of options (all No Operation).
+    pub(crate) tos: Option<u8>,
+    pub(crate) ttl: Option<u8>,
+    pub(crate) ip_options: Option<u8>,
     pub(crate) options: Option<ScriptOptions>,
 }
 
@@ -45,6 +50,12 @@ pub(crate) struct ScriptOptions {
     pub(crate) sack: Vec<(u32, u32)>,
     /// TSval of what the peer sends, TSecr of what the node sends.
     pub(crate) timestamp: Option<u32>,
+    /// TSecr of what the peer sends, from the node's first TSval on; else the node's last is echoed.
+    pub(crate) echo: Option<u32>,
+    /// A Fast Open cookie, or the request for one.
+    pub(crate) fast_open: Option<FastOpen>,
+    /// The counters of an accurate ECN option: EE0B, ECEB, EE1B.
+    pub(crate) accecn: Option<[u32; 3]>,
 }
 
 impl Segment {
@@ -73,8 +84,13 @@ impl Segment {
                 "win" => segment.window = Some(number(word)?),
                 "up" => segment.urgent = Some(number(word)?),
                 "port" => segment.port = Some(number(word)?),
+                "tos" => segment.tos = Some(number(word)?),
+                "ttl" => segment.ttl = Some(number(word)?),
+                "ipopts" => segment.ip_options = Some(number(word)?),
                 _ => {
-                    return Err(format!("'{name}' is none of seq, len, ack, win, up, port"));
+                    return Err(format!(
+                        "'{name}' is none of seq, len, ack, win, up, port, tos, ttl, ipopts"
+                    ));
                 }
             }
         }
@@ -95,6 +111,9 @@ impl Segment {
             window,
             urgent,
             port,
+            tos,
+            ttl,
+            ip_options,
             options,
         } = self;
         // RFC 9293 §3.9.1.2: where a push is marked is the sender's choice; it may be expected.
@@ -106,6 +125,9 @@ impl Segment {
             && (window.is_none() || *window == sent.window)
             && (urgent.is_none() || *urgent == sent.urgent)
             && (port.is_none() || *port == sent.port)
+            && (tos.is_none() || *tos == sent.tos)
+            && (ttl.is_none() || *ttl == sent.ttl)
+            && (ip_options.is_none() || *ip_options == sent.ip_options)
             && (options.is_none() || *options == sent.options)
     }
 }
@@ -130,10 +152,24 @@ impl ScriptOptions {
                         options.sack.push((number(start)?, number(end)?));
                     }
                 }
+                ("fo" | "foexp", [] | [_]) => {
+                    options.fast_open = Some(FastOpen {
+                        cookie: cookie(rest.first().copied().unwrap_or_default())?,
+                        experimental: name == "foexp",
+                    });
+                }
                 ("ts", [n]) => options.timestamp = Some(number(n)?),
+                ("accecn", [e0b, ceb, e1b]) => {
+                    options.accecn = Some([number(e0b)?, number(ceb)?, number(e1b)?]);
+                }
+                ("ts", [n, "ecr", echo]) => {
+                    options.timestamp = Some(number(n)?);
+                    options.echo = Some(number(echo)?);
+                }
                 _ => {
                     return Err(format!(
-                        "'{}' is none of mss N, wscale N, sackOK, sack A-B, ts N, none",
+                        "'{}' is none of mss N, wscale N, sackOK, sack A-B, ts N [ecr N], \
+                         accecn E0B CEB E1B, fo COOKIE, foexp COOKIE, none",
                         option.trim()
                     ));
                 }
@@ -171,12 +207,22 @@ impl fmt::Display for Segment {
         let mut words = Vec::new();
         words.extend(options.mss.map(|n| format!("mss {n}")));
         words.extend(options.window_scale.map(|n| format!("wscale {n}")));
+        words.extend(
+            options
+                .accecn
+                .map(|[a, b, c]| format!("accecn {a} {b} {c}")),
+        );
         words.extend(options.sack_permitted.then(|| "sackOK".to_owned()));
         if !options.sack.is_empty() {
             let ranges = options.sack.iter().map(|(a, b)| format!(" {a}-{b}"));
             words.push(format!("sack{}", ranges.collect::<String>()));
         }
         words.extend(options.timestamp.map(|n| format!("ts {n}")));
+        words.extend(options.fast_open.map(|open| {
+            let name = if open.experimental { "foexp" } else { "fo" };
+            let cookie: String = open.cookie.iter().map(|b| format!("{b:02x}")).collect();
+            format!("{name} {cookie}").trim_end().to_owned()
+        }));
         if !words.is_empty() {
             write!(f, " <{}>", words.join(", "))?;
         }
@@ -195,6 +241,17 @@ fn parse_flags(word: &str) -> Result<Flags, String> {
         .collect()
 }
 
+/// A cookie in hexadecimal.
+fn cookie(word: &str) -> Result<FastOpenCookie, String> {
+    let wrong = || format!("'{word}' is no cookie like 0123abcd");
+    let pairs = word.as_bytes().chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok();
+        pair.and_then(|pair| u8::from_str_radix(pair, 16).ok())
+    });
+    let bytes = pairs.collect::<Option<Vec<u8>>>().ok_or_else(wrong)?;
+    FastOpenCookie::from_slice(&bytes).ok_or_else(wrong)
+}
+
 fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
     word.parse()
         .map_err(|_| format!("'{word}' is no number that fits here"))
@@ -207,7 +264,8 @@ pub(crate) struct Base {
     pub(crate) peer_port: u16,
     pub(crate) node_iss: SeqNum,
     pub(crate) peer_iss: SeqNum,
-    /// The last TSval that the node sent, echoed by what the peer sends.
+    /// The first TSval that the node sent, and the last, which what the peer sends echoes.
+    pub(crate) first_timestamp: Option<u32>,
     pub(crate) node_timestamp: u32,
 }
 
@@ -231,9 +289,26 @@ pub(crate) fn emit(segment: &Segment, base: &Base) -> Vec<u8> {
                 end: base.node_iss + end,
             });
         }
+        wire.fast_open = options.fast_open;
+        wire.accecn = options.accecn.map(|counters| {
+            let mut option = AccEcn {
+                reversed: false,
+                counters: Bounded::new(),
+            };
+            for byte in counters
+                .iter()
+                .flat_map(|n| n.to_be_bytes().into_iter().skip(1))
+            {
+                option.counters.push(byte);
+            }
+            option
+        });
         wire.timestamps = options.timestamp.map(|tsval| Timestamps {
             tsval,
-            tsecr: base.node_timestamp,
+            tsecr: match (options.echo, base.first_timestamp) {
+                (Some(echo), Some(first)) => first.wrapping_add(echo),
+                _ => base.node_timestamp,
+            },
         });
     }
     let header = tcp::Header {
@@ -247,17 +322,25 @@ pub(crate) fn emit(segment: &Segment, base: &Base) -> Vec<u8> {
         urgent_pointer: segment.urgent.unwrap_or(0),
         options: wire,
     };
-    let mut bytes = vec![0; ipv4::HEADER_LEN + header.header_len()];
-    let (ip, tail) = bytes.split_at_mut(ipv4::HEADER_LEN);
+    let noops = [1; ipv4::OPTIONS_LEN_MAX];
+    let noops = &noops[..usize::from(segment.ip_options.unwrap_or(0))];
+    let ip_len = ipv4::HEADER_LEN + noops.len().next_multiple_of(4);
+    let mut bytes = vec![0; ip_len + header.header_len()];
+    let (ip, tail) = bytes.split_at_mut(ip_len);
     header.emit(tail);
     // The text begins behind the SYN.
     let first = segment.seq + u32::from(segment.flags.contains(Flags::SYN));
     let text = (first..).take(segment.len as usize).map(text_byte);
     let segment_len = tail.len() + segment.len as usize;
     let segment_len = u16::try_from(segment_len).expect("a script's segment fits a packet");
-    ipv4::Header::new(PEER, NODE, IpProtocol::TCP, segment_len).emit(ip);
+    let mut ip_header = ipv4::Header::new(PEER, NODE, IpProtocol::TCP, segment_len);
+    ip_header.tos = segment.tos.unwrap_or(0);
+    ip_header.ttl = segment.ttl.unwrap_or(ip_header.ttl);
+    ip_header.options = ipv4::RawOptions::from_slice(noops).expect("they fit");
+    ip_header.total_len = u16::try_from(ip_len).expect("a header") + segment_len;
+    ip_header.emit(ip);
     bytes.extend(text);
-    let tail = &mut bytes[ipv4::HEADER_LEN..];
+    let tail = &mut bytes[ip_len..];
     let sum = checksum::transport(
         PEER.into(),
         NODE.into(),
@@ -266,6 +349,34 @@ pub(crate) fn emit(segment: &Segment, base: &Base) -> Vec<u8> {
         [&*tail],
     );
     tcp::set_checksum(tail, sum.finish());
+    bytes
+}
+
+/// The packet in which a router whose next hop takes `mtu` bytes quotes the node's segment at `seq` (RFC 1191
+/// §4): its IP header and 8 bytes.
+pub(crate) fn too_big(mtu: u16, seq: u32, base: &Base) -> Vec<u8> {
+    const QUOTED: usize = 8;
+    /// Of the packet that is quoted, as if it had filled an Ethernet frame.
+    const PAYLOAD: u16 = 1480;
+    let message = icmpv4::Header::DestinationUnreachable {
+        code: icmpv4::UnreachableCode::FRAGMENTATION_NEEDED,
+        length: 0,
+        next_hop_mtu: mtu,
+    };
+    let quote_at = ipv4::HEADER_LEN + message.header_len();
+    let mut bytes = vec![0; quote_at + ipv4::HEADER_LEN + QUOTED];
+    let len = |from: usize, to: usize| u16::try_from(to - from).expect("a short packet");
+    let behind = len(ipv4::HEADER_LEN, bytes.len());
+    ipv4::Header::new(PEER, NODE, IpProtocol::ICMP, behind).emit(&mut bytes);
+    message.emit(&mut bytes[ipv4::HEADER_LEN..]);
+    let mut quoted = ipv4::Header::new(NODE, PEER, IpProtocol::TCP, PAYLOAD);
+    quoted.dont_fragment = true;
+    quoted.emit(&mut bytes[quote_at..]);
+    let segment = &mut bytes[quote_at + ipv4::HEADER_LEN..];
+    segment[..2].copy_from_slice(&base.node_port.to_be_bytes());
+    segment[2..4].copy_from_slice(&base.peer_port.to_be_bytes());
+    segment[4..].copy_from_slice(&(base.node_iss + seq).0.to_be_bytes());
+    icmpv4::fill_checksum(&mut bytes[ipv4::HEADER_LEN..]);
     bytes
 }
 
@@ -308,6 +419,9 @@ pub(crate) fn read(
             .contains(Flags::URG)
             .then_some(header.urgent_pointer),
         port: Some(header.destination_port),
+        tos: Some(bytes[1]),
+        ttl: Some(ip.ttl),
+        ip_options: u8::try_from(ip.header_len() - ipv4::HEADER_LEN).ok(),
         options: Some(ScriptOptions {
             mss: header.options.mss,
             window_scale: header.options.window_scale,
@@ -322,9 +436,22 @@ pub(crate) fn read(
                 })
                 .collect(),
             timestamp: header.options.timestamps.map(|t| t.tsecr),
+            echo: None,
+            fast_open: header.options.fast_open,
+            accecn: header.options.accecn.map(|option| {
+                let mut counters = [0; 3];
+                for (counter, bytes) in counters.iter_mut().zip(option.counters.chunks(3)) {
+                    *counter = bytes
+                        .iter()
+                        .fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+                }
+                counters
+            }),
         }),
     };
-    let wrong = (segment.seq..).zip(text).find(|(seq, byte)| {
+    // The text begins behind the SYN.
+    let first = segment.seq + u32::from(segment.flags.contains(Flags::SYN));
+    let wrong = (first..).zip(text).find(|(seq, byte)| {
         // A zero-window probe may repeat a byte that was acknowledged, with any value.
         segment.len > 1 && text_byte(*seq) != **byte
     });
@@ -347,13 +474,14 @@ mod tests {
             peer_port: 4000,
             node_iss: SeqNum(0xffff_fff0),
             peer_iss: SeqNum(7),
+            first_timestamp: None,
             node_timestamp: 0,
         }
     }
 
     #[test]
     fn what_is_written_is_read() {
-        let text = "SP. seq 3 len 9 ack 1 win 1000 <mss 1460, wscale 7, sackOK, ts 5>";
+        let text = "SP. seq 3 len 9 ack 1 win 1000 <mss 1460, wscale 7, sackOK, ts 5, fo 0123abcd>";
         let segment = Segment::parse(text).unwrap();
         assert_eq!(segment.flags, Flags::SYN | Flags::PSH | Flags::ACK);
         assert_eq!((segment.seq, segment.len, segment.ack), (3, 9, Some(1)));
@@ -377,6 +505,23 @@ mod tests {
         assert!(expected.allows(&sent));
         let expected = Segment::parse(". seq 1 ack 1 <none>").unwrap();
         assert!(!expected.allows(&sent));
+    }
+
+    /// RFC 7323 §3.2: what was sent last is echoed, unless a script wants something older.
+    #[test]
+    fn a_peer_echoes_what_it_is_told_to() {
+        let base = Base {
+            first_timestamp: Some(100),
+            node_timestamp: 900,
+            ..base()
+        };
+        let echo = |text| {
+            let bytes = emit(&Segment::parse(text).unwrap(), &base);
+            let header = tcp::Header::parse(&bytes[ipv4::HEADER_LEN..]).unwrap();
+            header.options.timestamps.unwrap().tsecr
+        };
+        assert_eq!(echo(". seq 1 ack 1 <ts 5>"), 900);
+        assert_eq!(echo(". seq 1 ack 1 <ts 5 ecr 20>"), 120);
     }
 
     #[test]

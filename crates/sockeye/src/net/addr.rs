@@ -5,7 +5,6 @@ use crate::dns::{self, Action, Lookup};
 use crate::net::{TcpStream, UdpSocket};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::time::Instant;
 
 /// What can become socket addresses, as [`std::net::ToSocketAddrs`]; a name is looked up through
 /// the node, never through the host.
@@ -131,10 +130,10 @@ fn ask(
     let Ok(socket) = sent else {
         return lookup.on_timeout();
     };
-    let end = Instant::now() + dns::SERVER_TIMEOUT;
+    let end = node.shard().now() + dns::SERVER_TIMEOUT;
     let mut buffer = vec![0; dns::DATAGRAM_MAX];
     loop {
-        let left = end.saturating_duration_since(Instant::now());
+        let left = end - node.shard().now();
         if left.is_zero() {
             return lookup.on_timeout();
         }

@@ -155,6 +155,30 @@ impl TcpStream {
         self.socket.peek(buffer)
     }
 
+    /// Writes `bytes` of which the last is urgent (MSG_OOB).
+    ///
+    /// # Errors
+    /// As writing.
+    pub fn send_oob(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.send_out_of_band(bytes)
+    }
+
+    /// Reads the urgent byte by itself (MSG_OOB), without waiting.
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is none, `WouldBlock` when it was announced and has not arrived.
+    pub fn recv_oob(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.recv_out_of_band(buffer)
+    }
+
+    /// Whether the next byte to read is at the place of urgent data (sockatmark(3)).
+    ///
+    /// # Errors
+    /// The node has been shut down.
+    pub fn at_mark(&self) -> io::Result<bool> {
+        self.socket.at_mark()
+    }
+
     /// Two halves that may be used from two threads; dropping the writing one ends its direction.
     #[must_use]
     pub fn split(self) -> (ReadHalf, WriteHalf) {
@@ -170,6 +194,8 @@ impl TcpStream {
     options! {
         /// Small writes leave at once (TCP_NODELAY).
         set_nodelay / nodelay: bool => set_tcp_nodelay / tcp_nodelay;
+        /// Urgent bytes stay in the stream (SO_OOBINLINE).
+        set_oob_inline / oob_inline: bool => set_out_of_band_inline / out_of_band_inline;
         /// TTL of its packets (IP_TTL), 1 to 255.
         set_ttl / ttl: u32 => set_ttl_v4 / ttl_v4;
         /// How long a close waits for what was written; zero resets (SO_LINGER).

@@ -1,14 +1,16 @@
 //! What sendmsg(2) and recvmsg(2) carry beside the data.
 
-use sockeye_core::InterfaceId;
+use super::error_queue::ExtendedError;
+use sockeye_core::{Instant, InterfaceId};
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
 
 bitflags::bitflags! {
     /// MSG_* flags.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct MessageFlags: i32 {
-        /// MSG_OOB: out-of-band data, which no socket has yet (EOPNOTSUPP).
+        /// MSG_OOB: urgent data of a stream.
         const OUT_OF_BAND = libc::MSG_OOB;
         /// MSG_PEEK: the data stays.
         const PEEK = libc::MSG_PEEK;
@@ -20,6 +22,18 @@ bitflags::bitflags! {
         const WAIT_ALL = libc::MSG_WAITALL;
         /// MSG_NOSIGNAL: as always here.
         const NO_SIGNAL = libc::MSG_NOSIGNAL;
+        /// MSG_EOR: a record ends with the data; nothing behind it travels in one segment with it.
+        const END_OF_RECORD = libc::MSG_EOR;
+        /// MSG_MORE: more data follows soon; a stream does not send what does not fill a segment.
+        /// A datagram is never put together of several sends: EOPNOTSUPP.
+        const MORE = libc::MSG_MORE;
+        /// MSG_ERRQUEUE: asked for, the next report of the error queue is taken; said, it was one.
+        const ERROR_QUEUE = libc::MSG_ERRQUEUE;
+        /// MSG_ZEROCOPY: with SO_ZEROCOPY the error queue tells when the send is over. The data is
+        /// copied all the same, which the report says.
+        const ZERO_COPY = libc::MSG_ZEROCOPY;
+        /// MSG_FASTOPEN: connects a stream and sends at once (RFC 7413).
+        const FAST_OPEN = libc::MSG_FASTOPEN;
     }
 }
 
@@ -29,7 +43,7 @@ bitflags::bitflags! {
 pub enum Ancillary {
     /// IP_PKTINFO, IPV6_PKTINFO. Received (with the option set): where it came in and whom it was
     /// sent to. Sent: the interface to leave by and the source address; 0 and unspecified leave
-    /// them open.
+    /// them open (RFC 1122 §4.1.3.5).
     PacketInfo {
         /// The interface.
         interface: u32,
@@ -42,6 +56,16 @@ pub enum Ancillary {
     Tos(u8),
     /// UDP_SEGMENT sent, UDP_GRO received: the data is datagrams of so many bytes.
     Segment(u16),
+    /// TCP_CM_INQ received (with TCP_INQ set): bytes that can still be read; the end of the stream
+    /// counts for one.
+    Inq(usize),
+    /// SCM_TIMESTAMP received (with SO_TIMESTAMP set): when the data arrived, of a stream the last of
+    /// it; in microseconds. By a [`ManualClock`](crate::ManualClock) time counts from the Unix epoch.
+    Timestamp(SystemTime),
+    /// SCM_TIMESTAMPNS received (with SO_TIMESTAMPNS set): the same in nanoseconds.
+    TimestampNs(SystemTime),
+    /// IP_RECVERR, IPV6_RECVERR: received with [`MessageFlags::ERROR_QUEUE`].
+    Error(ExtendedError),
 }
 
 /// What sendmsg(2) takes.
@@ -62,9 +86,10 @@ pub struct SendMessage<'a> {
 pub struct RecvMessage {
     /// Bytes put into the buffers; with [`MessageFlags::TRUNCATE`], of the whole datagram.
     pub len: usize,
-    /// Who sent it; none for a stream.
+    /// Who sent it, or with [`MessageFlags::ERROR_QUEUE`] whom it was sent to; none for a stream.
     pub from: Option<SocketAddr>,
-    /// [`MessageFlags::TRUNCATE`] when the datagram did not fit.
+    /// [`MessageFlags::TRUNCATE`] when the datagram did not fit, [`MessageFlags::ERROR_QUEUE`] for a
+    /// report.
     pub flags: MessageFlags,
     /// Control messages, as far as the socket's options ask for them.
     pub ancillary: Vec<Ancillary>,
@@ -89,6 +114,8 @@ pub struct Received {
     pub tos: u8,
     /// With UDP_GRO: the data is several datagrams of so many bytes, the last perhaps shorter.
     pub segment: Option<u16>,
+    /// When it arrived.
+    pub(super) at: Instant,
 }
 
 impl From<sockeye_core::datagram::Received> for Received {
@@ -102,6 +129,7 @@ impl From<sockeye_core::datagram::Received> for Received {
             ttl,
             tos,
             segment,
+            at,
         } = received;
         Self {
             len: copied,
@@ -112,6 +140,7 @@ impl From<sockeye_core::datagram::Received> for Received {
             ttl,
             tos,
             segment,
+            at,
         }
     }
 }

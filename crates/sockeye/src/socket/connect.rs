@@ -9,8 +9,9 @@ use sockeye_core::{Error, Handle};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 impl Socket {
     /// connect(2). A blocking stream waits until the attempt has ended.
@@ -33,7 +34,7 @@ impl Socket {
         if timeout.is_zero() {
             return Err(to_io(Error::Invalid));
         }
-        let wait = Wait::Until(Instant::now().checked_add(timeout));
+        let wait = Wait::Until(self.shard().clock.after(timeout));
         match self.connect_within(address, wait) {
             Err(Error::InProgress) => Err(to_io(Error::TimedOut)),
             done => done.map_err(to_io),
@@ -95,12 +96,15 @@ impl Socket {
             .map_err(to_io)
     }
 
-    /// Takes a datagram socket's peer away: connect(2) with AF_UNSPEC.
+    /// connect(2) with AF_UNSPEC: takes a datagram socket's peer away, and dissolves a stream, which
+    /// may connect or listen anew then.
     ///
     /// # Errors
-    /// EOPNOTSUPP for a stream.
+    /// The node was shut down.
     pub fn disconnect(&self) -> io::Result<()> {
-        self.call(|op| op.disconnect())
+        let done = self.call(|op| op.disconnect());
+        self.run();
+        done
     }
 
     /// accept(2): the connection that has waited longest, and its peer.
@@ -140,12 +144,14 @@ impl Socket {
         let (handle, peer) = accepted.map_err(to_io)?;
         let (node, domain) = (self.0.node.clone(), self.0.domain);
         let socket = Self::from_parts(node, handle, Kind::Tcp, domain, self.0.protocol);
-        // An accepted socket inherits the options of the listener, and with them SO_LINGER.
-        let linger = self.0.linger.load(std::sync::atomic::Ordering::Relaxed);
-        socket
-            .0
-            .linger
-            .store(linger, std::sync::atomic::Ordering::Relaxed);
+        // An accepted socket inherits the options of the listener; these are the face's own.
+        for (from, to) in [
+            (&self.0.linger, &socket.0.linger),
+            (&self.0.read_timeout, &socket.0.read_timeout),
+            (&self.0.write_timeout, &socket.0.write_timeout),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
         Ok((socket, peer))
     }
 }

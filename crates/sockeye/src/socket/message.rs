@@ -1,10 +1,14 @@
 //! sendmsg(2) and recvmsg(2).
 
 use super::ancillary::{Ancillary, MessageFlags, RecvMessage, SendMessage};
+use super::receive::Notes;
+use super::send::Sending;
 use super::{Domain, Received, Socket};
+use crate::error::to_io;
 use sockeye_core::SocketOption;
 use sockeye_core::datagram::SendOptions;
-use sockeye_core::{Error, InterfaceId};
+use sockeye_core::socket::Stamp;
+use sockeye_core::{Error, Instant, InterfaceId};
 use std::io::{self, IoSliceMut};
 
 impl Socket {
@@ -23,15 +27,24 @@ impl Socket {
                 Ancillary::Ttl(ttl) => options.ttl = Some(ttl),
                 Ancillary::Tos(tos) => options.tos = Some(tos),
                 Ancillary::Segment(size) => options.segment = Some(size),
+                Ancillary::Inq(_)
+                | Ancillary::Timestamp(_)
+                | Ancillary::TimestampNs(_)
+                | Ancillary::Error(_) => return Err(to_io(Error::Invalid)),
             }
         }
-        self.send_with(message.data, message.to, message.flags, &options)
+        self.send_with(Sending {
+            data: message.data,
+            to: message.to,
+            flags: message.flags,
+            options,
+        })
     }
 
     /// recvmsg(2).
     ///
     /// # Errors
-    /// Those of [`recv_from`](Self::recv_from).
+    /// Those of [`recv_from`](Self::recv_from); with [`MessageFlags::ERROR_QUEUE`] EAGAIN alone.
     pub fn recvmsg(
         &self,
         buffers: &mut [IoSliceMut<'_>],
@@ -46,15 +59,22 @@ impl Socket {
                 (&mut scratch[..], false)
             }
         };
-        let message = if self.0.kind.is_datagram() {
+        let message = if flags.contains(MessageFlags::ERROR_QUEUE) {
+            self.recv_error_queue(buffer)?
+        } else if self.0.kind.is_datagram() {
             let received = self.recv_from_with(buffer, flags)?;
             self.describe(&received, flags)?
         } else {
+            let mut notes = Notes::default();
+            let len = self.recv_noted(buffer, flags, &mut notes)?;
+            let arrived = notes.arrived.filter(|_| len > 0);
+            let arrived = arrived.and_then(|(stamp, at)| self.stamped(stamp, at));
+            let left = notes.inq.map(Ancillary::Inq);
             RecvMessage {
-                len: self.recv_with(buffer, flags)?,
+                len,
                 from: None,
                 flags: MessageFlags::empty(),
-                ancillary: Vec::new(),
+                ancillary: arrived.into_iter().chain(left).collect(),
             }
         };
         if !single {
@@ -68,6 +88,14 @@ impl Socket {
             }
         }
         Ok(message)
+    }
+
+    fn stamped(&self, stamp: Stamp, at: Instant) -> Option<Ancillary> {
+        let at = self.shard().to_system(at)?;
+        Some(match stamp {
+            Stamp::Micros => Ancillary::Timestamp(at),
+            Stamp::Nanos => Ancillary::TimestampNs(at),
+        })
     }
 
     /// What recvmsg says of a datagram, as far as the options ask for it.
@@ -85,6 +113,14 @@ impl Socket {
                 }
             };
             let mut ancillary = Vec::new();
+            for (option, stamp) in [
+                (SocketOption::Timestamp, Stamp::Micros),
+                (SocketOption::TimestampNs, Stamp::Nanos),
+            ] {
+                if wanted(option, option)? {
+                    ancillary.extend(self.stamped(stamp, received.at));
+                }
+            }
             if wanted(SocketOption::PacketInfo, SocketOption::ReceivePacketInfoV6)? {
                 ancillary.push(Ancillary::PacketInfo {
                     interface: received.interface.0,

@@ -5,15 +5,24 @@
 //! with a deadline (`wait`), and the std-shaped and tokio-shaped types are a few lines above these.
 
 mod ancillary;
+mod authentication;
+mod authentication_option;
 mod connect;
+mod error_queue;
+mod fast_open;
 mod message;
 mod op;
 mod option;
+mod raw_ancillary;
 mod raw_option;
-mod transfer;
+mod receive;
+mod send;
+mod tcp_info;
+mod urgent;
 mod wait;
 
 pub use ancillary::{Ancillary, MessageFlags, Received, RecvMessage, SendMessage};
+pub use error_queue::ExtendedError;
 
 use crate::driver::block_on;
 use crate::error::{os, to_io};
@@ -21,12 +30,13 @@ use crate::node::Node;
 use crate::shard::Closing;
 use crate::waiters::Direction;
 use sockeye_core::{Error, Handle, Readiness};
+use sockeye_tcp::Queued;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) use op::Kind;
 pub(crate) use wait::Waiting;
@@ -314,6 +324,14 @@ impl Socket {
         self.call(|op| op.readiness())
     }
 
+    /// How much waits in the queues of a stream (SIOCINQ, SIOCOUTQ, SIOCOUTQNSD).
+    ///
+    /// # Errors
+    /// EINVAL for a listener, EOPNOTSUPP when it is no stream.
+    pub fn queued(&self) -> io::Result<Queued> {
+        self.call(|op| op.queued())
+    }
+
     /// Whether calls fail with EAGAIN instead of waiting.
     ///
     /// # Errors
@@ -397,7 +415,7 @@ impl Inner {
             && self.kind == Kind::Tcp
             && !self.nonblocking.load(Ordering::Relaxed)
         {
-            let deadline = Instant::now().checked_add(linger);
+            let deadline = shard.clock.after(linger);
             block_on(
                 || vec![shard.clone()],
                 deadline,

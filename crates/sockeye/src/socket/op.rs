@@ -1,11 +1,13 @@
 //! One step of each operation, under the shard's lock: which transport it goes to.
 
+use super::receive::Notes;
 use super::{Domain, Protocol, Type};
 use crate::error::os;
 use crate::shard::State;
 use sockeye_core::datagram::{Received, SendOptions};
-use sockeye_core::{Error, Handle, Instant, Readiness, Shutdown, SocketId, TransportId};
+use sockeye_core::{Context, Error, Handle, Instant, Readiness, Shutdown, SocketId, TransportId};
 use sockeye_core::{OptionValue, SocketOption};
+use sockeye_tcp::{Opened, SendFlags, Tcp};
 use sockeye_wire::IpProtocol;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -199,8 +201,14 @@ impl Op<'_> {
     }
 
     pub(super) fn disconnect(&mut self) -> Result<(), Error> {
-        datagram!(self, Err(Error::NotSupported), |t, cx, id| t
-            .connect(&mut cx, id, None))
+        datagram!(
+            self,
+            {
+                let (tcp, mut cx) = self.state.node.tcp(self.now);
+                tcp.disconnect(&mut cx, self.id)
+            },
+            |t, cx, id| t.connect(&mut cx, id, None)
+        )
     }
 
     pub(super) fn shutdown(&mut self, how: Shutdown) -> Result<(), Error> {
@@ -272,15 +280,32 @@ impl Op<'_> {
         if !ready.intersects(ended) {
             return Err(Error::WouldBlock);
         }
+        if self.kind == Kind::Tcp {
+            return self.state.node.tcp(self.now).0.connected(self.id);
+        }
         match self.take_error()? {
             Some(error) => Err(error),
             None => self.peer_addr().map(|_| ()),
         }
     }
 
-    pub(super) fn send(&mut self, data: &[IoSlice<'_>]) -> Result<usize, Error> {
+    pub(super) fn send_open(
+        &mut self,
+        to: Option<SocketAddr>,
+        data: &[IoSlice<'_>],
+        waits: bool,
+    ) -> Result<Opened, Error> {
         let (tcp, mut cx) = self.state.node.tcp(self.now);
-        tcp.send(&mut cx, self.id, data)
+        tcp.send_open(&mut cx, self.id, to, data, waits)
+    }
+
+    pub(super) fn connects_on_send(&mut self) -> bool {
+        self.state.node.tcp(self.now).0.connects_on_send(self.id)
+    }
+
+    pub(super) fn send(&mut self, data: &[IoSlice<'_>], flags: SendFlags) -> Result<usize, Error> {
+        let (tcp, mut cx) = self.state.node.tcp(self.now);
+        tcp.send_with(&mut cx, self.id, data, flags)
     }
 
     pub(super) fn recv(&mut self, out: &mut [u8], peek: bool) -> Result<usize, Error> {
@@ -306,11 +331,45 @@ impl Op<'_> {
             .recv(&mut cx, id, out, peek))
     }
 
+    /// A call about what streams alone have.
+    pub(super) fn stream<T>(
+        &mut self,
+        call: impl FnOnce(&mut Tcp, &mut Context<'_>, SocketId) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match self.kind {
+            Kind::Tcp => {
+                let (tcp, mut cx) = self.state.node.tcp(self.now);
+                call(tcp, &mut cx, self.id)
+            }
+            Kind::Udp | Kind::Ping | Kind::Raw => Err(Error::NoProtocolOption),
+        }
+    }
+
     pub(super) fn info(&mut self) -> Result<sockeye_tcp::Info, Error> {
         match self.kind {
-            Kind::Tcp => self.state.node.tcp(self.now).0.info(self.id),
+            Kind::Tcp => self.state.node.tcp(self.now).0.info(self.now, self.id),
             Kind::Udp | Kind::Ping | Kind::Raw => Err(Error::NotSupported),
         }
+    }
+
+    pub(super) fn tcp_state(&mut self) -> Result<sockeye_tcp::State, Error> {
+        self.state.node.tcp(self.now).0.state(self.id)
+    }
+
+    pub(super) fn queued(&mut self) -> Result<sockeye_tcp::Queued, Error> {
+        match self.kind {
+            Kind::Tcp => self.state.node.tcp(self.now).0.queued(self.id),
+            Kind::Udp | Kind::Ping | Kind::Raw => Err(Error::NotSupported),
+        }
+    }
+
+    /// What recvmsg tells beside what was just read or peeked at.
+    pub(super) fn notes(&mut self) -> Result<Notes, Error> {
+        let (tcp, _) = self.state.node.tcp(self.now);
+        Ok(Notes {
+            inq: tcp.inq(self.id)?,
+            arrived: tcp.last_arrival(self.id)?,
+        })
     }
 
     pub(super) fn is_listening(&mut self) -> Result<bool, Error> {

@@ -1,7 +1,7 @@
 //! Options by the names that socket2 gives them.
 
-use super::Socket;
-use crate::error::{os, to_io};
+use super::{Kind, Socket};
+use crate::error::{errno, os, to_io};
 use sockeye_core::{Error, InterfaceId, OptionValue, SocketOption};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,6 +14,18 @@ impl Socket {
     /// # Errors
     /// ENOPROTOOPT when the socket has none of that name, EINVAL for a value out of range.
     pub fn set_option(&self, option: SocketOption, value: OptionValue) -> io::Result<()> {
+        match option {
+            SocketOption::ReceiveTimeout | SocketOption::SendTimeout => {
+                // One that has run out at once is the shortest that is kept.
+                let time = value.time().map_err(to_io)?;
+                let time = time.map(|time| time.max(Duration::from_nanos(1)));
+                return match option {
+                    SocketOption::ReceiveTimeout => self.set_read_timeout(time),
+                    _ => self.set_write_timeout(time),
+                };
+            }
+            _ => {}
+        }
         let linger = match (option, &value) {
             (SocketOption::Linger, OptionValue::Time(time)) => Some(time.unwrap_or_default()),
             _ => None,
@@ -33,7 +45,44 @@ impl Socket {
     /// # Errors
     /// ENOPROTOOPT when the socket has none of that name.
     pub fn option(&self, option: SocketOption) -> io::Result<OptionValue> {
-        self.call(|op| op.option(option))
+        let int = |n: i32| Ok(OptionValue::Int(n));
+        match option {
+            SocketOption::Type => int(self.r#type().into()),
+            SocketOption::Domain => int(self.domain().into()),
+            SocketOption::Protocol => int(self.protocol().into()),
+            SocketOption::PendingError => {
+                let error = self.call(|op| op.take_error())?;
+                int(error.map_or(0, errno))
+            }
+            SocketOption::AcceptConnections => {
+                Ok(OptionValue::Flag(self.call(|op| op.is_listening())?))
+            }
+            SocketOption::ReceiveTimeout => Ok(OptionValue::Time(self.read_timeout()?)),
+            SocketOption::SendTimeout => Ok(OptionValue::Time(self.write_timeout()?)),
+            SocketOption::Info => Ok(OptionValue::Bytes(self.tcp_info_raw()?)),
+            SocketOption::MemoryInfo => Ok(OptionValue::Bytes(self.memory_info_raw()?)),
+            // No controller here tells more of itself.
+            SocketOption::CongestionInfo if self.0.kind == Kind::Tcp => {
+                Ok(OptionValue::Bytes(Vec::new()))
+            }
+            SocketOption::Cookie => Ok(OptionValue::Wide(self.0.handle.id.cookie())),
+            SocketOption::PeerCredentials => {
+                // struct ucred: no process, no user, no group.
+                let words = [0, -1, -1].map(i32::to_ne_bytes);
+                Ok(OptionValue::Bytes(words.concat()))
+            }
+            _ => self.call(|op| op.option(option)),
+        }
+    }
+
+    /// TCP_SAVED_SYN: the headers of the SYN that made an accepted connection, which its listener keeps
+    /// by TCP_SAVE_SYN. They are read once; then there are none. They stay when they are more than
+    /// `room` bytes.
+    ///
+    /// # Errors
+    /// EINVAL when there is not enough room, ENOPROTOOPT when it is no stream.
+    pub fn take_saved_syn(&self, room: usize) -> io::Result<Box<[u8]>> {
+        self.call(|op| op.stream(|tcp, _, id| tcp.take_saved_syn(id, room)))
     }
 
     fn flag(&self, option: SocketOption) -> io::Result<bool> {
@@ -200,6 +249,7 @@ flags! {
     Broadcast: set_broadcast broadcast "SO_BROADCAST: may send to broadcast addresses.";
     NoDelay: set_tcp_nodelay tcp_nodelay "TCP_NODELAY: small segments do not wait for acknowledgements (Nagle).";
     Cork: set_tcp_cork tcp_cork "TCP_CORK: only full segments are sent, until it is taken off.";
+    OobInline: set_out_of_band_inline out_of_band_inline "SO_OOBINLINE: urgent data stays in the stream.";
     QuickAck: set_tcp_quickack tcp_quickack "TCP_QUICKACK: acknowledgements are not delayed for now.";
     OnlyV6: set_only_v6 only_v6 "IPV6_V6ONLY: an IPv6 socket without IPv4.";
     FreeBind: set_freebind_v4 freebind_v4 "IP_FREEBIND: may be bound to an address that the node does not have.";

@@ -2,6 +2,7 @@
 
 use super::Socket;
 use super::op::Op;
+use crate::clock::Deadline;
 use crate::driver::block_on;
 use crate::error::to_io;
 use crate::shard::{Shard, State};
@@ -111,7 +112,7 @@ impl Socket {
         match (self.is_nonblocking(), timeout) {
             (true, _) => Wait::No,
             (false, None) => Wait::Forever,
-            (false, Some(timeout)) => Wait::Until(std::time::Instant::now().checked_add(timeout)),
+            (false, Some(timeout)) => Wait::Until(self.shard().clock.after(timeout)),
         }
     }
 }
@@ -122,7 +123,7 @@ pub(super) enum Wait {
     No,
     Forever,
     /// `None` for a moment beyond the clock's end.
-    Until(Option<std::time::Instant>),
+    Until(Option<Deadline>),
 }
 
 /// One call's place in the line of a socket, until it is dropped.

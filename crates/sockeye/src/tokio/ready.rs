@@ -49,15 +49,20 @@ fn poll_ready(
     interest: Interest,
 ) -> Poll<io::Result<Ready>> {
     let mut ready = Ready::EMPTY;
-    let read = interest.is_readable() || interest.is_priority();
-    if read && socket.poll_readable(cx)?.is_ready() {
+    if interest.is_readable() && socket.poll_readable(cx)?.is_ready() {
         ready |= Ready::READABLE;
     }
+    // What else there is to read does not end the wait for urgent data.
+    let urgent = interest.is_priority() && socket.poll_priority(cx)?.is_ready();
     if interest.is_writable() && socket.poll_writable(cx)?.is_ready() {
         ready |= Ready::WRITABLE;
     }
     ready = (ready | level(socket.readiness()?)) & mask(interest);
     if ready.is_empty() {
+        if urgent {
+            // Somebody else was quicker, and no waker stands in line.
+            cx.waker().wake_by_ref();
+        }
         Poll::Pending
     } else {
         Poll::Ready(Ok(ready))
@@ -99,6 +104,7 @@ fn level(readiness: Readiness) -> Ready {
         (Readiness::READ_CLOSED, Ready::READ_CLOSED),
         (Readiness::HANGUP, Ready::READ_CLOSED | Ready::WRITE_CLOSED),
         (Readiness::ERROR, Ready::ERROR),
+        (Readiness::ERROR_QUEUE, Ready::ERROR),
         (Readiness::PRIORITY, Ready::PRIORITY),
     ]
     .into_iter()

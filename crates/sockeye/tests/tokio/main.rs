@@ -9,3 +9,4 @@ mod names;
 mod runtime;
 mod streams;
 mod udp;
+mod urgent;

@@ -116,6 +116,7 @@ fn apply(s: &mut Stage, step: &Step) {
                 flags: Flags::from_bits_truncate(flags),
                 seq: nxt.wrapping_add_signed(seq),
                 ack: una.wrapping_add_signed(ack),
+                up: window,
                 text: vec![0; len],
                 options,
             });
@@ -135,7 +136,7 @@ fn apply(s: &mut Stage, step: &Step) {
         Step::Set(what, value) => {
             let time = OptionValue::Time(Some(Duration::from_millis(u64::from(value as u32))));
             let int = OptionValue::Int(value);
-            let (option, value) = match what % 12 {
+            let (option, value) = match what % 17 {
                 0 => (SocketOption::ReceiveBuffer, int),
                 1 => (SocketOption::SendBuffer, int),
                 2 => (SocketOption::NoDelay, int),
@@ -147,6 +148,11 @@ fn apply(s: &mut Stage, step: &Step) {
                 8 => (SocketOption::WindowClamp, int),
                 9 => (SocketOption::NotSentLowWater, int),
                 10 => (SocketOption::QuickAck, int),
+                11 => (SocketOption::PeekOffset, int),
+                12 => (SocketOption::RtoMin, time),
+                13 => (SocketOption::RtoMax, time),
+                14 => (SocketOption::ThinLinearTimeouts, int),
+                15 => (SocketOption::BufferLock, int),
                 _ => (SocketOption::ReceiveLowWater, int),
             };
             let (tcp, mut cx) = s.host();
@@ -165,6 +171,16 @@ fn apply(s: &mut Stage, step: &Step) {
 /// What holds at any time.
 fn check(s: &Stage) {
     let sockets = &s.pair.hosts[A].tcp.sockets;
+    let charged: usize = sockets
+        .iter()
+        .filter_map(|(_, socket)| socket.tcb())
+        .map(|tcb| tcb.charged)
+        .sum();
+    let used = s.pair.hosts[A].parts.memory.used();
+    assert_eq!(
+        used, charged,
+        "the node's account is the sum of what sockets hold"
+    );
     let Some(tcb) = sockets.get(s.id).and_then(|socket| socket.tcb()) else {
         return;
     };
@@ -184,7 +200,7 @@ fn check(s: &Stage) {
     assert!(tcb.congestion.cwnd() >= 8);
     let edge = tcb.rcv.nxt.bytes_to(tcb.rcv.edge);
     assert!(edge <= 1 << 30, "RCV.WND is {edge}");
-    if tcb.waits_for_peer() && tcb.state != crate::State::Closed && !tcb.has_output() {
+    if tcb.waits_for_peer() && tcb.state != crate::State::Closed && !tcb.has_output(s.pair.now) {
         let armed = tcb.timer.deadline().is_some();
         assert!(armed, "waits for the peer without a timer: {tcb:?}");
     }
@@ -199,6 +215,7 @@ proptest! {
         mss in any::<u16>(),
         scale in any::<u8>(),
         listens: bool,
+        scarce: bool,
     ) {
         let with = |bit: u8| options & bit != 0;
         let syn = Options {
@@ -208,7 +225,12 @@ proptest! {
             timestamps: with(8).then_some(Timestamps { tsval: 1 << 31, tsecr: 0 }),
             ..Options::default()
         };
-        let mut s = Stage::connected(Config::default(), syn);
+        let mut config = Config::default();
+        if scarce {
+            // Twelve pages: pressure and want are near.
+            config.tcp_mem = (4, 8, 12);
+        }
+        let mut s = Stage::connected(config, syn);
         s.tsval = None;
         for step in &steps {
             apply(&mut s, step);

@@ -5,7 +5,7 @@ use super::pair::{A, B, Pair, Wire};
 use crate::State;
 use core::time::Duration;
 use proptest::prelude::*;
-use sockeye_core::{Config, Error, SocketId};
+use sockeye_core::{Config, Counter, Error, SocketId};
 
 fn bytes(len: usize, salt: u32) -> Vec<u8> {
     let byte = |n: u32| (n.wrapping_add(salt).wrapping_mul(2_654_435_761) >> 13) as u8;
@@ -117,14 +117,18 @@ proptest! {
         gulp in prop_oneof![Just(1usize << 20), 1usize..5000],
         delay in 0u64..50,
         plain: bool,
+        mark in 0u32..300,
+        ecn in (0u8..=5, 0u8..=5),
+        congestion in prop::sample::select(vec!["cubic", "reno", "dctcp", "bbr"]),
     ) {
         let wire = Wire {
             delay: Duration::from_millis(delay),
             loss,
             duplicate,
             reorder,
-            // Only what has a checksum can be told from what was sent.
+            // RFC 9293 §3.1 (MUST-2, MUST-3): only what has a checksum can be told from what was sent.
             corrupt: if cut { corrupt } else { 0 },
+            mark,
             cut,
             mtu: 1500,
         };
@@ -136,9 +140,41 @@ proptest! {
             tcp_timestamps: !plain,
             tcp_sack: !plain,
             tcp_window_scaling: !plain,
+            tcp_congestion: congestion.into(),
+            tcp_ecn: ecn.0,
             ..Config::default()
         };
-        converse(Pair::with(wire, config, seed), [sizes.0, sizes.1], gulp);
+        let mut pair = Pair::with(wire, config, seed);
+        pair.hosts[B].parts.config.tcp_ecn = ecn.1;
+        converse(pair, [sizes.0, sizes.1], gulp);
+    }
+}
+
+/// Marks alone: the windows come down, and nothing goes again.
+#[test]
+fn marks_slow_but_nothing_goes_again() {
+    for (ecn, congestion) in [
+        (1, "reno"),
+        (1, "cubic"),
+        (3, "cubic"),
+        (1, "dctcp"),
+        (3, "dctcp"),
+    ] {
+        let wire = Wire {
+            mark: 20,
+            ..Wire::default()
+        };
+        let config = Config {
+            tcp_ecn: ecn,
+            tcp_congestion: congestion.into(),
+            ..Config::default()
+        };
+        let pair = converse(Pair::with(wire, config, 5), [4 << 20, 1 << 20], 1 << 20);
+        for host in &pair.hosts {
+            let count = |counter| host.parts.counters.get(counter);
+            assert!(count(Counter::IpExtInCEPkts) > 5, "{ecn} {congestion}");
+            assert_eq!(count(Counter::TcpRetransSegs), 0, "{ecn} {congestion}");
+        }
     }
 }
 

@@ -1,15 +1,14 @@
-//! Traces of opening: retries, the backlog, what a SYN may say, errors on the way.
+//! Traces of connecting: retries, what a SYN may say, errors on the way.
 
 use super::pair::{A, B, Pair, Wire};
-use super::stage::{Peer, Stage, ack, peer, text};
-use core::time::Duration;
+use super::stage::{Peer, Stage, peer};
 use sockeye_core::transport::IcmpErrorKind;
 use sockeye_core::{
-    Config, Context, Counter, Domain, Error, IcmpError, OptionValue, Readiness, SocketId,
-    SocketOption, Transport, inet,
+    Config, Context, Domain, Error, IcmpError, OptionValue, Readiness, SocketId, SocketOption,
+    Transport, inet,
 };
 use sockeye_wire::SeqNum;
-use sockeye_wire::tcp::{Flags, Header};
+use sockeye_wire::tcp::Flags;
 use sockeye_wire::tcp_options::Options;
 use std::net::SocketAddr;
 
@@ -69,6 +68,8 @@ fn connect_tells_how_far_it_is() {
     assert_eq!(s.write(1), Err(Error::WouldBlock));
     s.sent();
     s.arrives(peer(Flags::SYN | Flags::ACK, 0, 1));
+    // As in Linux, success is told once.
+    assert_eq!(again(&mut s), Ok(()));
     assert_eq!(again(&mut s), Err(Error::IsConnected));
     assert_eq!(s.ready(), Readiness::WRITABLE);
     let (tcp, _) = s.host();
@@ -88,144 +89,6 @@ fn text_on_a_syn_is_tolerated() {
     });
     assert_eq!(s.sent(), [". 1:1 ack 6"]);
     assert_eq!(s.read(10), Ok(5));
-    // To a listener it is not acknowledged: it comes again once the connection stands.
-    let mut s = listener(Config::default());
-    s.arrives(Peer {
-        text: b"hello".to_vec(),
-        ..peer(Flags::SYN, 0, 0)
-    });
-    assert_eq!(s.sent(), ["S. 0:0 ack 1"]);
-    s.arrives(text(1, 1, 5));
-    assert_eq!(s.sent(), [". 1:1 ack 6"]);
-}
-
-/// A stage whose socket listens.
-fn listener(config: Config) -> Stage {
-    let mut s = Stage::new(config);
-    let id = s.id;
-    let (tcp, mut cx) = s.host();
-    tcp.listen(&mut cx, id, 1).unwrap();
-    s
-}
-
-fn accept(s: &mut Stage) -> Result<SocketId, Error> {
-    let id = s.id;
-    let (tcp, mut cx) = s.host();
-    tcp.accept(&mut cx, id).map(|(id, _)| id)
-}
-
-fn from_port(port: u16, flags: Flags, seq: u32, ack: SeqNum) -> Header {
-    Header {
-        source_port: port,
-        seq: SeqNum(seq),
-        ack,
-        flags,
-        window: 1000,
-        ..Header::default()
-    }
-}
-
-#[test]
-fn a_syn_and_ack_is_sent_six_times() {
-    let mut s = listener(Config::default());
-    s.arrives(peer(Flags::SYN, 0, 0));
-    assert_eq!(s.sent(), ["S. 0:0 ack 1"]);
-    // The SYN again brings the answer again.
-    s.arrives(peer(Flags::SYN, 0, 0));
-    assert_eq!(s.sent(), ["S. 0:0 ack 1"]);
-    s.wait(120_000);
-    assert_eq!(s.sent().len(), 5);
-    assert_eq!(s.host().0.half_open, 0);
-    assert_eq!(s.host().0.sockets.len(), 1);
-    assert!(s.pair.hosts[A].parts.timers.is_empty());
-}
-
-#[test]
-fn the_backlog_is_a_limit() {
-    let mut s = listener(Config::default());
-    let open = |s: &mut Stage, port: u16| {
-        s.arrives_as_is(from_port(port, Flags::SYN, 100, SeqNum(0)), &[]);
-        let answer = s.headers().pop();
-        if let Some((syn, _)) = answer {
-            let ack = from_port(port, Flags::ACK, 101, syn.seq + 1);
-            s.arrives_as_is(ack, &[]);
-        }
-        answer.is_some()
-    };
-    // A backlog of 1 takes 2.
-    assert!(open(&mut s, 1001) && open(&mut s, 1002));
-    assert!(!open(&mut s, 1003));
-    let counters = &s.pair.hosts[A].parts.counters;
-    assert_eq!(counters.get(Counter::TcpExtListenOverflows), 1);
-    assert!(s.ready().contains(Readiness::READABLE));
-    accept(&mut s).unwrap();
-    assert!(open(&mut s, 1003));
-    accept(&mut s).unwrap();
-    accept(&mut s).unwrap();
-    assert_eq!(accept(&mut s), Err(Error::WouldBlock));
-    assert!(s.ready().is_empty());
-}
-
-#[test]
-fn half_open_connections_have_a_limit_and_a_full_queue_asks_again() {
-    let config = Config {
-        syn_backlog_max: 3,
-        ..Config::default()
-    };
-    let mut s = listener(config);
-    let mut answers = Vec::new();
-    for port in 1001..=1005 {
-        s.arrives_as_is(from_port(port, Flags::SYN, 100, SeqNum(0)), &[]);
-        answers.extend(s.headers().into_iter().map(|(h, _)| (port, h.seq)));
-    }
-    assert_eq!(answers.len(), 3);
-    // Two of the three fit into the accept queue; the third's acknowledgment is dropped, and our
-    // SYN and ACK asks for another.
-    for &(port, iss) in &answers {
-        s.arrives_as_is(from_port(port, Flags::ACK, 101, iss + 1), &[]);
-    }
-    assert_eq!(s.host().0.half_open, 1);
-    accept(&mut s).unwrap();
-    s.wait(1000);
-    let (header, _) = s.headers().pop().unwrap();
-    assert_eq!(header.flags, Flags::SYN | Flags::ACK);
-    let (port, iss) = answers[2];
-    s.arrives_as_is(from_port(port, Flags::ACK, 101, iss + 1), &[]);
-    assert_eq!(s.host().0.half_open, 0);
-    accept(&mut s).unwrap();
-    accept(&mut s).unwrap();
-}
-
-#[test]
-fn a_listener_that_closes_takes_its_connections_with_it() {
-    let mut s = listener(Config::default());
-    s.arrives(peer(Flags::SYN, 0, 0));
-    s.sent();
-    s.arrives(ack(1, 1));
-    let half_open = from_port(99, Flags::SYN, 7, SeqNum(0));
-    s.arrives_as_is(half_open, &[]);
-    s.headers();
-    let id = s.id;
-    let (tcp, mut cx) = s.host();
-    tcp.close(&mut cx, id).unwrap();
-    assert_eq!(s.sent(), ["R. 1:1 ack 1"]);
-    s.wait(2000);
-    assert!(s.host().0.sockets.is_empty());
-    assert!(s.pair.is_clean(A));
-}
-
-#[test]
-fn a_deferred_accept_waits_for_text() {
-    let mut s = listener(Config::default());
-    let wait = OptionValue::Time(Some(Duration::from_secs(5)));
-    s.set(SocketOption::DeferAccept, wait);
-    s.arrives(peer(Flags::SYN, 0, 0));
-    s.sent();
-    s.arrives(ack(1, 1));
-    assert_eq!(accept(&mut s), Err(Error::WouldBlock));
-    s.arrives(text(1, 1, 5));
-    let id = accept(&mut s).unwrap();
-    assert_eq!(s.host().0.queued(id).unwrap().readable, 5);
 }
 
 fn icmp(s: &mut Stage, kind: IcmpErrorKind, seq: SeqNum) -> bool {
@@ -247,6 +110,7 @@ fn icmp(s: &mut Stage, kind: IcmpErrorKind, seq: SeqNum) -> bool {
     tcp.on_icmp_error(&mut cx, &error)
 }
 
+/// RFC 9293 §3.9.2.2 (MUST-54, MUST-55, MUST-56, SHLD-25), §3.9.1.8 (MUST-47).
 #[test]
 fn an_icmp_error_ends_an_attempt_and_not_a_connection() {
     let table = [
@@ -282,8 +146,16 @@ fn an_icmp_error_ends_an_attempt_and_not_a_connection() {
         s.wait(3_600_000);
         assert_eq!(s.error(), Some(error));
     }
+    // Source Quench, and what means nothing here.
+    let mut s = Stage::new(Config::default());
+    s.connect();
+    s.sent();
+    let iss = s.iss;
+    icmp(&mut s, IcmpErrorKind::Other, iss);
+    assert_eq!((s.state(), s.error()), ("SYN-SENT", None));
 }
 
+/// RFC 9293 §3.7.3 (SHLD-6).
 #[test]
 fn a_narrower_path_cuts_what_is_out_anew() {
     let mut s = Stage::connected(
@@ -316,6 +188,7 @@ fn learn(cx: &mut Context<'_>, remote: std::net::IpAddr, mtu: u32) {
     while cx.inet.pop_notice().is_some() {}
 }
 
+/// RFC 9293 §3.9.1.1 (MUST-46): nor to a group or a broadcast address.
 #[test]
 fn no_route_is_told_at_once_and_one_that_goes_is_waited_for() {
     let mut s = Stage::new(Config::default());
@@ -361,6 +234,7 @@ fn an_address_that_goes_takes_its_connections() {
     assert_eq!(s.error(), Some(Error::NetworkDown));
 }
 
+/// RFC 9293 §3.9.1.1 (MUST-43).
 #[test]
 fn ports_are_held_and_given_back() {
     let mut pair = Pair::new(Wire::default());
@@ -414,4 +288,93 @@ fn a_dual_stack_listener_shows_mapped_peers() {
     let rows = tcp.sockets();
     assert_eq!(rows.len(), 2);
     assert_eq!((rows[0].state, rows[1].state), ("LISTEN", "ESTAB"));
+}
+
+/// RFC 9293 §3.9.1.1 (MUST-44, MUST-45): IP says the address of a connection that has none, and the
+/// connection keeps it.
+#[test]
+fn an_address_is_chosen_for_who_has_none() {
+    let mut pair = Pair::new(Wire::default());
+    pair.listen(80);
+    let a = pair.dial(80);
+    let (tcp, _) = pair.host(A);
+    let own = tcp.local_addr(a).unwrap();
+    assert_eq!(own.ip(), "10.0.0.1".parse::<std::net::IpAddr>().unwrap());
+    pair.run_until(|pair| pair.state(A, a) == crate::State::Established);
+    assert_eq!(pair.host(A).0.local_addr(a), Ok(own));
+}
+
+/// RFC 9293 §3.9.2.3 (MUST-57, MUST-63).
+#[test]
+fn nothing_is_answered_that_is_for_a_group_or_from_one() {
+    let group = "224.0.0.1".parse().unwrap();
+    let mut s = Stage::new(Config::default());
+    let flow = s.flow;
+    s.arrives(peer(Flags::SYN, 0, 0));
+    assert_eq!(s.sent().len(), 1);
+    s.flow.remote.ip = group;
+    s.arrives(peer(Flags::SYN, 0, 0));
+    s.flow = flow;
+    s.flow.local.ip = group;
+    s.arrives(peer(Flags::SYN, 0, 0));
+    s.flow = flow;
+    s.flow.remote.ip = "0.0.0.0".parse().unwrap();
+    s.arrives(peer(Flags::SYN, 0, 0));
+    assert_eq!(s.sent(), [""; 0]);
+}
+
+#[test]
+fn an_address_is_bound_and_the_port_left_to_connect() {
+    let config = Config {
+        local_ports: (40_000, 40_000),
+        ..Config::default()
+    };
+    let mut pair = Pair::with(Wire::default(), config, 1);
+    let ours: SocketAddr = "10.0.0.1:0".parse().unwrap();
+    let (tcp, mut cx) = pair.host(A);
+    let bound = |tcp: &mut crate::Tcp, cx: &mut Context<'_>| -> SocketId {
+        let id = tcp.open(cx, Domain::V4).unwrap();
+        let on = OptionValue::Flag(true);
+        tcp.set_option(cx, id, SocketOption::BindAddressNoPort, on)
+            .unwrap();
+        tcp.bind(cx, id, ours).unwrap();
+        id
+    };
+    let [first, second, third] = [(); 3].map(|()| bound(tcp, &mut cx));
+    assert_eq!(tcp.local_addr(first), Ok(ours));
+    // As in Linux it may be bound anew while it has no port.
+    let any: SocketAddr = "0.0.0.0:0".parse().unwrap();
+    for address in [any, ours] {
+        tcp.bind(&mut cx, first, address).unwrap();
+        assert_eq!(tcp.local_addr(first), Ok(address));
+    }
+    // One port is all there is: to different peers it is enough for all.
+    for (id, to) in [(first, "10.0.0.2:80"), (second, "10.0.0.2:81")] {
+        let begun = tcp.connect(&mut cx, id, to.parse().unwrap());
+        assert_eq!(begun, Err(Error::InProgress));
+        let local = tcp.local_addr(id).unwrap();
+        assert_eq!(local, "10.0.0.1:40000".parse().unwrap());
+    }
+    let again = tcp.connect(&mut cx, third, "10.0.0.2:80".parse().unwrap());
+    assert_eq!(again, Err(Error::AddressNotAvailable));
+    // A port that is chosen by bind, or for listening, is for one alone.
+    assert_eq!(tcp.listen(&mut cx, third, 1), Err(Error::AddressInUse));
+    // What bind has done stays when the connection is dissolved.
+    for id in [first, second] {
+        tcp.disconnect(&mut cx, id).unwrap();
+        assert_eq!(tcp.local_addr(id), Ok(ours));
+    }
+    tcp.listen(&mut cx, third, 1).unwrap();
+    let local = tcp.local_addr(third).unwrap();
+    assert_eq!(local, "10.0.0.1:40000".parse().unwrap());
+    // Who was bound to nothing at all listens, too.
+    tcp.close(&mut cx, third).unwrap();
+    tcp.bind(&mut cx, first, any).unwrap();
+    tcp.listen(&mut cx, first, 1).unwrap();
+    let local = tcp.local_addr(first).unwrap();
+    assert_eq!(local, "0.0.0.0:40000".parse().unwrap());
+    for id in [first, second] {
+        tcp.close(&mut cx, id).unwrap();
+    }
+    assert_eq!(tcp.sockets.len(), 0);
 }

@@ -9,6 +9,7 @@ use sockeye_core::{
     Readiness, Rng, SocketId, Transport, iface, inet,
 };
 use sockeye_link::{Batch, GsoKinds, Instant, offload};
+use sockeye_wire::Ecn;
 use sockeye_wire::tcp::Header;
 use std::collections::BTreeMap;
 use std::io::IoSlice;
@@ -26,6 +27,8 @@ pub(crate) struct Wire {
     pub(crate) duplicate: u32,
     pub(crate) reorder: u32,
     pub(crate) corrupt: u32,
+    /// Marks with CE what is ECN-capable.
+    pub(crate) mark: u32,
     /// Packets cross as they would on an Ethernet; otherwise super-segments cross whole.
     pub(crate) cut: bool,
     pub(crate) mtu: u32,
@@ -39,6 +42,7 @@ impl Default for Wire {
             duplicate: 0,
             reorder: 0,
             corrupt: 0,
+            mark: 0,
             cut: true,
             mtu: 1500,
         }
@@ -69,6 +73,10 @@ pub(crate) struct Pair {
     pub(crate) log: Vec<(usize, Header, usize)>,
     /// Takes a packet off the wire; counts packets from each side.
     pub(crate) lose: Lose,
+    /// Every packet as it left, once this is there.
+    pub(crate) packets: Option<Vec<(usize, Packet)>>,
+    /// Bytes of each side's text that were marked.
+    pub(crate) marked: [u64; 2],
 }
 
 impl Pair {
@@ -106,6 +114,8 @@ impl Pair {
             rng: Rng::new([seed.wrapping_add(77); 32]),
             log: Vec::new(),
             lose: Box::new(|_, _, _| false),
+            packets: None,
+            marked: [0; 2],
         }
     }
 
@@ -217,9 +227,16 @@ impl Pair {
     fn put(&mut self, from: usize, mut packet: Packet) {
         let (header, text) = read(&packet);
         self.log.push((from, header, text));
+        if let Some(packets) = &mut self.packets {
+            packets.push((from, packet.clone()));
+        }
         let chance = |rng: &mut Rng, n: u32| rng.below(1000) < n;
         if (self.lose)(from, &header, text) || chance(&mut self.rng, self.wire.loss) {
             return;
+        }
+        if chance(&mut self.rng, self.wire.mark) {
+            let marked = mark(packet.head_mut());
+            self.marked[from] += if marked { text as u64 } else { 0 };
         }
         if chance(&mut self.rng, self.wire.corrupt) {
             packet.linearize();
@@ -239,6 +256,14 @@ impl Pair {
             };
             self.flying.insert((at, self.sent), transmission);
         }
+    }
+
+    /// Puts a packet on the wire that nobody has sent.
+    pub(crate) fn inject(&mut self, to: usize, packet: Packet) {
+        self.sent += 1;
+        let at = self.now + self.wire.delay;
+        let transmission = Transmission { to, packet };
+        self.flying.insert((at, self.sent), transmission);
     }
 
     /// The next thing that happens: an arrival or a deadline. False when there is none.
@@ -348,7 +373,11 @@ impl Pair {
     /// What is left of connections: sockets, flows, ports, timers.
     pub(crate) fn is_clean(&self, n: usize) -> bool {
         let tcp = &self.hosts[n].tcp;
-        tcp.sockets.is_empty() && tcp.half_open == 0 && tcp.time_wait == 0 && tcp.orphans == 0
+        tcp.sockets.is_empty()
+            && tcp.half_open == 0
+            && tcp.time_wait == 0
+            && tcp.orphans == 0
+            && self.hosts[n].parts.memory.used() == 0
     }
 }
 
@@ -359,4 +388,21 @@ fn read(packet: &Packet) -> (Header, usize) {
     let (_, offset) = Header::parse_fixed(&bytes[start..]).unwrap();
     let header = Header::parse(&bytes[start..]).unwrap();
     (header, bytes.len() - start - offset)
+}
+
+/// What a congested router does to the header of a packet that is ECN-capable (RFC 3168 §5). False for
+/// another.
+fn mark(header: &mut [u8]) -> bool {
+    let ipv4 = header[0] >> 4 == 4;
+    let class = if ipv4 {
+        header[1]
+    } else {
+        header[0] << 4 | header[1] >> 4
+    };
+    match Ecn::of(class) {
+        Ecn::NotEct => return false,
+        _ if ipv4 => sockeye_wire::ipv4::set_ecn(header, Ecn::Ce),
+        _ => sockeye_wire::ipv6::set_ecn(header, Ecn::Ce),
+    }
+    true
 }

@@ -5,6 +5,7 @@ use sockeye_core::{Config, Counter, OptionValue, Readiness, SocketOption};
 use sockeye_wire::tcp::Flags;
 use sockeye_wire::tcp_options::{Options, Timestamps};
 
+/// RFC 9293 §3.8.6.3 (MUST-40, SHLD-18, SHLD-19), §3.10.7.4 (MUST-58).
 #[test]
 fn every_second_segment_is_acknowledged_and_a_single_one_after_40_ms() {
     let mut s = Stage::plain();
@@ -34,6 +35,23 @@ fn a_new_connection_acknowledges_at_once() {
         assert_eq!(s.sent().len(), 1, "segment {n}");
     }
     s.arrives(text(1601, 1, 100));
+    assert_eq!(s.sent(), [""; 0]);
+}
+
+/// A peer that sends text again has a small window: it does not wait for acknowledgments that are put off.
+#[test]
+fn text_that_comes_twice_is_followed_by_acknowledgments_at_once() {
+    let mut s = Stage::with_sack();
+    s.set(SocketOption::QuickAck, OptionValue::Flag(false));
+    s.arrives(text(1, 1, 1000));
+    assert_eq!(s.sent(), [""; 0]);
+    s.arrives(text(1, 1, 1000));
+    assert_eq!(s.sent(), [". 1:1 ack 1001 sack 1:1001"]);
+    for n in 1..=16 {
+        s.arrives(text(1 + n * 1000, 1, 1000));
+        assert_eq!(s.sent(), [format!(". 1:1 ack {}", 1001 + n * 1000)]);
+    }
+    s.arrives(text(17_001, 1, 1000));
     assert_eq!(s.sent(), [""; 0]);
 }
 
@@ -102,6 +120,7 @@ fn a_fin_before_its_text_waits_for_it() {
     assert_eq!(s.read(10), Ok(0));
 }
 
+/// RFC 9293 §3.8.6.1 (MAY-8).
 #[test]
 fn the_window_closes_as_text_waits_and_opens_when_it_is_read() {
     let mut s = Stage::plain();
@@ -177,6 +196,7 @@ fn an_old_timestamp_marks_an_old_duplicate() {
     assert_eq!(s.state(), "CLOSED");
 }
 
+/// RFC 9293 §3.1 (MUST-5): options come with any segment.
 #[test]
 fn the_timestamp_echoed_is_that_of_the_oldest_segment_not_acknowledged() {
     let options = Options {
@@ -204,17 +224,7 @@ fn the_timestamp_echoed_is_that_of_the_oldest_segment_not_acknowledged() {
     assert_eq!(echoed(&mut s), 30);
 }
 
-#[test]
-fn urgent_text_is_part_of_the_stream() {
-    let mut s = Stage::plain();
-    s.arrives(Peer {
-        flags: Flags::ACK | Flags::URG | Flags::PSH,
-        ..text(1, 1, 100)
-    });
-    assert_eq!(s.read(1000), Ok(100));
-    assert_eq!(s.sent(), [". 1:1 ack 101"]);
-}
-
+/// RFC 9293 §3.1 (REC-1).
 #[test]
 fn a_window_is_scaled_in_both_directions() {
     let options = Options {
@@ -226,7 +236,7 @@ fn a_window_is_scaled_in_both_directions() {
     assert_eq!(s.info().snd_wnd, 10_000);
     s.arrives(ack(1, 1));
     assert_eq!(s.info().snd_wnd, 80_000);
-    assert_eq!(s.info().window_scale, (3, 7));
+    assert_eq!(s.info().window_scale, Some((3, 7)));
     // 6 MiB of buffer need a shift of 7; a window of 65,536 is 512 then.
     s.arrives(text(1, 1, 10));
     s.read(10).unwrap();
@@ -248,6 +258,26 @@ fn text_in_small_pieces_does_not_keep_large_buffers() {
     };
     assert!(pinned <= 2 * 131_072, "{pinned}");
     assert_eq!(s.info().out_of_order, 1000);
+}
+
+/// RFC 7323 §5.5: after 24 days of silence the peer's clock may have come round.
+#[test]
+fn an_old_timestamp_is_believed_after_24_days() {
+    let options = Options {
+        timestamps: Some(Timestamps {
+            tsval: 1000,
+            tsecr: 0,
+        }),
+        ..Options::default()
+    };
+    const DAY_MS: u64 = 86_400_000;
+    for (days, readable) in [(23, 0), (25, 10)] {
+        let mut s = Stage::connected(Config::default(), options);
+        s.wait(days * DAY_MS);
+        s.tsval = Some(999);
+        s.arrives(text(1, 1, 10));
+        assert_eq!(s.info().readable, readable, "after {days} days");
+    }
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Traces of sending: Nagle, silly windows, probes, loss recovery.
 
+use super::pair::A;
 use super::stage::{Stage, ack};
+use crate::CaState;
+use crate::SendFlags;
 use core::time::Duration;
 use sockeye_core::{Config, Error, OptionValue, Readiness, SocketOption};
-use sockeye_wire::tcp_options::Options;
+use sockeye_wire::tcp_options::{Options, Timestamps};
 
 #[test]
 fn slow_start_sends_ten_segments_and_then_two_for_each_that_is_acknowledged() {
@@ -15,13 +18,14 @@ fn slow_start_sends_ten_segments_and_then_two_for_each_that_is_acknowledged() {
     let first = s.sent();
     assert_eq!(first.len(), 10);
     assert_eq!(first[0], ". 1:1001 ack 1");
-    assert_eq!(first[9], ". 9001:10001 ack 1");
+    assert_eq!(first[9], "P. 9001:10001 ack 1");
     s.wait(20);
     s.arrives(ack(1, 2001));
     assert_eq!(s.sent().len(), 4);
     assert_eq!(s.info().cwnd, 12_000);
 }
 
+/// RFC 9293 §3.7.4, §3.9.1.2 (MAY-16, SHLD-27, SHLD-28, MUST-61): what is small goes together, pushed once.
 #[test]
 fn nagle_holds_a_small_segment_while_another_is_out() {
     let mut s = Stage::plain();
@@ -38,7 +42,11 @@ fn nagle_holds_a_small_segment_while_another_is_out() {
     let out = s.sent();
     assert_eq!(
         out,
-        [". 31:1031 ack 1", ". 1031:2031 ack 1", "P. 2031:2531 ack 1"]
+        [
+            ". 31:1031 ack 1",
+            "P. 1031:2031 ack 1",
+            "P. 2031:2531 ack 1"
+        ]
     );
     // TCP_NODELAY.
     s.write(10).unwrap();
@@ -49,6 +57,7 @@ fn nagle_holds_a_small_segment_while_another_is_out() {
     assert_eq!(s.sent(), ["P. 2541:2542 ack 1"]);
 }
 
+/// RFC 9293 §3.9.1.2 (MUST-60): not for ever.
 #[test]
 fn cork_holds_what_is_not_full_for_200_ms_at_most() {
     let mut s = Stage::plain();
@@ -67,13 +76,86 @@ fn cork_holds_what_is_not_full_for_200_ms_at_most() {
     assert_eq!(s.sent(), ["P. 1101:1106 ack 1"]);
 }
 
+/// send(2), MSG_MORE: it holds back what does not fill a segment, until the peer is heard or 200 ms have
+/// gone; the end of a SEND that says it is not pushed (RFC 9293 §3.9.1.2).
+#[test]
+fn more_that_follows_is_waited_for() {
+    const MORE: SendFlags = SendFlags {
+        urgent: false,
+        end_of_record: false,
+        more: true,
+    };
+    let mut s = Stage::plain();
+    s.set(SocketOption::NoDelay, OptionValue::Flag(true));
+    s.write_with(40, MORE).unwrap();
+    s.wait(199);
+    assert_eq!(s.sent(), [""; 0]);
+    s.wait(1);
+    assert_eq!(s.sent(), ["P. 1:41 ack 1"]);
+    s.arrives(ack(1, 41));
+    s.write_with(1100, MORE).unwrap();
+    assert_eq!(s.sent(), [". 41:1041 ack 1"]);
+    s.arrives(ack(1, 1041));
+    assert_eq!(s.sent(), [". 1041:1141 ack 1"]);
+    s.arrives(ack(1, 1141));
+    s.write_with(10, MORE).unwrap();
+    s.write(10).unwrap();
+    assert_eq!(s.sent(), ["P. 1141:1161 ack 1"]);
+}
+
+/// send(2), MSG_EOR: nothing travels in one segment with what lies behind the end of a record, neither
+/// the first time nor again.
+#[test]
+fn a_record_ends_a_segment() {
+    const RECORD: SendFlags = SendFlags {
+        urgent: false,
+        end_of_record: true,
+        more: false,
+    };
+    let mut s = Stage::with_sack();
+    s.write_with(1400, RECORD).unwrap();
+    s.write_with(300, RECORD).unwrap();
+    s.write(200).unwrap();
+    let sent = [". 1:1001 ack 1", "P. 1001:1401 ack 1", "P. 1401:1701 ack 1"];
+    assert_eq!(s.sent(), sent);
+    let iss = s.iss;
+    s.arrives(ack(1, 1001).sack(iss, &[(1401, 1701)]));
+    s.wait(1000);
+    let sent = s.sent();
+    assert!(sent.contains(&"P. 1001:1401 ack 1".to_owned()), "{sent:?}");
+    assert!(!sent.iter().any(|s| s.contains("1001:1701")), "{sent:?}");
+}
+
+/// Ends that are kept in what is unsent take room: who waits for it hears of it also as they leave.
+#[test]
+fn room_that_sending_makes_is_told() {
+    const RECORD: SendFlags = SendFlags {
+        urgent: false,
+        end_of_record: true,
+        more: false,
+    };
+    let mut s = Stage::plain();
+    s.arrives(ack(1, 1));
+    while s.write_with(100, RECORD).is_ok() {}
+    let ready = |s: &mut Stage| s.ready().contains(Readiness::WRITABLE);
+    assert!(!ready(&mut s));
+    let told = |s: &mut Stage| {
+        let queue = &mut s.pair.hosts[A].parts.ready;
+        std::iter::from_fn(|| queue.pop()).any(|(_, what)| what.contains(Readiness::WRITABLE))
+    };
+    told(&mut s);
+    s.pair.pump();
+    assert!(ready(&mut s) && told(&mut s));
+}
+
+/// RFC 9293 §3.8.6.2.1 (MUST-38).
 #[test]
 fn a_window_that_opens_in_crumbs_is_not_used_in_crumbs() {
     let mut s = Stage::plain();
     s.window = 2000;
     s.arrives(ack(1, 1));
     s.write(5000).unwrap();
-    assert_eq!(s.sent(), [". 1:1001 ack 1", ". 1001:2001 ack 1"]);
+    assert_eq!(s.sent(), [". 1:1001 ack 1", "P. 1001:2001 ack 1"]);
     // 100 more: neither a segment nor half of the largest window (10,000).
     s.window = 100;
     s.arrives(ack(1, 2001));
@@ -113,23 +195,23 @@ fn a_closed_window_is_probed_for_as_long_as_the_peer_answers() {
     );
     assert_eq!(gaps[39], 120_000);
     assert_eq!(s.state(), "ESTABLISHED");
-    // It opens, and the probe's byte was not taken.
+    // It opens.
     s.window = 2000;
     s.arrives(ack(1, 1001));
-    assert_eq!(s.sent(), [". 1001:2001 ack 1", ". 2001:3001 ack 1"]);
+    assert_eq!(s.sent(), [". 1001:2001 ack 1", "P. 2001:3001 ack 1"]);
 }
 
 #[test]
-fn a_probe_carries_one_byte_that_may_be_accepted() {
+fn a_probe_asks_from_before_the_window_and_what_waits_follows_its_answer() {
     let mut s = Stage::plain();
     s.window = 0;
     s.arrives(ack(1, 1));
     s.write(10).unwrap();
     s.wait(250);
-    assert_eq!(s.sent(), [". 1:2 ack 1"]);
+    assert_eq!(s.sent(), [". 0:0 ack 1"]);
     s.window = 100;
-    s.arrives(ack(1, 2));
-    assert_eq!(s.sent(), ["P. 2:11 ack 1"]);
+    s.arrives(ack(1, 1));
+    assert_eq!(s.sent(), ["P. 1:11 ack 1"]);
     s.arrives(ack(1, 11));
     s.wait(10_000);
     assert_eq!(s.sent(), [""; 0]);
@@ -172,9 +254,46 @@ fn a_window_that_shrinks_stops_new_data_and_is_survived() {
     assert_eq!(s.state(), "ESTABLISHED");
 }
 
+/// RFC 7323 §4.1: an echo measures what was sent again, too; one from the future measures nothing.
+#[test]
+fn an_echoed_timestamp_measures_the_round_trip() {
+    let options = Options {
+        mss: Some(1000),
+        timestamps: Some(Timestamps { tsval: 1, tsecr: 0 }),
+        ..Options::default()
+    };
+    for (ahead, measured) in [(0, Some(170)), (1000, None)] {
+        let mut s = Stage::connected(Config::default(), options);
+        s.write(500).unwrap();
+        s.sent();
+        // The copy leaves after 200 ms.
+        s.wait(300);
+        let (copy, _) = s.headers().pop().unwrap();
+        assert_eq!(s.iss.bytes_to(copy.seq), 1, "it went again");
+        let latest = s.info().rtt_latest;
+        s.wait(70);
+        let mut echo = ack(1, 501);
+        echo.options.timestamps = Some(Timestamps {
+            tsval: 1,
+            tsecr: copy.options.timestamps.unwrap().tsval + ahead,
+        });
+        s.arrives(echo);
+        let now = s.info().rtt_latest;
+        assert_eq!((now != latest).then(|| now.unwrap().as_millis()), measured);
+    }
+}
+
 #[test]
 fn three_duplicates_send_the_segment_again_at_once() {
-    let mut s = Stage::plain();
+    let config = Config {
+        tcp_congestion: "reno".into(),
+        ..Config::default()
+    };
+    let options = Options {
+        mss: Some(1000),
+        ..Options::default()
+    };
+    let mut s = Stage::connected(config, options);
     s.write(10_000).unwrap();
     assert_eq!(s.sent().len(), 10);
     s.window = 20_000;
@@ -192,29 +311,37 @@ fn three_duplicates_send_the_segment_again_at_once() {
     assert_eq!(s.sent(), [". 1001:2001 ack 1"]);
     let info = s.info();
     assert_eq!(
-        (info.ssthresh, info.cwnd, info.retransmitted),
-        (6500, 6500, 1)
+        (info.ca_state, info.ssthresh, info.retransmitted),
+        (CaState::Recovery, 5000, 1)
     );
-    // (4): each further one is a segment that has left the network.
-    for _ in 0..4 {
+    // RFC 6937: of what each further one says to have left the network, half may follow.
+    let mut sent = Vec::new();
+    for _ in 0..5 {
         s.arrives(ack(1, 1001));
-        assert_eq!(s.sent(), [""; 0]);
+        sent.extend(s.sent());
     }
-    s.arrives(ack(1, 1001));
-    assert_eq!(s.sent(), [". 14001:15001 ack 1"]);
+    assert_eq!(sent, [". 14001:15001 ack 1", ". 15001:16001 ack 1"]);
     // RFC 6582: a partial acknowledgment sends the next hole again.
     s.arrives(ack(1, 5001));
     assert_eq!(s.sent()[0], ". 5001:6001 ack 1");
     // A full one ends it.
     s.arrives(ack(1, 14_001));
     let info = s.info();
-    assert!(info.cwnd <= 6500, "{}", info.cwnd);
+    assert!(info.cwnd <= 7000, "{}", info.cwnd);
     assert_eq!(info.retransmitted, 2);
 }
 
 #[test]
 fn a_time_out_sends_one_segment_and_backs_off() {
-    let mut s = Stage::plain();
+    let config = Config {
+        tcp_mtu_probing: 0,
+        ..Config::default()
+    };
+    let options = Options {
+        mss: Some(1000),
+        ..Options::default()
+    };
+    let mut s = Stage::connected(config, options);
     s.write(5000).unwrap();
     assert_eq!(s.sent().len(), 5);
     let mut gaps = Vec::new();
@@ -235,21 +362,28 @@ fn a_time_out_sends_one_segment_and_backs_off() {
     assert_eq!(s.info().cwnd, 1000);
     // Slow start over what was outstanding.
     s.arrives(ack(1, 1001));
-    assert_eq!(s.sent(), [". 1001:2001 ack 1", ". 2001:3001 ack 1"]);
-    assert_eq!(s.info().backoff, 0);
+    assert_eq!(s.sent(), [". 1001:2001 ack 1", "P. 2001:3001 ack 1"]);
+    // Nothing could be measured: the time-out stays what it was (RFC 6298 §3).
+    assert_eq!(s.info().backoff, 5);
     // The rest had arrived: nothing more to send again.
     s.arrives(ack(1, 5001));
     assert_eq!(s.sent(), [""; 0]);
     s.wait(5000);
     assert_eq!(s.sent(), [""; 0]);
+    s.write(100).unwrap();
+    s.sent();
+    s.arrives(ack(1, 5101));
+    assert_eq!(s.info().backoff, 0);
 }
 
+/// RFC 9293 §3.8.3 (MUST-20, SHLD-11).
 #[test]
 fn a_silent_peer_is_given_up_after_retries2_and_the_user_time_out_comes_before() {
     let mut s = Stage::plain();
     s.write(100).unwrap();
+    // Fifteen doublings of the least RTO, at most two minutes each, from the first sent again.
     s.wait(3_600_000);
-    assert_eq!(s.sent().len(), 16);
+    assert_eq!(s.sent().len(), 17);
     assert_eq!(s.state(), "CLOSED");
     assert!(s.ready().contains(Readiness::ERROR | Readiness::HANGUP));
     assert_eq!(s.error(), Some(Error::TimedOut));
@@ -267,7 +401,15 @@ fn a_silent_peer_is_given_up_after_retries2_and_the_user_time_out_comes_before()
 
 #[test]
 fn after_idling_it_starts_slowly_again() {
-    let mut s = Stage::plain();
+    let config = Config {
+        tcp_slow_start_after_idle: true,
+        ..Config::default()
+    };
+    let options = Options {
+        mss: Some(1000),
+        ..Options::default()
+    };
+    let mut s = Stage::connected(config, options);
     s.window = 60_000;
     s.arrives(ack(1, 1));
     let mut sent = 0;
@@ -282,9 +424,54 @@ fn after_idling_it_starts_slowly_again() {
     assert!(s.info().cwnd > 20_000);
     s.wait(5000);
     s.write(30_000).unwrap();
-    // RFC 5681 §4.1: the restart window is the initial one.
-    assert_eq!(s.sent().len(), 10);
+    // RFC 5681 §4.1: the restart window is the initial one; it counts before anything leaves.
     assert_eq!(s.info().cwnd, 10_000);
+    assert_eq!(s.sent().len(), 10);
+}
+
+/// tcp(7), TCP_INFO: what is held up by both windows counts for the congestion window.
+#[test]
+fn it_is_told_which_window_is_in_the_way() {
+    let mut s = Stage::plain();
+    s.arrives(ack(1, 1));
+    s.write(20_000).unwrap();
+    assert_eq!((s.sent().len(), s.info().cwnd), (10, 10_000));
+    s.wait(100);
+    assert_eq!(s.info().rwnd_limited, Duration::ZERO);
+    s.window = 5000;
+    s.arrives(ack(1, 10_001));
+    assert_eq!(s.sent().len(), 5);
+    s.wait(50);
+    assert_eq!(s.info().rwnd_limited, Duration::from_millis(50));
+    assert_eq!(s.info().busy_time, Duration::from_millis(150));
+}
+
+/// RFC 7661 §4.4: what was not used is kept for five minutes, and then comes down.
+#[test]
+fn a_window_that_was_not_used_is_kept_for_a_while() {
+    let mut s = Stage::plain();
+    s.window = 60_000;
+    s.arrives(ack(1, 1));
+    let mut sent = 0;
+    let mut round = |s: &mut Stage, len: usize| {
+        s.write(len).unwrap();
+        sent += s.headers().iter().map(|(_, len)| *len as u32).sum::<u32>();
+        s.wait(1);
+        s.arrives(ack(1, 1 + sent));
+        sent += s.headers().iter().map(|(_, len)| *len as u32).sum::<u32>();
+        s.arrives(ack(1, 1 + sent));
+    };
+    (0..4).for_each(|_| round(&mut s, 20_000));
+    let cwnd = s.info().cwnd;
+    assert!(cwnd > 20_000);
+    s.wait(60_000);
+    round(&mut s, 100);
+    assert_eq!(s.info().cwnd, cwnd);
+    for _ in 0..400 {
+        s.wait(1000);
+        round(&mut s, 100);
+    }
+    assert!(s.info().cwnd < cwnd / 2 + 1000, "{}", s.info().cwnd);
 }
 
 #[test]
@@ -293,7 +480,7 @@ fn the_fin_waits_for_the_text_and_goes_again() {
     s.window = 1500;
     s.arrives(ack(1, 1));
     s.write(2000).unwrap();
-    s.pair.shutdown_write(super::pair::A, s.id);
+    s.pair.shutdown_write(A, s.id);
     assert_eq!(s.sent(), [". 1:1001 ack 1"]);
     assert_eq!(s.state(), "FIN-WAIT-1");
     s.arrives(ack(1, 1001));

@@ -1,9 +1,10 @@
 //! One host whose peer is written by hand: a [`Stage`] for traces.
 //!
 //! Numbers count from the initial ones, ours and the peer's: the first byte of text is 1. What the
-//! host sends reads `FLAGS start:end ack N win N` with extras behind it: `sack a:b`, `mss N`.
+//! host sends reads `FLAGS start:end ack N win N` with extras behind it: `up N`, `sack a:b`, `mss N`.
 
 use super::pair::{A, Pair, Wire};
+use crate::SendFlags;
 use crate::Tcp;
 use crate::socket::Socket;
 use core::time::Duration;
@@ -41,6 +42,8 @@ pub(crate) struct Peer {
     pub(crate) flags: Flags,
     pub(crate) seq: u32,
     pub(crate) ack: u32,
+    /// The urgent pointer.
+    pub(crate) up: u16,
     pub(crate) text: Vec<u8>,
     pub(crate) options: Options,
 }
@@ -160,6 +163,12 @@ impl Stage {
         tcp.send(&mut cx, id, &[IoSlice::new(&vec![b'o'; len])])
     }
 
+    pub(crate) fn write_with(&mut self, len: usize, flags: SendFlags) -> Result<usize, Error> {
+        let id = self.id;
+        let (tcp, mut cx) = self.host();
+        tcp.send_with(&mut cx, id, &[IoSlice::new(&vec![b'o'; len])], flags)
+    }
+
     pub(crate) fn read(&mut self, max: usize) -> Result<usize, Error> {
         let id = self.id;
         let (tcp, mut cx) = self.host();
@@ -183,8 +192,8 @@ impl Stage {
     }
 
     pub(crate) fn info(&mut self) -> crate::Info {
-        let id = self.id;
-        self.host().0.info(id).unwrap()
+        let (id, now) = (self.id, self.now());
+        self.host().0.info(now, id).unwrap()
     }
 
     /// Lets time pass.
@@ -216,6 +225,7 @@ impl Stage {
             },
             flags: segment.flags,
             window: self.window,
+            urgent_pointer: segment.up,
             options,
             ..Header::default()
         };
@@ -268,6 +278,12 @@ impl Stage {
         new
     }
 
+    /// Forgets what has left: a long test would keep it all.
+    pub(crate) fn forget(&mut self) {
+        self.pair.log.clear();
+        self.seen = 0;
+    }
+
     /// What has left since the last time, as text; the window is left out.
     pub(crate) fn sent(&mut self) -> Vec<String> {
         let headers = self.headers();
@@ -288,6 +304,7 @@ impl Stage {
             (Flags::FIN, 'F'),
             (Flags::RST, 'R'),
             (Flags::PSH, 'P'),
+            (Flags::URG, 'U'),
             (Flags::ACK, '.'),
         ];
         for (flag, name) in names {
@@ -300,6 +317,9 @@ impl Stage {
         let theirs = |n: SeqNum| SeqNum(PEER_ISS).bytes_to(n);
         if header.flags.contains(Flags::ACK) {
             line += &format!(" ack {}", theirs(header.ack));
+        }
+        if header.flags.contains(Flags::URG) {
+            line += &format!(" up {}", header.urgent_pointer);
         }
         for block in header.options.sack.iter() {
             line += &format!(" sack {}:{}", theirs(block.start), theirs(block.end));

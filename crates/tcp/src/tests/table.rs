@@ -238,6 +238,8 @@ impl Stage {
                 self.reach("SYN-SENT");
                 let (nxt, _) = self.numbers();
                 self.arrives(SeqNum(PEER_SEQ), nxt, Flags::SYN | Flags::ACK, 0);
+                let (tcp, _) = self.pair.host(A);
+                assert_eq!(tcp.connected(self.id), Ok(()));
             }
             "FIN-WAIT-1" => {
                 self.reach("ESTABLISHED");

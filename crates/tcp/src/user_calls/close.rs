@@ -1,13 +1,13 @@
 //! CLOSE and ABORT (RFC 9293 §3.10.4, §3.10.5).
 
+use crate::migrate::Left;
 use crate::socket::{Bound, Fresh, Socket};
-use crate::table::ORPHANS_MAX;
 use crate::tcb::Tcb;
 use crate::{State, Tcp};
 use core::time::Duration;
 use sockeye_core::demux::Sharing;
-use sockeye_core::socket::Shutdown;
-use sockeye_core::{Context, Error, Readiness, SocketId};
+use sockeye_core::socket::{SEND_BUFFER_MIN, Shutdown};
+use sockeye_core::{Context, Counter, Error, Readiness, SocketId};
 
 impl Tcp {
     /// CLOSE of one direction or both; the user keeps the socket.
@@ -52,8 +52,8 @@ impl Tcp {
             Socket::Fresh(fresh) => {
                 let bound = fresh.bound;
                 self.sockets.remove(id);
-                if let Some(bound) = bound {
-                    self.demux.release(&bound.claim);
+                if let Some(claim) = bound.and_then(|bound| bound.claim) {
+                    self.demux.release(&claim);
                 }
             }
             Socket::Listening(_) => {
@@ -61,12 +61,25 @@ impl Tcp {
                 return self.close(cx, id);
             }
             Socket::HalfOpen(_) => return Err(Error::BadSocket),
-            Socket::TimeWait(time_wait) => time_wait.user = None,
+            Socket::TimeWait(time_wait) => {
+                if let Some(mut tcb) = time_wait.user.take() {
+                    tcb.release_memory(cx);
+                }
+            }
             Socket::Connection(tcb) => {
                 tcb.marks.user = false;
-                // RFC 9293 §3.6.1 (SHLD-3): what was not read is lost, and a reset says so.
-                let unread = tcb.waiting() > 0;
-                if unread || tcb.settings.linger == Some(Duration::ZERO) {
+                // RFC 9293 §3.6.1 (MAY-1, SHLD-3): what was not read is lost, and a reset says so.
+                let reset = if tcb.waiting() > 0 {
+                    Some(Counter::TcpExtTCPAbortOnClose)
+                } else if tcb.settings.linger == Some(Duration::ZERO) {
+                    Some(Counter::TcpExtTCPAbortOnData)
+                } else {
+                    None
+                };
+                if let Some(why) = reset {
+                    if tcb.state != State::Closed {
+                        cx.counters.add(why);
+                    }
                     tcb.abort(cx);
                 } else {
                     tcb.close_sending(cx);
@@ -91,7 +104,10 @@ impl Tcp {
         }
         tcb.marks.orphan = true;
         self.orphans += 1;
-        if self.orphans > ORPHANS_MAX {
+        // Linux: too many, or no memory for what nobody waits for.
+        let starving = cx.memory.is_full() && tcb.queue.len() as usize > SEND_BUFFER_MIN;
+        if self.orphans > cx.config.tcp_max_orphans || starving {
+            cx.counters.add(Counter::TcpExtTCPAbortOnMemory);
             tcb.abort(cx);
         }
     }
@@ -128,41 +144,40 @@ impl Tcp {
         }
     }
 
-    /// CLOSE in LISTEN: connections that nobody accepted are reset, half-open ones forgotten as
-    /// they show up.
+    /// CLOSE in LISTEN: what waited there is left to another listener, or ends.
     pub(super) fn stop_listening(&mut self, cx: &mut Context<'_>, id: SocketId) {
         let Some(Socket::Listening(listener)) = self.sockets.get_mut(id) else {
             return;
         };
-        let queue = core::mem::take(&mut listener.queue);
+        let left = Left {
+            claim: listener.claim,
+            queue: core::mem::take(&mut listener.queue),
+            half_open: listener.half_open,
+        };
         let claim = listener.claim;
+        let auth = listener.auth.take();
         let fresh = Fresh {
             settings: listener.settings.clone(),
             bound: Some(Bound {
                 local: listener.local,
-                claim,
+                claim: Some(claim),
             }),
             error: None,
+            auth,
         };
         self.demux.stop_receiving(id, &claim);
         if let Some(socket) = self.sockets.get_mut(id) {
             let mut fresh = fresh;
-            if let Some(bound) = &mut fresh.bound {
+            if let Some(claim) = fresh.bound.as_mut().and_then(|bound| bound.claim.as_mut()) {
                 let sharing = Sharing {
                     listening: false,
                     ..claim.sharing
                 };
-                self.demux.reshare(&mut bound.claim, sharing);
+                self.demux.reshare(claim, sharing);
             }
             *socket = Socket::Fresh(Box::new(fresh));
         }
-        for waiting in queue {
-            if let Some(Socket::Connection(tcb)) = self.sockets.get_mut(waiting) {
-                tcb.marks.unaccepted = false;
-                tcb.abort(cx);
-                self.settle(cx, waiting);
-            }
-        }
+        self.migrate(cx, id, left);
         Self::tell_state(cx, id, State::Listen, State::Closed);
         cx.set_ready(
             Self::handle(id),

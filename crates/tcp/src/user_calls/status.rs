@@ -4,7 +4,8 @@
 use crate::socket::Socket;
 use crate::tcb::Tcb;
 use crate::{State, Tcp};
-use sockeye_core::{Context, Error, Readiness, SocketId};
+use sockeye_core::socket::Stamp;
+use sockeye_core::{Context, Error, Instant, Readiness, SocketId};
 use std::net::SocketAddr;
 
 impl Tcp {
@@ -110,15 +111,46 @@ impl Tcp {
     /// Bytes to read, written and not sent, sent and not acknowledged.
     ///
     /// # Errors
-    /// [`Error::NotConnected`].
+    /// [`Error::Invalid`] for a listener.
     pub fn queued(&self, id: SocketId) -> Result<Queued, Error> {
-        let tcb = self.held(id)?.tcb().ok_or(Error::NotConnected)?;
+        let socket = self.held(id)?;
+        if let Socket::Listening(_) = socket {
+            return Err(Error::Invalid);
+        }
+        let Some(tcb) = socket.tcb() else {
+            return Ok(Queued::default());
+        };
         let unsent = tcb.unsent() as usize;
         Ok(Queued {
-            readable: tcb.waiting(),
+            readable: tcb.readable_now(),
             unsent,
             unacknowledged: (tcb.queue.len() as usize).saturating_sub(unsent),
         })
+    }
+
+    /// With TCP_INQ, what TCP_CM_INQ tells after a read: bytes that can still be read. As in Linux the
+    /// peer's FIN counts for one, so that its user reads on.
+    ///
+    /// # Errors
+    /// [`Error::BadSocket`].
+    pub fn inq(&self, id: SocketId) -> Result<Option<usize>, Error> {
+        let tcb = self.held(id)?.tcb().filter(|tcb| tcb.settings.inq);
+        Ok(tcb.map(|tcb| {
+            let ended = tcb.state.peer_closed() || tcb.state == State::Closed;
+            tcb.waiting() + usize::from(ended)
+        }))
+    }
+
+    /// With SO_TIMESTAMP or SO_TIMESTAMPNS, how to tell when the byte arrived that was read or peeked at
+    /// last, and when that was.
+    ///
+    /// # Errors
+    /// [`Error::BadSocket`].
+    pub fn last_arrival(&self, id: SocketId) -> Result<Option<(Stamp, Instant)>, Error> {
+        let Some(tcb) = self.held(id)?.tcb() else {
+            return Ok(None);
+        };
+        Ok(tcb.settings.common.stamp.zip(tcb.received.last_arrival()))
     }
 
     pub(super) fn tell_state(cx: &mut Context<'_>, id: SocketId, from: State, to: State) {
@@ -133,7 +165,7 @@ impl Tcp {
 /// See [`Tcp::queued`]; all in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queued {
-    /// To read.
+    /// To read before the mark of urgent data.
     pub readable: usize,
     /// Written and never sent.
     pub unsent: usize,
@@ -147,15 +179,20 @@ impl Tcb {
         let mut ready = Readiness::empty();
         let peer_closed = self.state.peer_closed() || self.marks.read_shut;
         let gone = self.state == State::Closed;
-        let sends = self.state.takes_sends() && !self.marks.fin_queued;
-        let connecting = matches!(self.state, State::SynSent | State::SynReceived);
+        // Fast Open: who may send without a handshake, and with the first SYN.
+        let early = self.marks.deferred || self.is_unproven();
+        let sends = (self.state.takes_sends() || early) && !self.marks.fin_queued;
+        let connecting = matches!(self.state, State::SynSent | State::SynReceived) && !early;
         let low_water = self
             .settings
             .receive_low_water
             .clamp(1, (self.rcv.space() as usize / 2).max(1));
         ready.set(
             Readiness::READABLE,
-            self.waiting() >= low_water || peer_closed || gone || self.error.is_some(),
+            self.waiting() >= low_water + self.hole()
+                || peer_closed
+                || gone
+                || self.error.is_some(),
         );
         // What can't succeed does not block either.
         ready.set(
@@ -166,7 +203,9 @@ impl Tcb {
                 !connecting
             } || self.error.is_some(),
         );
+        ready.set(Readiness::PRIORITY, self.has_priority());
         ready.set(Readiness::ERROR, self.error.is_some());
+        ready.set(Readiness::ERROR_QUEUE, self.has_reports());
         ready.set(Readiness::READ_CLOSED, peer_closed || gone);
         ready.set(
             Readiness::HANGUP,

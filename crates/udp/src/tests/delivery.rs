@@ -217,6 +217,7 @@ fn a_short_buffer_cuts_and_peeking_takes_nothing() {
             ttl: 33,
             tos: 0xb8,
             segment: None,
+            at: a.now,
         };
         assert_eq!(got, wanted);
     }

@@ -1,6 +1,7 @@
 //! ICMP errors: who hears of them (RFC 1122 §4.1.3.3, udp(7), ip(7)).
 
 use super::*;
+use sockeye_core::Report;
 use sockeye_core::transport::IcmpErrorKind as Kind;
 
 /// Whether the error was about a flow of the node.
@@ -63,8 +64,10 @@ fn who_hears_what() {
         assert_eq!(taken, hard.then_some(what), "{kind:?}");
         assert_eq!(a.udp.take_error(unconnected), Ok(None), "{kind:?}");
         assert_eq!(a.recv(curious), Err(what), "{kind:?}");
-        assert!(a.ready(curious).contains(Readiness::ERROR));
-        let (report, to) = a.udp.recv_error(curious).unwrap();
+        assert!(a.ready(curious).contains(Readiness::ERROR_QUEUE));
+        let (Report::Error(report), Some(to)) = a.udp.recv_error(curious).unwrap() else {
+            panic!("not of an error");
+        };
         assert_eq!((report.error, to), (what, "10.0.0.2:9".parse().unwrap()));
         assert_eq!(report.info, if kind == too_big { 1280 } else { 0 });
         assert_eq!(&report.payload[..], b"data");

@@ -1,7 +1,7 @@
 //! What leaves: headers, checksums, sizes, room.
 
 use super::*;
-use sockeye_core::{Checksum, GsoKind};
+use sockeye_core::{Checksum, GsoKind, Report};
 
 fn port(packet: &Packet, at: usize) -> u16 {
     let bytes = packet.to_vec();
@@ -124,7 +124,9 @@ fn sizes() {
     a.set(v4, SocketOption::MtuDiscover, 2).unwrap();
     a.set(v4, SocketOption::ReceiveErrors, 1).unwrap();
     assert_eq!(a.send_to(v4, &data[..1473], "10.0.0.2:9"), long);
-    let (report, to) = a.udp.recv_error(v4).unwrap();
+    let (Report::Error(report), Some(to)) = a.udp.recv_error(v4).unwrap() else {
+        panic!("not of an error");
+    };
     assert_eq!(
         (report.error, report.origin),
         (Error::MessageSize, Origin::Local)

@@ -49,6 +49,7 @@ fn answer(mac: MacAddr) -> Advertisement {
     }
 }
 
+/// RFC 1122 §2.3.2.2.
 #[test]
 fn packets_wait_for_the_answer_and_go_in_order() {
     let mut n = table();
@@ -67,6 +68,7 @@ fn packets_wait_for_the_answer_and_go_in_order() {
     assert_eq!(n.deadline(), None, "a reachable neighbour needs no timer");
 }
 
+/// RFC 1122 §2.3.2.1.
 #[test]
 fn who_does_not_answer_is_asked_three_times_a_second_apart() {
     let mut n = table();

@@ -1,7 +1,7 @@
 //! Raw IP sockets: raw(7), RFC 3542 §3.
 
 use super::*;
-use crate::Counter;
+use crate::{Counter, Report};
 
 const EXPERIMENT: IpProtocol = IpProtocol(253);
 
@@ -283,7 +283,9 @@ fn errors_reach_the_connected_and_the_curious() {
     for (id, error) in table {
         assert_eq!(a.raw.take_error(id), Ok(error));
     }
-    let (report, to) = a.raw.recv_error(curious).unwrap();
+    let (Report::Error(report), Some(to)) = a.raw.recv_error(curious).unwrap() else {
+        panic!("not of an error");
+    };
     assert_eq!(to, with_port("10.0.0.2"));
     assert_eq!((report.icmp_type, report.icmp_code), (3, 2));
     assert_eq!(&report.payload[..], b"12345678");

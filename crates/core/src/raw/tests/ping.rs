@@ -1,6 +1,7 @@
 //! Ping sockets: icmp(7).
 
 use super::*;
+use crate::Report;
 use crate::datagram::ErrorReport;
 
 const REQUEST_V4: [u8; 10] = [8, 0, 9, 9, 9, 9, 0, 1, b'h', b'i'];
@@ -137,7 +138,9 @@ fn an_error_goes_to_whom_the_identifier_belongs() {
         Ok(Some(Error::HostUnreachable))
     );
     assert_eq!(recv(&mut a, curious), Err(Error::HostUnreachable));
-    let (report, to) = a.ping.recv_error(curious).unwrap();
+    let (Report::Error(report), Some(to)) = a.ping.recv_error(curious).unwrap() else {
+        panic!("not of an error");
+    };
     let ErrorReport {
         offender, payload, ..
     } = report;

@@ -164,6 +164,44 @@ impl TcpStream {
         Poll::Ready(Ok(len))
     }
 
+    /// Writes `buf`, of which the last byte is urgent (MSG_OOB); as much of it as there is room for.
+    ///
+    /// # Errors
+    /// Those of send(2).
+    pub async fn send_oob(&self, buf: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.try_send_oob(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                sent => return sent,
+            }
+        }
+    }
+
+    /// Writes `buf`, of which the last byte is urgent, without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room; those of send(2).
+    pub fn try_send_oob(&self, buf: &[u8]) -> io::Result<usize> {
+        self.socket.send_out_of_band(buf)
+    }
+
+    /// Reads the urgent byte by itself (MSG_OOB), without waiting:
+    /// [`ready`](Self::ready) waits for it with [`Interest::PRIORITY`](tokio::io::Interest).
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is none, `WouldBlock` when it was announced and has not arrived.
+    pub fn recv_oob(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.socket.recv_out_of_band(buf)
+    }
+
+    /// Whether the next byte to read is at the place of urgent data (sockatmark(3)).
+    ///
+    /// # Errors
+    /// The node has been shut down.
+    pub fn at_mark(&self) -> io::Result<bool> {
+        self.socket.at_mark()
+    }
+
     /// Two halves for use within one task.
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         super::split::split(self)
@@ -184,6 +222,8 @@ impl TcpStream {
         set_keepalive / keepalive: bool => set_keepalive / keepalive;
         /// Acknowledgments are not delayed for now (TCP_QUICKACK).
         set_quickack / quickack: bool => set_tcp_quickack / tcp_quickack;
+        /// Urgent bytes stay in the stream (SO_OOBINLINE).
+        set_oob_inline / oob_inline: bool => set_out_of_band_inline / out_of_band_inline;
         /// TTL of its packets (IP_TTL), 1 to 255.
         set_ttl / ttl: u32 => set_ttl_v4 / ttl_v4;
     }

@@ -1,6 +1,6 @@
-//! Sending and receiving.
+//! Receiving.
 //!
-//! A large copy between the caller's buffer and the stream is made outside the shard's lock.
+//! A large copy from the stream to the caller's buffer is made outside the shard's lock.
 
 use super::ancillary::{MessageFlags, Received};
 use super::op::Op;
@@ -9,19 +9,16 @@ use super::{Socket, Waiting, timeout};
 use crate::error::to_io;
 use crate::waiters::{Class, Direction};
 use bytes::Bytes;
-use sockeye_core::datagram::SendOptions;
+use sockeye_core::socket::Stamp;
 use sockeye_core::{Error, Instant, Readiness};
 use std::future::poll_fn;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// From so many bytes on, a copy is made outside the lock.
-const LARGE: usize = 16 * 1024;
-/// Bytes that are copied for a stream at a time.
-const CHUNK: usize = 64 * 1024;
+pub(super) const LARGE: usize = 16 * 1024;
 
-/// Receiving.
 impl Socket {
     /// recv(2): 0 is the end of a stream. What of a datagram does not fit is lost.
     ///
@@ -42,8 +39,22 @@ impl Socket {
     /// recv(2) with flags.
     ///
     /// # Errors
-    /// Those of [`recv`](Self::recv); EOPNOTSUPP for MSG_OOB.
+    /// Those of [`recv`](Self::recv); EAGAIN with MSG_ERRQUEUE; with MSG_OOB those of
+    /// [`recv_out_of_band`](Self::recv_out_of_band).
     pub fn recv_with(&self, buffer: &mut [u8], flags: MessageFlags) -> io::Result<usize> {
+        self.recv_noted(buffer, flags, &mut Notes::default())
+    }
+
+    /// [`recv_with`](Self::recv_with), and what recvmsg tells beside the data of a stream.
+    pub(super) fn recv_noted(
+        &self,
+        buffer: &mut [u8],
+        flags: MessageFlags,
+        notes: &mut Notes,
+    ) -> io::Result<usize> {
+        if flags.contains(MessageFlags::ERROR_QUEUE) {
+            return self.recv_error_queue(buffer).map(|message| message.len);
+        }
         if self.0.kind.is_datagram() {
             let received = self.recv_from_with(buffer, flags)?;
             return Ok(match flags.contains(MessageFlags::TRUNCATE) {
@@ -51,19 +62,21 @@ impl Socket {
                 false => received.len,
             });
         }
-        if flags.contains(MessageFlags::OUT_OF_BAND) {
-            return Err(to_io(Error::NotSupported));
-        }
         let wait = self.receive_patience(flags);
         let peek = flags.contains(MessageFlags::PEEK);
+        if flags.contains(MessageFlags::OUT_OF_BAND) {
+            return self.recv_urgent(buffer, peek);
+        }
         let mut filled = 0;
         loop {
             let out = &mut buffer[filled..];
-            match self.recv_stream(out, wait, peek) {
+            match self.recv_stream(out, wait, peek, notes) {
                 Ok(n) => {
                     filled += n;
                     let whole = flags.contains(MessageFlags::WAIT_ALL) && !peek;
-                    if !whole || n == 0 || filled == buffer.len() {
+                    let done = !whole || n == 0 || filled == buffer.len();
+                    // recv(2): nothing goes over the mark of urgent data on its way.
+                    if done || self.at_mark()? {
                         return Ok(filled);
                     }
                 }
@@ -74,16 +87,24 @@ impl Socket {
         }
     }
 
-    fn recv_stream(&self, out: &mut [u8], wait: Wait, peek: bool) -> Result<usize, Error> {
+    fn recv_stream(
+        &self,
+        out: &mut [u8],
+        wait: Wait,
+        peek: bool,
+        notes: &mut Notes,
+    ) -> Result<usize, Error> {
         let mut taken = Taken::new(self);
         let got = self.wait(Direction::Read, Class::Shared, wait, |op| {
-            recv_step(op, out, peek, &mut taken)
+            let n = recv_step(op, out, peek, &mut taken)?;
+            *notes = op.notes()?;
+            Ok(n)
         });
         self.after_recv(got, out, &taken)
     }
 
     /// Copies what was taken in slices, and lets the window update out.
-    fn after_recv(
+    pub(super) fn after_recv(
         &self,
         got: Result<usize, Error>,
         out: &mut [u8],
@@ -220,6 +241,25 @@ impl Socket {
             .map_err(to_io)
     }
 
+    /// Calls `waker` once, when something of `what` comes about next, whatever the socket is ready
+    /// for now: errors and the end of a connection always count. This is what edge-triggered event
+    /// queues are made of; the waker may call it again.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn watch(&self, what: Readiness, waker: &Waker) -> io::Result<()> {
+        self.call(|op| {
+            let waiters = &mut op.state.waiters;
+            if what.contains(Readiness::WRITABLE) {
+                waiters.join_once(self.0.handle, Direction::Write, waker);
+            }
+            if what != Readiness::WRITABLE {
+                waiters.join_once(self.0.handle, Direction::Read, waker);
+            }
+            Ok(())
+        })
+    }
+
     /// recv(2) into the first buffer that is not empty.
     ///
     /// # Errors
@@ -252,8 +292,17 @@ impl Socket {
     }
 }
 
+/// What recvmsg tells beside the data of a stream, as far as its options ask for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Notes {
+    /// TCP_INQ: see [`Ancillary::Inq`](super::Ancillary::Inq).
+    pub(super) inq: Option<usize>,
+    /// SO_TIMESTAMP, SO_TIMESTAMPNS: when the last of it arrived.
+    pub(super) arrived: Option<(Stamp, Instant)>,
+}
+
 /// What a step of receiving leaves to be done without the lock.
-struct Taken {
+pub(super) struct Taken {
     /// To be copied.
     slices: Vec<Bytes>,
     /// The window has opened, or a timer was set: the node wants a turn.
@@ -263,7 +312,7 @@ struct Taken {
 }
 
 impl Taken {
-    fn new(socket: &Socket) -> Self {
+    pub(super) fn new(socket: &Socket) -> Self {
         Self {
             slices: Vec::new(),
             wants_turn: false,
@@ -273,7 +322,7 @@ impl Taken {
 }
 
 /// Takes what there is, and sees whether the node wants a turn.
-fn recv_step(
+pub(super) fn recv_step(
     op: &mut Op<'_>,
     out: &mut [u8],
     peek: bool,
@@ -299,7 +348,8 @@ fn take(op: &mut Op<'_>, out: &mut [u8], slices: &mut Vec<Bytes>) -> Result<usiz
         return op.recv(out, false);
     }
     let mut taken = 0;
-    while taken < wanted {
+    // The first read may start at the mark of urgent data; no later one goes over it.
+    while taken < wanted && (taken == 0 || !tcp.at_mark(op.id)?) {
         let slice = tcp.recv_bytes(&mut cx, op.id, wanted - taken)?;
         if slice.is_empty() {
             break;
@@ -308,224 +358,4 @@ fn take(op: &mut Op<'_>, out: &mut [u8], slices: &mut Vec<Bytes>) -> Result<usiz
         slices.push(slice);
     }
     Ok(taken)
-}
-
-/// Sending.
-impl Socket {
-    /// send(2). A blocking stream sends all of it, unless a time-out or an error stops it.
-    ///
-    /// # Errors
-    /// EAGAIN, EPIPE, EDESTADDRREQ without a peer, EMSGSIZE, and the socket's pending error.
-    pub fn send(&self, data: &[u8]) -> io::Result<usize> {
-        self.send_vectored(&[IoSlice::new(data)])
-    }
-
-    /// send(2) of several pieces.
-    ///
-    /// # Errors
-    /// Those of [`send`](Self::send).
-    pub fn send_vectored(&self, data: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.send_with(data, None, MessageFlags::empty(), &SendOptions::default())
-    }
-
-    /// sendto(2): a stream that is connected ignores the address.
-    ///
-    /// # Errors
-    /// Those of [`send`](Self::send) and of routing.
-    pub fn send_to(&self, data: &[u8], to: SocketAddr) -> io::Result<usize> {
-        let options = SendOptions::default();
-        self.send_with(
-            &[IoSlice::new(data)],
-            Some(to),
-            MessageFlags::empty(),
-            &options,
-        )
-    }
-
-    pub(super) fn send_with(
-        &self,
-        data: &[IoSlice<'_>],
-        to: Option<SocketAddr>,
-        flags: MessageFlags,
-        options: &SendOptions,
-    ) -> io::Result<usize> {
-        if flags.contains(MessageFlags::OUT_OF_BAND) {
-            return Err(to_io(Error::NotSupported));
-        }
-        let wait = match flags.contains(MessageFlags::DONT_WAIT) {
-            true => Wait::No,
-            false => self.patience(timeout(&self.0.write_timeout)),
-        };
-        if self.0.kind.is_datagram() {
-            let sent = self.wait(Direction::Write, Class::Exclusive, wait, |op| {
-                op.send_datagram(data, to, options)
-            });
-            self.run();
-            return sent.map_err(to_io);
-        }
-        let mut sent = 0;
-        loop {
-            match self.send_stream(&skip(data, sent), wait) {
-                Ok(n) => sent += n,
-                // The error stays for the next call, which can tell it.
-                Err(_) if sent > 0 => return Ok(sent),
-                Err(error) => return Err(to_io(error)),
-            }
-            let left = total(data) - sent;
-            if left == 0 || matches!(wait, Wait::No) {
-                return Ok(sent);
-            }
-        }
-    }
-
-    fn send_stream(&self, data: &[IoSlice<'_>], wait: Wait) -> Result<usize, Error> {
-        let mut chunk = None;
-        let step = |op: &mut Op<'_>| send_step(op, data, &mut chunk);
-        let mut sent = self.wait(Direction::Write, Class::Shared, wait, step);
-        if let (Ok(0), true) = (sent, total(data) >= LARGE) {
-            // There is room, and nothing is locked: now the copy.
-            chunk = Some(gather(data));
-            let step = |op: &mut Op<'_>| send_step(op, data, &mut chunk);
-            sent = self.wait(Direction::Write, Class::Shared, wait, step);
-        }
-        self.run();
-        sent
-    }
-
-    /// send(2) for a task: takes what there is room for.
-    ///
-    /// # Errors
-    /// Those of [`send`](Self::send).
-    pub fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send_vectored(cx, &[IoSlice::new(data)])
-    }
-
-    /// send(2) of several pieces for a task.
-    ///
-    /// # Errors
-    /// Those of [`send`](Self::send).
-    pub fn poll_send_vectored(
-        &self,
-        cx: &mut Context<'_>,
-        data: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.0.kind.is_datagram() {
-            return self.poll_send_datagram(cx, data, None);
-        }
-        let mut chunk = None;
-        let mut polled = self.poll_step(cx, Direction::Write, |op| send_step(op, data, &mut chunk));
-        if let (Poll::Ready(Ok(0)), true) = (&polled, total(data) >= LARGE) {
-            chunk = Some(gather(data));
-            polled = self.poll_step(cx, Direction::Write, |op| send_step(op, data, &mut chunk));
-        }
-        if polled.is_ready() {
-            self.run();
-        }
-        polled.map_err(to_io)
-    }
-
-    /// sendto(2) for a task.
-    ///
-    /// # Errors
-    /// Those of [`send_to`](Self::send_to).
-    pub fn poll_send_to(
-        &self,
-        cx: &mut Context<'_>,
-        data: &[u8],
-        to: Option<SocketAddr>,
-    ) -> Poll<io::Result<usize>> {
-        match self.0.kind.is_datagram() {
-            true => self.poll_send_datagram(cx, &[IoSlice::new(data)], to),
-            false => self.poll_send(cx, data),
-        }
-    }
-
-    fn poll_send_datagram(
-        &self,
-        cx: &mut Context<'_>,
-        data: &[IoSlice<'_>],
-        to: Option<SocketAddr>,
-    ) -> Poll<io::Result<usize>> {
-        let options = SendOptions::default();
-        let polled = self.poll_step(cx, Direction::Write, |op| {
-            op.send_datagram(data, to, &options)
-        });
-        // A full interface has to be emptied by somebody, too.
-        self.run();
-        polled.map_err(to_io)
-    }
-
-    /// Sends a datagram if there is room, and never waits.
-    ///
-    /// # Errors
-    /// EAGAIN, and those of [`send_to`](Self::send_to).
-    pub fn try_send_to(&self, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
-        let flags = MessageFlags::DONT_WAIT;
-        self.send_with(&[IoSlice::new(data)], to, flags, &SendOptions::default())
-    }
-
-    /// Sends without blocking the thread; a stream takes what there is room for.
-    ///
-    /// # Errors
-    /// Those of [`send`](Self::send).
-    pub async fn send_async(&self, data: &[u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_send(cx, data)).await
-    }
-
-    /// Sends a datagram without blocking the thread.
-    ///
-    /// # Errors
-    /// Those of [`send_to`](Self::send_to).
-    pub async fn send_to_async(&self, data: &[u8], to: SocketAddr) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_send_to(cx, data, Some(to))).await
-    }
-}
-
-/// Gives what there is room for to the stream. Much data is asked for as one `chunk` first, by
-/// taking nothing.
-fn send_step(
-    op: &mut Op<'_>,
-    data: &[IoSlice<'_>],
-    chunk: &mut Option<Bytes>,
-) -> Result<usize, Error> {
-    if let Some(chunk) = chunk {
-        let (tcp, mut cx) = op.state.node.tcp(op.now);
-        return tcp.send_bytes(&mut cx, op.id, chunk);
-    }
-    if total(data) < LARGE {
-        return op.send(data);
-    }
-    // Taking no bytes says whether there is an error, or no room.
-    let (tcp, mut cx) = op.state.node.tcp(op.now);
-    if tcp.readiness(op.id)?.contains(Readiness::WRITABLE) {
-        return tcp.send(&mut cx, op.id, &[]);
-    }
-    tcp.send(&mut cx, op.id, data)
-}
-
-fn total(data: &[IoSlice<'_>]) -> usize {
-    data.iter().map(|slice| slice.len()).sum()
-}
-
-/// The first [`CHUNK`] bytes, copied.
-fn gather(data: &[IoSlice<'_>]) -> Bytes {
-    let mut chunk = Vec::with_capacity(total(data).min(CHUNK));
-    for slice in data {
-        let room = CHUNK - chunk.len();
-        chunk.extend_from_slice(&slice[..slice.len().min(room)]);
-    }
-    chunk.into()
-}
-
-/// `data` without its first `n` bytes.
-fn skip<'a>(data: &'a [IoSlice<'_>], mut n: usize) -> Vec<IoSlice<'a>> {
-    let mut left = Vec::with_capacity(data.len());
-    for slice in data {
-        let off = n.min(slice.len());
-        n -= off;
-        if off < slice.len() {
-            left.push(IoSlice::new(&slice[off..]));
-        }
-    }
-    left
 }

@@ -1,0 +1,113 @@
+//! Fixed scenarios whose instructions `cargo xtask cost` counts under callgrind.
+//!
+//! `sockeye-cost NAME` runs one and prints what it did: `UNITS BYTES UNIT`. The nodes are without
+//! I/O, time is virtual and all chance is seeded, so that every run does the same. What lies
+//! outside [`sockeye_cost_measured`] is not counted.
+
+mod pair;
+
+use pair::{Link, Pair, Way};
+use std::process::ExitCode;
+
+/// What a scenario did.
+struct Done {
+    units: u64,
+    unit: &'static str,
+    bytes: u64,
+}
+
+/// A scenario by its name.
+type Scenario = (&'static str, fn() -> Done);
+
+const SCENARIOS: [Scenario; 6] = [
+    ("bulk, MTU 1500, no offloads", || {
+        bulk(Link::Wire, Way::Straight, 8 << 20)
+    }),
+    ("bulk, super-segments", || {
+        bulk(Link::Super, Way::Straight, 64 << 20)
+    }),
+    ("bulk, MTU 1500, 1% loss", || {
+        bulk(Link::Wire, Way::Loses, 8 << 20)
+    }),
+    ("bulk, MTU 1500, out of order", || {
+        bulk(Link::Wire, Way::Reverses, 8 << 20)
+    }),
+    ("request and response of one byte", exchanges),
+    ("connect and close", connections),
+];
+
+fn main() -> ExitCode {
+    let wanted = std::env::args().nth(1);
+    let Some(wanted) = wanted else {
+        for (name, _) in SCENARIOS {
+            println!("{name}");
+        }
+        return ExitCode::SUCCESS;
+    };
+    let Some((_, scenario)) = SCENARIOS.iter().find(|(name, _)| *name == wanted) else {
+        eprintln!("there is no scenario {wanted:?}; without a name they are listed");
+        return ExitCode::FAILURE;
+    };
+    let Done { units, unit, bytes } = scenario();
+    println!("{units} {bytes} {unit}");
+    ExitCode::SUCCESS
+}
+
+/// callgrind counts while this runs.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn sockeye_cost_measured(work: &mut dyn FnMut()) {
+    work();
+}
+
+/// `length` bytes from one node to another on a connection that stands.
+fn bulk(link: Link, way: Way, length: u64) -> Done {
+    let mut pair = Pair::new(link);
+    let (client, server) = pair.connect();
+    // The window opens, and buffers grow.
+    pair.send(client, server, length / 8);
+    pair.way = way;
+    let before = pair.packets;
+    sockeye_cost_measured(&mut || pair.send(client, server, length));
+    let (units, unit) = match link {
+        Link::Wire => (pair.packets - before, "segment"),
+        // How large a super-segment is, is part of what it costs.
+        Link::Super => (length >> 16, "64 KiB"),
+    };
+    Done {
+        units,
+        unit,
+        bytes: length,
+    }
+}
+
+fn exchanges() -> Done {
+    const COUNT: u64 = 2000;
+    let mut pair = Pair::new(Link::Wire);
+    let (client, server) = pair.connect();
+    pair.exchange(client, server, 100);
+    sockeye_cost_measured(&mut || pair.exchange(client, server, COUNT));
+    Done {
+        units: COUNT,
+        unit: "exchange",
+        bytes: 2 * COUNT,
+    }
+}
+
+fn connections() -> Done {
+    const COUNT: u64 = 1000;
+    let mut pair = Pair::new(Link::Wire);
+    let (client, server) = pair.connect();
+    pair.close(client, server);
+    sockeye_cost_measured(&mut || {
+        for _ in 0..COUNT {
+            let (client, server) = pair.connect();
+            pair.close(client, server);
+        }
+    });
+    Done {
+        units: COUNT,
+        unit: "connection",
+        bytes: 0,
+    }
+}

@@ -1,0 +1,369 @@
+//! The one list of socket options. The typed names come from it, the parser of raw options, and
+//! docs/OPTIONS.md; an option that is not here is on no face of a node.
+//!
+//! A man page a part: first what works, then further numbers that mean the same, then what is
+//! refused and why. The names and numbers are those of Linux.
+
+use super::row::{Access, Layout, Row, Standing, Takes};
+use crate::Error;
+use Layout::{
+    Cookie, Device, Flag, Int, Keys, Linger, Mask, Membership, Micros, Millis, MulticastDevice,
+    Name, Rate, Seconds, SecondsOrNone, SecondsOrZero, Struct, Timeval,
+};
+use Takes::{Any, Range, Said};
+
+/// ENOPROTOOPT, as for an option that nobody has.
+const NONE: Error = Error::NoProtocolOption;
+/// Seconds that the kernel's timers of TCP take at the most.
+const SECONDS_MAX: i32 = 32_767;
+
+macro_rules! access {
+    (rw) => {
+        Access::ReadWrite
+    };
+    (ro) => {
+        Access::ReadOnly
+    };
+    (wo) => {
+        Access::WriteOnly
+    };
+}
+
+macro_rules! test {
+    () => {
+        None
+    };
+    ($file:literal $name:literal) => {
+        Some(($file, $name))
+    };
+}
+
+macro_rules! options {
+    ($($page:literal {
+        works {$(
+            $option:ident $cname:ident = $level:literal $number:literal,
+            $access:ident $layout:expr, $takes:expr, $about:literal $([$file:literal $test:literal])?;
+        )*}
+        also {$(
+            $same:ident $scname:ident = $slevel:literal $snumber:literal,
+            $saccess:ident $slayout:expr, $stakes:expr, $sabout:literal;
+        )*}
+        refused {$(
+            $rcname:ident = $rlevel:literal $rnumber:literal, $set:expr, $get:expr, $why:literal;
+        )*}
+    })*) => {
+        /// A socket option, named after its C name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum SocketOption {$($(
+            #[doc = concat!(stringify!($cname), ": ", $about, ".")]
+            $option,
+        )*)*}
+
+        /// Every option, by page.
+        pub static ROWS: &[Row] = &[$(
+            $(Row {
+                page: $page,
+                level: $level,
+                name: stringify!($cname),
+                number: $number,
+                about: $about,
+                standing: Standing::Works {
+                    option: SocketOption::$option,
+                    access: access!($access),
+                    layout: $layout,
+                    takes: $takes,
+                    test: test!($($file $test)?),
+                },
+            },)*
+            $(Row {
+                page: $page,
+                level: $slevel,
+                name: stringify!($scname),
+                number: $snumber,
+                about: $sabout,
+                standing: Standing::Works {
+                    option: SocketOption::$same,
+                    access: access!($saccess),
+                    layout: $slayout,
+                    takes: $stakes,
+                    test: None,
+                },
+            },)*
+            $(Row {
+                page: $page,
+                level: $rlevel,
+                name: stringify!($rcname),
+                number: $rnumber,
+                about: $why,
+                standing: Standing::Refused { set: $set, get: $get },
+            },)*
+        )*];
+    };
+}
+
+options! {
+    "socket(7)" {
+        works {
+            Debug SO_DEBUG = 1 1, rw Flag, Said("0; another is EACCES without `net_admin`"), "debugging of the socket, which Linux keeps and does nothing with either"
+                ["crates/tcp/src/tests/options.rs" "what_takes_a_capability_takes_the_nodes_grant"];
+            ReuseAddress SO_REUSEADDR = 1 2, rw Flag, Any, "it may be bound to an address in TIME-WAIT, or beside others that say so"
+                ["crates/tcp/src/tests/closing.rs" "a_server_may_be_called_again_from_the_same_port"];
+            Type SO_TYPE = 1 3, ro Int, Any, "the type that socket(2) was given";
+            PendingError SO_ERROR = 1 4, ro Int, Any, "the pending error, which is gone then";
+            DontRoute SO_DONTROUTE = 1 5, rw Flag, Any, "only neighbours are sent to, no gateway"
+                ["crates/tcp/src/tests/options.rs" "who_may_not_use_a_gateway_reaches_neighbours_only"];
+            Broadcast SO_BROADCAST = 1 6, rw Flag, Any, "a datagram socket may send to broadcast addresses";
+            SendBuffer SO_SNDBUF = 1 7, rw Int, Said("up to `wmem_max`, doubled, 4608 at the least; below zero is the most"), "bytes of the send buffer, which does not tune itself then"
+                ["crates/tcp/src/tests/memory.rs" "a_tiny_mss"];
+            ReceiveBuffer SO_RCVBUF = 1 8, rw Int, Said("up to `rmem_max`, doubled, 2304 at the least; below zero is the most"), "bytes of the receive buffer, which does not tune itself then"
+                ["crates/tcp/src/tests/memory.rs" "text_that_nobody_reads"];
+            KeepAlive SO_KEEPALIVE = 1 9, rw Flag, Any, "an idle connection is probed"
+                ["crates/tcp/src/tests/closing.rs" "keep_alives_ask_and_the_ninth_unanswered_ends_it"];
+            OobInline SO_OOBINLINE = 1 10, rw Flag, Any, "urgent data stays in the stream"
+                ["crates/tcp/src/tests/urgent.rs" "inline_it_is_part_of_the_stream_and_the_mark_lies_before_it"];
+            NoCheck SO_NO_CHECK = 1 11, rw Flag, Any, "no checksums, where the protocol can do without; TCP can't";
+            Priority SO_PRIORITY = 1 12, rw Int, Said("0 to 6; others are EPERM without `net_admin`"), "the priority of what is sent, which links may heed (`Meta::tags`)"
+                ["crates/sockeye/tests/tags.rs" "links_see_priority_and_mark"];
+            Linger SO_LINGER = 1 13, rw Linger, Any, "how long close waits for the peer; zero resets"
+                ["crates/tcp/src/tests/closing.rs" "lingering_for_no_time_resets"];
+            BsdCompat SO_BSDCOMPAT = 1 14, rw Flag, Any, "nothing since Linux 2.2, and reads as 0";
+            ReusePort SO_REUSEPORT = 1 15, rw Flag, Any, "several sockets share a port, and what arrives is spread over them"
+                ["crates/tcp/src/tests/options.rs" "sockets_that_say_so_share_a_port"];
+            PeerCredentials SO_PEERCRED = 1 17, ro Struct(12), Any, "whose the peer's process is: nobody's (0, -1, -1), on another host";
+            ReceiveLowWater SO_RCVLOWAT = 1 18, rw Int, Said("0 counts as 1, below zero as the most; half the buffer at the most"), "bytes that make it readable"
+                ["crates/tcp/src/tests/options.rs" "it_is_readable_from_the_low_water_on"];
+            SendLowWater SO_SNDLOWAT = 1 19, ro Int, Any, "1: bytes that make it writable are not for choice";
+            ReceiveTimeout SO_RCVTIMEO = 1 20, rw Timeval, Said("0 is none; microseconds below a million, else EDOM"), "how long a receive blocks"
+                ["crates/sockeye/tests/blocking.rs" "a_read_gives_up_after_its_timeout"];
+            SendTimeout SO_SNDTIMEO = 1 21, rw Timeval, Said("0 is none; microseconds below a million, else EDOM"), "how long a send blocks"
+                ["crates/sockeye/tests/blocking.rs" "a_write_gives_up_when_nobody_reads"];
+            BindToDevice SO_BINDTODEVICE = 1 25, rw Device, Said("a name, or an empty one for any"), "the interface that packets come by and leave by"
+                ["crates/tcp/src/tests/options.rs" "one_interface_is_all_that_it_uses"];
+            Timestamp SO_TIMESTAMP = 1 29, rw Flag, Said("takes the place of SO_TIMESTAMPNS; under `sockeye run` a stream's is ENOPROTOOPT"), "recvmsg tells when the data arrived, of a stream the last of it, in microseconds"
+                ["crates/sockeye/tests/timestamps.rs" "a_stream_tells_when_what_was_read_arrived"];
+            AcceptConnections SO_ACCEPTCONN = 1 30, ro Flag, Any, "whether it listens";
+            SendBufferForce SO_SNDBUFFORCE = 1 32, wo Int, Said("EPERM without `net_admin`"), "SO_SNDBUF beyond `wmem_max`"
+                ["crates/tcp/src/tests/options.rs" "what_takes_a_capability_takes_the_nodes_grant"];
+            ReceiveBufferForce SO_RCVBUFFORCE = 1 33, wo Int, Said("EPERM without `net_admin`"), "SO_RCVBUF beyond `rmem_max`"
+                ["crates/tcp/src/tests/options.rs" "what_takes_a_capability_takes_the_nodes_grant"];
+            TimestampNs SO_TIMESTAMPNS = 1 35, rw Flag, Said("takes the place of SO_TIMESTAMP; under `sockeye run` a stream's is ENOPROTOOPT"), "SO_TIMESTAMP in nanoseconds"
+                ["crates/sockeye/tests/timestamps.rs" "a_datagram_tells_when_it_arrived"];
+            Mark SO_MARK = 1 36, rw Int, Said("EPERM without `net_admin` or `raw_sockets`"), "a number that what is sent has in this node, which links may heed (`Meta::tags`)"
+                ["crates/sockeye/tests/tags.rs" "links_see_priority_and_mark"];
+            Protocol SO_PROTOCOL = 1 38, ro Int, Any, "the protocol that socket(2) was given or has chosen";
+            Domain SO_DOMAIN = 1 39, ro Int, Any, "the domain that socket(2) was given";
+            OverflowCount SO_RXQ_OVFL = 1 40, rw Flag, Any, "recvmsg tells how many datagrams were dropped; a stream drops none";
+            PeekOffset SO_PEEK_OFF = 1 42, rw Int, Said("-1: peeking starts at the front and moves nothing"), "where the next MSG_PEEK starts, moved by peeks and reads"
+                ["crates/tcp/src/tests/options.rs" "peeks_go_on_where_the_last_one_ended"];
+            LockFilter SO_LOCK_FILTER = 1 44, rw Flag, Said("0 is EPERM once it was set"), "the filter can't change any more; there is none";
+            SelectErrorQueue SO_SELECT_ERR_QUEUE = 1 45, rw Flag, Any, "an error in the queue is an exceptional condition for select(2), too";
+            MaxPacingRate SO_MAX_PACING_RATE = 1 47, rw Rate, Any, "bytes a second that are sent at the most; all ones: no limit"
+                ["crates/tcp/src/tests/options.rs" "it_is_paced_no_faster_than_it_was_told"];
+            IncomingCpu SO_INCOMING_CPU = 1 49, ro Int, Any, "-1: whoever has work runs the node, on any CPU";
+            ConnectionAdvice SO_CNX_ADVICE = 1 53, wo Int, Any, "1: the way to the peer is bad, another one is to be found"
+                ["crates/tcp/src/tests/options.rs" "another_way_is_looked_for_when_this_one_is_said_to_be_bad"];
+            MemoryInfo SO_MEMINFO = 1 55, ro Struct(36), Any, "bytes held and their limits, as SK_MEMINFO_* numbers them";
+            IncomingNapiId SO_INCOMING_NAPI_ID = 1 56, ro Int, Any, "0: links have no NAPI";
+            Cookie SO_COOKIE = 1 57, ro Cookie, Any, "a number that no other socket of the node has";
+            ZeroCopy SO_ZEROCOPY = 1 60, rw Int, Range(0, 1), "sends with MSG_ZEROCOPY are told in the error queue when they are over, as copied: what is written is copied once, into memory that segments share"
+                ["crates/tcp/src/tests/reports.rs" "a_zero_copy_send_is_over_when_it_was_acknowledged"];
+            BindToIndex SO_BINDTOIFINDEX = 1 62, rw Int, Range(0, i32::MAX), "SO_BINDTODEVICE by number"
+                ["crates/tcp/src/tests/options.rs" "one_interface_is_all_that_it_uses"];
+            BufferLock SO_BUF_LOCK = 1 72, rw Int, Range(0, 3), "which buffers do not tune themselves: 1 the send buffer, 2 the receive buffer"
+                ["crates/tcp/src/tests/options.rs" "locked_buffers_stay"];
+            TransmitRehash SO_TXREHASH = 1 74, rw Int, Range(-1, 1), "a time-out changes the flow label, so that another path may be taken; -1 is the default, 1"
+                ["crates/tcp/src/tests/options.rs" "a_time_out_changes_the_flow_label_unless_told_not_to"];
+        }
+        also {
+            ReceiveTimeout SO_RCVTIMEO_NEW = 1 66, rw Timeval, Said("as SO_RCVTIMEO"), "SO_RCVTIMEO with 64 bits on every machine";
+            SendTimeout SO_SNDTIMEO_NEW = 1 67, rw Timeval, Said("as SO_SNDTIMEO"), "SO_SNDTIMEO with 64 bits on every machine";
+        }
+        refused {
+            SO_PASSCRED = 1 16, Error::NotSupported, Error::NotSupported, "credentials pass through AF_UNIX alone; the same errno as Linux's";
+            SO_SECURITY_AUTHENTICATION = 1 22, NONE, NONE, "no Linux has it";
+            SO_SECURITY_ENCRYPTION_TRANSPORT = 1 23, NONE, NONE, "no Linux has it";
+            SO_SECURITY_ENCRYPTION_NETWORK = 1 24, NONE, NONE, "no Linux has it";
+            SO_ATTACH_FILTER = 1 26, NONE, NONE, "filter programs are run by a kernel";
+            SO_DETACH_FILTER = 1 27, Error::NoEntry, NONE, "there is never a filter; SO_DETACH_BPF has the same number";
+            SO_PEERNAME = 1 28, NONE, NONE, "getpeername(2) tells it";
+            SO_PEERSEC = 1 31, NONE, NONE, "security labels are a kernel's";
+            SO_PASSSEC = 1 34, Error::NotSupported, Error::NotSupported, "security labels pass through AF_UNIX alone";
+            SO_TIMESTAMPING = 1 37, NONE, NONE, "SO_TIMESTAMPNS tells when data arrived; when it left is seen by links alone";
+            SO_WIFI_STATUS = 1 41, NONE, NONE, "links are not wireless";
+            SO_NOFCS = 1 43, NONE, NONE, "links add no frame check sequence";
+            SO_BUSY_POLL = 1 46, NONE, NONE, "a kernel's drivers are polled, not a node's";
+            SO_BPF_EXTENSIONS = 1 48, NONE, NONE, "BPF programs are objects of a kernel";
+            SO_ATTACH_BPF = 1 50, NONE, NONE, "BPF programs are objects of a kernel";
+            SO_ATTACH_REUSEPORT_CBPF = 1 51, NONE, NONE, "filter programs are run by a kernel";
+            SO_ATTACH_REUSEPORT_EBPF = 1 52, NONE, NONE, "BPF programs are objects of a kernel";
+            SO_PEERGROUPS = 1 59, NONE, NONE, "groups pass through AF_UNIX alone";
+            SO_TXTIME = 1 61, NONE, NONE, "no link sends at a given time";
+            SO_TIMESTAMP_NEW = 1 63, NONE, NONE, "libraries for 64 bits ask by SO_TIMESTAMP";
+            SO_TIMESTAMPNS_NEW = 1 64, NONE, NONE, "libraries for 64 bits ask by SO_TIMESTAMPNS";
+            SO_TIMESTAMPING_NEW = 1 65, NONE, NONE, "as SO_TIMESTAMPING";
+            SO_DETACH_REUSEPORT_BPF = 1 68, Error::Invalid, NONE, "there is never a program";
+            SO_PREFER_BUSY_POLL = 1 69, NONE, NONE, "a kernel's drivers are polled, not a node's";
+            SO_BUSY_POLL_BUDGET = 1 70, NONE, NONE, "a kernel's drivers are polled, not a node's";
+            SO_NETNS_COOKIE = 1 71, NONE, NONE, "namespaces are a kernel's";
+            SO_RESERVE_MEM = 1 73, Error::NotSupported, NONE, "memory is accounted to no control group; the same errno as Linux's without one";
+            SO_RCVMARK = 1 75, NONE, NONE, "packets carry no marks";
+            SO_PASSPIDFD = 1 76, Error::NotSupported, Error::NotSupported, "process descriptors pass through AF_UNIX alone";
+            SO_PEERPIDFD = 1 77, NONE, NONE, "process descriptors pass through AF_UNIX alone";
+            SO_DEVMEM_LINEAR = 1 78, NONE, NONE, "links have no device memory";
+            SO_DEVMEM_DMABUF = 1 79, NONE, NONE, "links have no device memory";
+            SO_DEVMEM_DONTNEED = 1 80, Error::Invalid, NONE, "links have no device memory";
+            SO_RCVPRIORITY = 1 82, NONE, NONE, "packets carry no priority";
+            SO_PASSRIGHTS = 1 83, Error::NotSupported, Error::NotSupported, "descriptors pass through AF_UNIX alone";
+            SO_INQ = 1 84, NONE, NONE, "it is AF_UNIX's; a stream of TCP has TCP_INQ";
+        }
+    }
+    "tcp(7)" {
+        works {
+            NoDelay TCP_NODELAY = 6 1, rw Flag, Any, "small segments do not wait for acknowledgments (Nagle)"
+                ["crates/tcp/src/tests/sending.rs" "nagle_holds_a_small_segment_while_another_is_out"];
+            MaxSegment TCP_MAXSEG = 6 2, rw Int, Said("0 or 88 to 32767"), "bytes of text of the largest segment"
+                ["crates/tcp/src/tests/options.rs" "segments_are_no_larger_than_it_was_told"];
+            Cork TCP_CORK = 6 3, rw Flag, Any, "only full segments are sent, for 200 ms at the most"
+                ["crates/tcp/src/tests/sending.rs" "cork_holds_what_is_not_full_for_200_ms_at_most"];
+            KeepIdle TCP_KEEPIDLE = 6 4, rw Seconds, Range(1, SECONDS_MAX), "idle time before the first keep-alive probe"
+                ["crates/tcp/src/tests/options.rs" "keep_alives_come_when_and_as_often_as_they_were_told"];
+            KeepInterval TCP_KEEPINTVL = 6 5, rw Seconds, Range(1, SECONDS_MAX), "time between keep-alive probes"
+                ["crates/tcp/src/tests/options.rs" "keep_alives_come_when_and_as_often_as_they_were_told"];
+            KeepCount TCP_KEEPCNT = 6 6, rw Int, Range(1, 127), "keep-alive probes before the connection ends"
+                ["crates/tcp/src/tests/options.rs" "keep_alives_come_when_and_as_often_as_they_were_told"];
+            SynCount TCP_SYNCNT = 6 7, rw Int, Range(1, 127), "SYNs that are sent again before an attempt ends"
+                ["crates/tcp/src/tests/options.rs" "a_syn_goes_again_as_often_as_it_was_told"];
+            Linger2 TCP_LINGER2 = 6 8, rw SecondsOrNone, Said("up to 120; 0 is `tcp_fin_timeout`; below zero: not at all"), "how long an orphan stays in FIN-WAIT-2"
+                ["crates/tcp/src/tests/closing.rs" "linger2_shortens_the_wait_and_a_held_socket_has_none"];
+            DeferAccept TCP_DEFER_ACCEPT = 6 9, rw SecondsOrZero, Said("rounded up to the end of a retransmission of the SYN and ACK"), "a connection is not shown before it has data"
+                ["crates/tcp/src/tests/listening.rs" "a_deferred_accept_waits_for_text"];
+            WindowClamp TCP_WINDOW_CLAMP = 6 10, rw Int, Said("1152 at the least; 0 takes it off, where nothing is open"), "bytes of the largest window that is offered"
+                ["crates/tcp/src/tests/options.rs" "the_window_is_clamped"];
+            Info TCP_INFO = 6 11, ro Struct(280), Any, "a connection's figures, struct tcp_info"
+                ["crates/sockeye/src/socket/tcp_info.rs" "fields_lie_where_linux_has_them"];
+            QuickAck TCP_QUICKACK = 6 12, rw Flag, Any, "acknowledgments are not delayed for now"
+                ["crates/tcp/src/tests/options.rs" "a_new_connection_delays_its_acknowledgments_if_it_was_told"];
+            Congestion TCP_CONGESTION = 6 13, rw Name, Said("a name that the node knows, else ENOENT"), "the congestion control"
+                ["crates/tcp/src/tests/options.rs" "another_congestion_control_takes_over"];
+            Md5Key TCP_MD5SIG = 6 14, wo Struct(216), Said("struct tcp_md5sig; a key of no bytes takes it away"), "segments to and from a peer are signed (RFC 2385)"
+                ["tests/interop/md5.rs" "signed_connections_both_ways"];
+            ThinLinearTimeouts TCP_THIN_LINEAR_TIMEOUTS = 6 16, rw Int, Range(0, 1), "a stream of few segments in flight does not back off at once"
+                ["crates/tcp/src/tests/options.rs" "a_thin_stream_backs_off_after_six_time_outs"];
+            ThinDupAck TCP_THIN_DUPACK = 6 17, rw Int, Range(0, 1), "nothing since Linux 4.11, and reads as 0";
+            UserTimeout TCP_USER_TIMEOUT = 6 18, rw Millis, Range(0, i32::MAX), "how long what was sent may stay unacknowledged"
+                ["crates/tcp/src/tests/sending.rs" "a_silent_peer_is_given_up_after_retries2_and_the_user_time_out_comes_before"];
+            TimestampClock TCP_TIMESTAMP = 6 24, rw Int, Said("EPERM: setting it is for repair"), "the clock of the timestamps that are sent"
+                ["crates/tcp/src/tests/options.rs" "the_clock_of_timestamps_is_told"];
+            SaveSyn TCP_SAVE_SYN = 6 27, rw Int, Range(0, 2), "a listener keeps the headers of SYNs for TCP_SAVED_SYN: 1 from IP's on, 2 from the link's on"
+                ["crates/tcp/src/tests/saved_syn.rs" "who_accepts_reads_the_headers_of_the_syn_once"];
+            SavedSyn TCP_SAVED_SYN = 6 28, ro Struct(256), Any, "the headers of the SYN that made an accepted connection, once; EINVAL when they do not fit"
+                ["crates/sockeye/tests/blocking.rs" "the_headers_of_a_syn_are_read_once"];
+            FastOpen TCP_FASTOPEN = 6 23, rw Int, Range(0, i32::MAX), "connections of a listener that may be unproven at a time; 0: no Fast Open"
+                ["crates/tcp/src/tests/fast_open.rs" "unproven_connections_have_a_limit_and_resets_count_for_a_minute"];
+            FastOpenConnect TCP_FASTOPEN_CONNECT = 6 30, rw Int, Range(0, 1), "where there is a cookie, connect leaves the SYN to the first send"
+                ["crates/tcp/src/tests/fast_open.rs" "connect_waits_for_text_where_there_is_a_cookie"];
+            FastOpenKey TCP_FASTOPEN_KEY = 6 33, rw Keys, Said("a key of 16 bytes, or two, the one in use first"), "what a listener's cookies are made of"
+                ["crates/tcp/src/tests/fast_open.rs" "cookies_are_checked"];
+            FastOpenNoCookie TCP_FASTOPEN_NO_COOKIE = 6 34, rw Int, Range(0, 1), "Fast Open needs no cookie"
+                ["crates/tcp/src/tests/fast_open.rs" "without_a_cookie_where_that_is_allowed"];
+            Inq TCP_INQ = 6 36, rw Int, Range(0, 1), "recvmsg tells how much can still be read, with the peer's FIN as one byte more"
+                ["crates/sockeye/tests/blocking.rs" "a_read_tells_how_much_is_left"];
+            NotSentLowWater TCP_NOTSENT_LOWAT = 6 25, rw Int, Said("an unsigned int; 0 is the node's own"), "bytes not sent that make it unwritable"
+                ["crates/tcp/src/tests/options.rs" "it_is_writable_while_little_is_unsent"];
+            CongestionInfo TCP_CC_INFO = 6 26, ro Struct(20), Any, "figures of the congestion control, where it has some";
+            AoAddKey TCP_AO_ADD_KEY = 6 38, wo Struct(288), Said("struct tcp_ao_add; hmac(sha1), hmac(sha256) or cmac(aes128), else ENOENT"), "another master key for segments to and from some peers (RFC 5925)"
+                ["crates/tcp/src/tests/authentication.rs" "everything_is_signed_from_the_syn_to_the_last_acknowledgment"];
+            AoDeleteKey TCP_AO_DEL_KEY = 6 39, wo Struct(144), Said("struct tcp_ao_del; EBUSY for a key in use"), "takes a master key away"
+                ["crates/tcp/src/tests/authentication.rs" "keys_roll_over_in_mid_stream"];
+            AoInfo TCP_AO_INFO = 6 40, rw Struct(48), Said("struct tcp_ao_info_opt"), "which keys are in use, whether TCP-AO is required, what became of segments"
+                ["crates/tcp/src/tests/authentication.rs" "keys_roll_over_in_mid_stream"];
+            AoKeys TCP_AO_GET_KEYS = 6 41, ro Struct(304), Any, "the master keys: an array, of which the first says which are wanted"
+                ["crates/sockeye/src/socket/authentication_option/tests.rs" "all_master_keys_are_shown_for_which_there_is_room"];
+            IsMultipath TCP_IS_MPTCP = 6 43, ro Int, Any, "0: there is no multipath";
+            RtoMax TCP_RTO_MAX_MS = 6 44, rw Millis, Range(1000, 120_000), "the longest retransmission time-out"
+                ["crates/tcp/src/tests/options.rs" "a_time_out_is_as_long_as_the_bounds_say"];
+            RtoMin TCP_RTO_MIN_US = 6 45, rw Micros, Range(4001, 200_000), "the least retransmission time-out beyond SRTT"
+                ["crates/tcp/src/tests/options.rs" "a_time_out_is_as_long_as_the_bounds_say"];
+            DelayedAckMax TCP_DELACK_MAX_US = 6 46, rw Micros, Range(4001, 200_000), "the longest that an acknowledgment is delayed"
+                ["crates/tcp/src/tests/options.rs" "an_acknowledgment_is_delayed_as_long_as_its_bound_says"];
+        }
+        also {}
+        refused {
+            TCP_COOKIE_TRANSACTIONS = 6 15, NONE, NONE, "Linux dropped it in 3.10";
+            TCP_REPAIR = 6 19, Error::NotPermitted, NONE, "a connection's insides are not for programs";
+            TCP_REPAIR_QUEUE = 6 20, Error::NotPermitted, Error::Invalid, "a connection's insides are not for programs";
+            TCP_QUEUE_SEQ = 6 21, Error::NotPermitted, Error::Invalid, "a connection's insides are not for programs";
+            TCP_REPAIR_OPTIONS = 6 22, Error::NotPermitted, NONE, "a connection's insides are not for programs";
+            TCP_REPAIR_WINDOW = 6 29, Error::NotPermitted, Error::NotPermitted, "a connection's insides are not for programs";
+            TCP_ULP = 6 31, Error::NoEntry, NONE, "protocols above TCP are modules of a kernel";
+            TCP_MD5SIG_EXT = 6 32, NONE, NONE, "keys are for one address, not for networks or routing domains; see TCP_AO_ADD_KEY";
+            TCP_ZEROCOPY_RECEIVE = 6 35, NONE, Error::Invalid, "received pages are mapped by a kernel";
+            TCP_TX_DELAY = 6 37, NONE, NONE, "the link stage `netem` delays";
+            TCP_AO_REPAIR = 6 42, Error::NotPermitted, Error::NotPermitted, "a connection's insides are not for programs";
+        }
+    }
+    "udp(7)" {
+        works {
+            UdpSegment UDP_SEGMENT = 17 103, rw Int, Range(0, 65_535), "bytes of each datagram that a longer send is cut into";
+            UdpGro UDP_GRO = 17 104, rw Flag, Any, "datagrams of one flow may be received together";
+        }
+        also {}
+        refused {}
+    }
+    "ip(7)" {
+        works {
+            Tos IP_TOS = 0 1, rw Int, Any, "the TOS of what is sent";
+            Ttl IP_TTL = 0 2, rw Int, Said("1 to 255, -1 for the default"), "the TTL of what is sent";
+            HeaderIncluded IP_HDRINCL = 0 3, rw Flag, Any, "what a raw socket sends starts with the IP header";
+            PacketInfo IP_PKTINFO = 0 8, rw Flag, Any, "recvmsg tells interface and destination";
+            MtuDiscover IP_MTU_DISCOVER = 0 10, rw Int, Said("IP_PMTUDISC_*"), "what is done about the size of packets";
+            ReceiveErrors IP_RECVERR = 0 11, rw Flag, Any, "errors are told at once";
+            ReceiveTtl IP_RECVTTL = 0 12, rw Flag, Any, "recvmsg tells the TTL";
+            ReceiveTos IP_RECVTOS = 0 13, rw Flag, Any, "recvmsg tells the TOS";
+            Mtu IP_MTU = 0 14, ro Int, Any, "the MTU of a connected socket's path";
+            FreeBind IP_FREEBIND = 0 15, rw Flag, Any, "it may be bound to an address that the node does not have";
+            BindAddressNoPort IP_BIND_ADDRESS_NO_PORT = 0 24, rw Flag, Any, "a stream that is bound to an address with port 0 gets its port when it connects: one that connections to other peers may have too"
+                ["crates/tcp/src/tests/opening.rs" "an_address_is_bound_and_the_port_left_to_connect"];
+            MulticastInterface IP_MULTICAST_IF = 0 32, rw MulticastDevice, Said("an address or an interface"), "the interface that groups are reached by";
+            MulticastTtl IP_MULTICAST_TTL = 0 33, rw Int, Said("0 to 255, -1 for the default"), "the TTL of what is sent to groups";
+            MulticastLoop IP_MULTICAST_LOOP = 0 34, rw Flag, Any, "what is sent to a group is heard by the node itself";
+            AddMembership IP_ADD_MEMBERSHIP = 0 35, wo Membership, Said("a group, and an address or an interface"), "joins a group";
+            DropMembership IP_DROP_MEMBERSHIP = 0 36, wo Membership, Said("a group, and an address or an interface"), "leaves a group";
+        }
+        also {}
+        refused {}
+    }
+    "ipv6(7)" {
+        works {
+            UnicastHops IPV6_UNICAST_HOPS = 41 16, rw Int, Said("0 to 255, -1 for the default"), "the hop limit of what is sent";
+            MulticastInterfaceV6 IPV6_MULTICAST_IF = 41 17, rw Int, Said("an interface"), "the interface that groups are reached by";
+            MulticastHops IPV6_MULTICAST_HOPS = 41 18, rw Int, Said("0 to 255, -1 for the default"), "the hop limit of what is sent to groups";
+            MulticastLoopV6 IPV6_MULTICAST_LOOP = 41 19, rw Flag, Any, "what is sent to a group is heard by the node itself";
+            AddMembershipV6 IPV6_ADD_MEMBERSHIP = 41 20, wo Membership, Said("a group and an interface"), "joins a group";
+            DropMembershipV6 IPV6_DROP_MEMBERSHIP = 41 21, wo Membership, Said("a group and an interface"), "leaves a group";
+            MtuDiscoverV6 IPV6_MTU_DISCOVER = 41 23, rw Int, Said("IPV6_PMTUDISC_*"), "what is done about the size of packets";
+            ReceiveErrorsV6 IPV6_RECVERR = 41 25, rw Flag, Any, "errors are told at once";
+            OnlyV6 IPV6_V6ONLY = 41 26, rw Flag, Any, "it does without IPv4";
+            ReceivePacketInfoV6 IPV6_RECVPKTINFO = 41 49, rw Flag, Any, "recvmsg tells interface and destination";
+            ReceiveHopLimit IPV6_RECVHOPLIMIT = 41 51, rw Flag, Any, "recvmsg tells the hop limit";
+            ReceiveTrafficClass IPV6_RECVTCLASS = 41 66, rw Flag, Any, "recvmsg tells the traffic class";
+            TrafficClass IPV6_TCLASS = 41 67, rw Int, Said("0 to 255, -1 for the default"), "the traffic class of what is sent";
+        }
+        also {
+            Mtu IPV6_MTU = 41 24, ro Int, Any, "the MTU of a connected socket's path";
+        }
+        refused {}
+    }
+    "raw(7)" {
+        works {
+            ChecksumOffset IPV6_CHECKSUM = 41 7, rw Int, Said("even, or -1 for none"), "where a raw socket's checksum is";
+            IcmpFilter ICMP_FILTER = 255 1, rw Mask(4), Any, "the ICMP types that are held back";
+            Icmp6Filter ICMPV6_FILTER = 58 1, rw Mask(32), Any, "the ICMPv6 types that are held back";
+        }
+        also {
+            ChecksumOffset IPV6_CHECKSUM = 255 7, rw Int, Said("even, or -1 for none"), "where a raw socket's checksum is";
+        }
+        refused {}
+    }
+}

@@ -1,0 +1,439 @@
+//! A node's settings by the names that Linux gives them: the one table between a sysctl such as
+//! `net.ipv4.tcp_sack`, its text and the field of [`Config`].
+//!
+//! A row here is all that a new setting needs to be set by name, wherever names are taken.
+
+use crate::{Config, congestion};
+use core::time::Duration;
+
+impl Config {
+    /// Sets what Linux calls `name` (`net.ipv4.tcp_sack`, or with slashes, or as the path under
+    /// `/proc/sys`) from the text that Linux takes for it.
+    ///
+    /// # Errors
+    /// [`SysctlError::Unknown`] for what the node has no setting for, [`SysctlError::Invalid`] for
+    /// a text that says no value of it.
+    pub fn set_sysctl(&mut self, name: &str, text: &str) -> Result<(), SysctlError> {
+        let row = find(name)?;
+        (row.set)(self, text.trim()).ok_or_else(|| SysctlError::Invalid {
+            name: row.name,
+            text: text.trim().into(),
+            takes: (row.takes)(),
+        })
+    }
+
+    /// What Linux calls `name`, as the text that sysctl(8) shows.
+    ///
+    /// # Errors
+    /// [`SysctlError::Unknown`].
+    pub fn sysctl(&self, name: &str) -> Result<String, SysctlError> {
+        find(name).map(|row| (row.get)(self))
+    }
+}
+
+/// The names that a node knows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|row| row.name)
+}
+
+/// Why a setting was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SysctlError {
+    /// There is none of that name.
+    #[error("a node has no setting named '{0}'")]
+    Unknown(String),
+    /// The text is no value of it.
+    #[error("'{text}' is no value for {name}, which takes {takes}")]
+    Invalid {
+        /// The setting.
+        name: &'static str,
+        /// What it was to be set to.
+        text: String,
+        /// What it can be set to.
+        takes: String,
+    },
+}
+
+struct Row {
+    name: &'static str,
+    get: fn(&Config) -> String,
+    set: fn(&mut Config, &str) -> Option<()>,
+    /// What the text may be.
+    takes: fn() -> String,
+}
+
+/// A name, the field, and the module below that reads, shows and describes its text.
+macro_rules! row {
+    ($name:literal, $($field:tt).+, $kind:ident) => {
+        Row {
+            name: $name,
+            get: |config| $kind::show(&config.$($field).+),
+            set: |config, text| {
+                config.$($field).+ = $kind::read(text)?;
+                Some(())
+            },
+            takes: $kind::takes,
+        }
+    };
+}
+
+static TABLE: &[Row] = &[
+    row!("net.core.rmem_default", rmem.0, number),
+    row!("net.core.rmem_max", rmem.1, number),
+    row!("net.core.somaxconn", backlog_max, number),
+    row!("net.core.wmem_default", wmem.0, number),
+    row!("net.core.wmem_max", wmem.1, number),
+    row!("net.ipv4.icmp_msgs_burst", icmp_errors.1, number),
+    row!("net.ipv4.icmp_msgs_per_sec", icmp_errors.0, number),
+    row!("net.ipv4.ip_default_ttl", ttl, number),
+    row!("net.ipv4.ip_local_port_range", local_ports, pair),
+    row!("net.ipv4.ipfrag_high_thresh", reassembly_max, number),
+    row!(
+        "net.ipv4.tcp_abort_on_overflow",
+        tcp_abort_on_overflow,
+        flag
+    ),
+    row!("net.ipv4.tcp_base_mss", tcp_base_mss, number),
+    row!(
+        "net.ipv4.tcp_congestion_control",
+        tcp_congestion,
+        congestion_control
+    ),
+    row!("net.ipv4.tcp_early_retrans", tcp_tail_probes, flag),
+    row!("net.ipv4.tcp_ecn", tcp_ecn, ecn),
+    row!("net.ipv4.tcp_fastopen", tcp_fast_open, fast_open),
+    row!(
+        "net.ipv4.tcp_fastopen_blackhole_timeout_sec",
+        tcp_fast_open_pause,
+        seconds
+    ),
+    row!("net.ipv4.tcp_fastopen_key", tcp_fast_open_keys, keys),
+    row!("net.ipv4.tcp_fin_timeout", tcp_fin_timeout, seconds),
+    row!("net.ipv4.tcp_frto", tcp_frto, flag),
+    row!("net.ipv4.tcp_max_orphans", tcp_max_orphans, number),
+    row!("net.ipv4.tcp_max_syn_backlog", syn_backlog_max, number),
+    row!("net.ipv4.tcp_max_tw_buckets", tcp_time_wait_max, number),
+    row!("net.ipv4.tcp_mem", tcp_mem, triple),
+    row!("net.ipv4.tcp_migrate_req", tcp_migrate_req, flag),
+    row!("net.ipv4.tcp_min_tso_segs", tcp_min_tso_segs, number),
+    row!("net.ipv4.tcp_moderate_rcvbuf", tcp_moderate_rcvbuf, flag),
+    row!("net.ipv4.tcp_mtu_probing", tcp_mtu_probing, number),
+    row!("net.ipv4.tcp_notsent_lowat", tcp_notsent_lowat, number),
+    row!("net.ipv4.tcp_pacing_ca_ratio", tcp_pacing_ratios.1, number),
+    row!("net.ipv4.tcp_pacing_ss_ratio", tcp_pacing_ratios.0, number),
+    row!("net.ipv4.tcp_probe_interval", tcp_probe_interval, seconds),
+    row!("net.ipv4.tcp_probe_threshold", tcp_probe_threshold, number),
+    row!("net.ipv4.tcp_retries2", tcp_retries2, number),
+    row!("net.ipv4.tcp_rmem", tcp_rmem, triple),
+    row!("net.ipv4.tcp_sack", tcp_sack, flag),
+    row!(
+        "net.ipv4.tcp_slow_start_after_idle",
+        tcp_slow_start_after_idle,
+        flag
+    ),
+    row!("net.ipv4.tcp_stdurg", tcp_stdurg, flag),
+    row!("net.ipv4.tcp_syn_retries", tcp_syn_retries, number),
+    row!("net.ipv4.tcp_synack_retries", tcp_synack_retries, number),
+    row!("net.ipv4.tcp_syncookies", tcp_syn_cookies, syn_cookies),
+    row!("net.ipv4.tcp_timestamps", tcp_timestamps, flag),
+    row!("net.ipv4.tcp_window_scaling", tcp_window_scaling, flag),
+    row!("net.ipv4.tcp_wmem", tcp_wmem, triple),
+];
+
+fn find(name: &str) -> Result<&'static Row, SysctlError> {
+    let path = name.strip_prefix("/proc/sys/").unwrap_or(name);
+    let dotted = path.replace('/', ".");
+    let row = TABLE.iter().find(|row| row.name == dotted);
+    row.ok_or_else(|| SysctlError::Unknown(name.into()))
+}
+
+/// An integer, as Linux reads it: decimal, `0x` or `0`-octal.
+mod number {
+    pub(super) fn read<T: TryFrom<u64>>(text: &str) -> Option<T> {
+        let (digits, radix) = match text.strip_prefix("0x") {
+            Some(digits) => (digits, 16),
+            None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
+            None => (text, 10),
+        };
+        let plain = digits.bytes().all(|b| b.is_ascii_alphanumeric());
+        let number = u64::from_str_radix(digits, radix).ok().filter(|_| plain)?;
+        T::try_from(number).ok()
+    }
+
+    pub(super) fn show<T: ToString>(value: &T) -> String {
+        value.to_string()
+    }
+
+    pub(super) fn takes() -> String {
+        "a whole number, decimal, 0x hexadecimal or 0 octal, in its range".into()
+    }
+}
+
+/// 0 is off, another number on.
+mod flag {
+    pub(super) fn read(text: &str) -> Option<bool> {
+        super::number::read(text).map(|number: u64| number != 0)
+    }
+
+    pub(super) fn show(value: &bool) -> String {
+        u8::from(*value).to_string()
+    }
+
+    pub(super) fn takes() -> String {
+        "0 or 1".into()
+    }
+}
+
+/// The bits of Fast Open; those that mean nothing here stay.
+mod fast_open {
+    use crate::FastOpenMode;
+
+    pub(super) fn read(text: &str) -> Option<FastOpenMode> {
+        super::number::read(text).map(FastOpenMode::from_bits_retain)
+    }
+
+    pub(super) fn show(value: &FastOpenMode) -> String {
+        value.bits().to_string()
+    }
+
+    pub(super) fn takes() -> String {
+        "a number, the sum of the bits of tcp_fastopen in Linux's ip-sysctl".into()
+    }
+}
+
+/// One key of Fast Open or two: `x-x-x-x`, four words in hexadecimal, the low byte of each first in
+/// the key.
+mod keys {
+    pub(super) fn read(text: &str) -> Option<Vec<[u8; 16]>> {
+        let keys: Option<Vec<_>> = text.split(',').map(key).collect();
+        keys.filter(|keys| keys.len() <= 2)
+    }
+
+    fn key(text: &str) -> Option<[u8; 16]> {
+        let mut key = [0; 16];
+        let mut words = text.trim().split('-');
+        for bytes in key.as_chunks_mut::<4>().0 {
+            *bytes = u32::from_str_radix(words.next()?, 16).ok()?.to_le_bytes();
+        }
+        words.next().is_none().then_some(key)
+    }
+
+    /// Without a key of its own a node shows what Linux shows before there is one.
+    pub(super) fn show(keys: &[[u8; 16]]) -> String {
+        let show = |key: &[u8; 16]| {
+            let words = key.as_chunks::<4>().0.iter();
+            let words: Vec<String> = words
+                .map(|word| format!("{:08x}", u32::from_le_bytes(*word)))
+                .collect();
+            words.join("-")
+        };
+        match keys {
+            [] => show(&[0; 16]),
+            keys => keys.iter().map(show).collect::<Vec<_>>().join(","),
+        }
+    }
+
+    pub(super) fn takes() -> String {
+        "a key x-x-x-x of four words in hexadecimal, or two with a comma between".into()
+    }
+}
+
+/// 0, 1 or 2.
+mod syn_cookies {
+    use crate::SynCookies;
+
+    pub(super) fn read(text: &str) -> Option<SynCookies> {
+        Some(match super::number::read(text)? {
+            0_u32 => SynCookies::Never,
+            1 => SynCookies::WhenFull,
+            2 => SynCookies::Always,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn show(value: &SynCookies) -> String {
+        let number = match value {
+            SynCookies::Never => 0,
+            SynCookies::WhenFull => 1,
+            SynCookies::Always => 2,
+        };
+        number.to_string()
+    }
+
+    pub(super) fn takes() -> String {
+        "0, 1 or 2".into()
+    }
+}
+
+/// Whole seconds.
+mod seconds {
+    use super::Duration;
+
+    pub(super) fn read(text: &str) -> Option<Duration> {
+        super::number::read(text).map(Duration::from_secs)
+    }
+
+    pub(super) fn show(value: &Duration) -> String {
+        value.as_secs().to_string()
+    }
+
+    pub(super) fn takes() -> String {
+        "a number of seconds".into()
+    }
+}
+
+/// Two numbers, the first not above the second.
+mod pair {
+    pub(super) fn read<T: TryFrom<u64> + PartialOrd>(text: &str) -> Option<(T, T)> {
+        let mut words = text.split_ascii_whitespace().map(super::number::read);
+        match (words.next()??, words.next()??, words.next()) {
+            (low, high, None) if low <= high => Some((low, high)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn show<T: ToString>((low, high): &(T, T)) -> String {
+        format!("{}\t{}", low.to_string(), high.to_string())
+    }
+
+    pub(super) fn takes() -> String {
+        "two numbers, the first not above the second".into()
+    }
+}
+
+/// Three numbers: least, at first, most. Linux keeps what the text does not reach; here all three
+/// are wanted.
+mod triple {
+    pub(super) fn read<T: TryFrom<u64>>(text: &str) -> Option<(T, T, T)> {
+        let mut words = text.split_ascii_whitespace().map(super::number::read);
+        let three = (words.next()??, words.next()??, words.next()??);
+        words.next().is_none().then_some(three)
+    }
+
+    pub(super) fn show<T: ToString>((least, first, most): &(T, T, T)) -> String {
+        let [least, first, most] = [least, first, most].map(ToString::to_string);
+        format!("{least}\t{first}\t{most}")
+    }
+
+    pub(super) fn takes() -> String {
+        "three numbers: least, at first, most".into()
+    }
+}
+
+/// 0 to 5.
+mod ecn {
+    pub(super) fn read(text: &str) -> Option<u8> {
+        super::number::read(text).filter(|mode| *mode <= 5)
+    }
+
+    pub(super) fn show(value: &u8) -> String {
+        value.to_string()
+    }
+
+    pub(super) fn takes() -> String {
+        "0 to 5".into()
+    }
+}
+
+/// The name of a congestion control that there is.
+mod congestion_control {
+    use super::congestion;
+
+    pub(super) fn read(text: &str) -> Option<String> {
+        congestion::NAMES.contains(&text).then(|| text.to_owned())
+    }
+
+    pub(super) fn show(value: &str) -> String {
+        value.to_owned()
+    }
+
+    pub(super) fn takes() -> String {
+        congestion::NAMES.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every name can be read, and takes back what it shows.
+    #[test]
+    fn what_is_shown_can_be_set() {
+        let mut config = Config::default();
+        for name in names() {
+            let text = config.sysctl(name).unwrap();
+            config.set_sysctl(name, &text).unwrap();
+            assert_eq!(config.sysctl(name).unwrap(), text, "{name}");
+        }
+        assert!(names().is_sorted(), "a name is looked for where it belongs");
+    }
+
+    #[test]
+    fn values_are_read_as_linux_reads_them() {
+        let mut config = Config::default();
+        config.set_sysctl("net.ipv4.tcp_sack", "0").unwrap();
+        assert!(!config.tcp_sack);
+        config
+            .set_sysctl("/proc/sys/net/ipv4/tcp_sack", "1\n")
+            .unwrap();
+        assert!(config.tcp_sack);
+        config
+            .set_sysctl("net/ipv4/tcp_rmem", "4096 540000\t0xf00000")
+            .unwrap();
+        assert_eq!(config.tcp_rmem, (4096, 540_000, 15 << 20));
+        config
+            .set_sysctl("net.ipv4.tcp_fin_timeout", "010")
+            .unwrap();
+        assert_eq!(config.tcp_fin_timeout, Duration::from_secs(8));
+        config
+            .set_sysctl(
+                "net.ipv4.tcp_fastopen_key",
+                "04030201-0-0-1,a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4",
+            )
+            .unwrap();
+        let keys = &config.tcp_fast_open_keys;
+        assert_eq!(keys[0], [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
+        assert_eq!(keys[1][12..], [0xd4; 4]);
+        config
+            .set_sysctl("net.ipv4.tcp_fastopen", "0x70403")
+            .unwrap();
+        assert!(config.tcp_fast_open.contains(crate::FastOpenMode::SERVER));
+        config.set_sysctl("net.core.rmem_max", "7").unwrap();
+        assert_eq!(config.rmem, (212_992, 7));
+    }
+
+    #[test]
+    fn what_is_no_value_changes_nothing() {
+        let mut config = Config::default();
+        for (name, text) in [
+            ("net.ipv4.tcp_sack", "on"),
+            ("net.ipv4.tcp_sack", ""),
+            ("net.ipv4.tcp_sack", "+1"),
+            ("net.ipv4.ip_default_ttl", "256"),
+            ("net.ipv4.tcp_ecn", "6"),
+            ("net.ipv4.tcp_rmem", "1 2"),
+            ("net.ipv4.tcp_rmem", "1 2 3 4"),
+            ("net.ipv4.ip_local_port_range", "2 1"),
+            ("net.ipv4.tcp_congestion_control", "none"),
+            ("net.ipv4.tcp_syncookies", "3"),
+            ("net.ipv4.tcp_fastopen_key", "1-2-3"),
+            ("net.ipv4.tcp_fastopen_key", "1-2-3-4-5"),
+            ("net.ipv4.tcp_fastopen_key", "1-2-3-4,1-2-3-4,1-2-3-4"),
+        ] {
+            let before = config.sysctl(name).unwrap();
+            let error = config.set_sysctl(name, text).unwrap_err();
+            assert!(
+                matches!(error, SysctlError::Invalid { .. }),
+                "{name}={text}"
+            );
+            let starts = format!("'{text}' is no value for {name}, which takes ");
+            assert!(error.to_string().starts_with(&starts), "{error}");
+            assert_eq!(config.sysctl(name).unwrap(), before);
+        }
+        let unknown = config.set_sysctl("net.ipv4.tcp_magic", "1").unwrap_err();
+        assert_eq!(
+            unknown.to_string(),
+            "a node has no setting named 'net.ipv4.tcp_magic'"
+        );
+    }
+}

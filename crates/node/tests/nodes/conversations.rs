@@ -1,0 +1,46 @@
+//! Two nodes talk while chance sits between them. The `fuzz/` crate drives the same [`play`] with
+//! libFuzzer; what it found lies in `fuzz/seeds/talk` and is played here, too.
+
+use crate::talk::play;
+use sockeye_core::Rng;
+use std::panic::catch_unwind;
+use std::path::Path;
+
+/// Conversations by chance; a few seconds in all.
+const CONVERSATIONS: u16 = 400;
+
+#[test]
+fn conversations_by_chance_hold_what_they_promise() {
+    for seed in 0..CONVERSATIONS {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&seed.to_le_bytes());
+        let mut rng = Rng::new(bytes);
+        // Some networks are good, some lie.
+        let worst = [0xbf, 0xdf, 0xef, 0xfb, 0xff][usize::from(seed) % 5];
+        let len = 50 + rng.below(3000);
+        let input: Vec<u8> = (0..len)
+            .map(|_| match rng.next_u32() as u8 {
+                byte if byte > worst => byte & 0x7f,
+                byte => byte,
+            })
+            .collect();
+        let played = catch_unwind(|| play(&input));
+        assert!(played.is_ok(), "the conversation of seed {seed}");
+    }
+}
+
+#[test]
+fn conversations_that_were_kept_hold_what_they_promise() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/talk");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(files.len() >= 10, "only {} seeds", files.len());
+    for file in files {
+        let input = std::fs::read(&file).unwrap();
+        let played = catch_unwind(|| play(&input));
+        assert!(played.is_ok(), "{}", file.display());
+    }
+}

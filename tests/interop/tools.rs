@@ -1,0 +1,111 @@
+//! The tools against a path that the kernel makes: a router, and a host behind it.
+
+use crate::tap::{KERNEL_V4, KERNEL_V6, LIMIT, NODE_V4, NODE_V6};
+use sockeye_tests::{
+    Outcome, Program, Result, Running, Test, check, ignore, in_namespace, sockeye, tests,
+};
+
+pub(crate) const TESTS: &[Test] = tests![trace_finds_the_router_and_the_host];
+
+const FAR_V4: &str = "198.51.100.9";
+const FAR_V6: &str = "2001:db8:9::9";
+
+/// A TAP device whose other side is a router, and behind that a host in a namespace of its own, which
+/// lasts as long as what is returned; or why there can be none.
+fn path() -> Result<std::result::Result<Running, String>> {
+    let ip = |words: &str| Program::new("ip").args(words.split(' ')).run();
+    let made = ip("tuntap add mode tap name sockeye0")?;
+    if made.code != Some(0) {
+        return Ok(Err(format!(
+            "no TAP device can be made: {}",
+            made.stderr_text()
+        )));
+    }
+    let host = Program::new("unshare")
+        .args(["-n", "sleep", "100"])
+        .start()?;
+    let pid = host.0.id().to_string();
+    // Its namespace is another one once unshare has come so far.
+    let own = std::fs::read_link("/proc/self/ns/net")?;
+    while std::fs::read_link(format!("/proc/{pid}/ns/net"))? == own {
+        std::thread::yield_now();
+    }
+    for words in [
+        "link set sockeye0 up".to_owned(),
+        format!("addr add {KERNEL_V4}/24 dev sockeye0"),
+        format!("addr add {KERNEL_V6}/64 dev sockeye0 nodad"),
+        format!("link add near type veth peer name far netns {pid}"),
+        "link set near up".to_owned(),
+        "addr add 198.51.100.1/24 dev near".to_owned(),
+        "addr add 2001:db8:9::1/64 dev near nodad".to_owned(),
+    ] {
+        ip(&words)?.expect(0)?;
+    }
+    for words in [
+        "link set lo up".to_owned(),
+        "link set far up".to_owned(),
+        format!("addr add {FAR_V4}/24 dev far"),
+        format!("addr add {FAR_V6}/64 dev far nodad"),
+        "route add default via 198.51.100.1".to_owned(),
+        "-6 route add default via 2001:db8:9::1".to_owned(),
+    ] {
+        let inside = Program::new("nsenter").args(["-t", &pid, "-n", "ip"]);
+        inside.args(words.split(' ')).run()?.expect(0)?;
+    }
+    for (file, value) in [
+        ("ipv4/ip_forward", "1"),
+        ("ipv6/conf/all/forwarding", "1"),
+        // Every probe is answered, however fast they come.
+        ("ipv4/icmp_ratelimit", "0"),
+        ("ipv6/icmp/ratelimit", "0"),
+    ] {
+        std::fs::write(format!("/proc/sys/net/{file}"), value)?;
+    }
+    Ok(Ok(host))
+}
+
+fn trace(how: &[&str], host: &str) -> Result<Program> {
+    let link =
+        format!("tap:sockeye0,addr={NODE_V4}/24,addr={NODE_V6}/64,gw={KERNEL_V4},gw={KERNEL_V6}");
+    let trace = Program::new(sockeye()?).args(["trace", "-w", "5", "--link", &link]);
+    Ok(trace.args(how).arg(host))
+}
+
+fn trace_finds_the_router_and_the_host() -> Result {
+    in_namespace(
+        "interop::tools::trace_finds_the_router_and_the_host",
+        LIMIT,
+        || {
+            let _host = match path()? {
+                Ok(host) => host,
+                Err(reason) => return ignore!("{}", reason.trim()),
+            };
+            for how in [&[][..], &["-I"], &["-T"]] {
+                for (far, router) in [(FAR_V4, KERNEL_V4), (FAR_V6, KERNEL_V6)] {
+                    let text = trace(how, far)?.run()?.expect(0)?.stdout_text();
+                    let lines: Vec<Vec<&str>> = text
+                        .lines()
+                        .map(|line| line.split_whitespace().collect())
+                        .collect();
+                    check!(lines.len() == 3, "{how:?} {far}: not two hops: {text}");
+                    for (n, by) in [(1, router), (2, far)] {
+                        let line = &lines[n];
+                        let whole = line.len() == 8 && line[..2] == [&n.to_string(), by];
+                        check!(whole, "{how:?} {far}, hop {n}: {text}");
+                    }
+                }
+            }
+            // A host that is not there: the router says so, after having looked for it.
+            let text = trace(&["-q", "1", "-m", "5"], "198.51.100.77")?;
+            let text = text.run()?.expect(1)?.stdout_text();
+            check!(text.contains(" !H"), "nobody is there: {text}");
+            let json = trace(&["--json", "-q", "1"], FAR_V4)?.run()?.expect(0)?;
+            check!(
+                json.stdout_text().contains("\"what\": \"reached\""),
+                "{}",
+                json.stdout_text()
+            );
+            Ok(Outcome::Passed)
+        },
+    )
+}
