@@ -20,7 +20,7 @@ const ALL: [Long; 5] = [
     },
     Long {
         name: "fairness",
-        what: "a flow of ours beside one of the kernel's through one bottleneck; a minute; root",
+        what: "a flow of ours beside one of the kernel's through one bottleneck; two minutes; root",
         run: |_| grid(&["--fairness"]),
     },
     Long {
