@@ -510,12 +510,15 @@ impl Scoreboard {
         }
     }
 
-    /// Marks as lost what `judge` says, whatever is known of it.
+    /// Marks as lost what `judge` says, whatever is known of it; a copy of what has arrived, too, is in
+    /// flight no more then.
     pub(crate) fn mark_all_lost(&mut self, mut judge: impl FnMut(&Piece) -> bool) {
         for index in 0..self.pieces.len() {
             let piece = &self.pieces[index];
-            if !piece.sacked && judge(piece) {
-                self.mark_lost(index);
+            match (judge(piece), piece.sacked) {
+                (true, false) => self.mark_lost(index),
+                (true, true) => self.copy_arrived(index),
+                (false, _) => {}
             }
         }
     }
@@ -607,6 +610,28 @@ mod tests {
         assert_eq!(board.len(), 3);
         check(&board);
         assert_eq!(board.highest_sacked(SeqNum(0)), SeqNum(900));
+    }
+
+    #[test]
+    fn a_copy_of_what_arrived_is_in_flight_until_all_is_lost() {
+        let mut board = Scoreboard::default();
+        for n in 0..2 {
+            board.push(piece(n * 100, 100, n.into()));
+            board.mark_lost(n as usize);
+            board.sent_again(
+                n as usize,
+                Instant::from_millis(5),
+                MSS,
+                Snapshot::default(),
+            );
+        }
+        // The loss was none: the original is reported, the copy still under way.
+        board.clear_lost();
+        board.mark_sacked(1);
+        assert_eq!(board.pipe(), 300);
+        board.mark_all_lost(|_| true);
+        assert_eq!(board.pipe(), 0);
+        check(&board);
     }
 
     #[test]

@@ -45,6 +45,8 @@ impl Tcb {
         // RFC 5682 §3.1 (1): not when what is at SND.UNA was sent again by a recovery before.
         self.recovery.frto = cx.config.tcp_frto && (newly || retries > 0);
         self.recovery.new_first = false;
+        // RFC 6298 §5 (5.4): the first goes again, also when something that left just now fills the window.
+        self.recovery.forced = true;
         self.tell_window(cx);
     }
 
@@ -70,7 +72,7 @@ impl Tcb {
             let fresh = !reneged
                 && piece.start != una
                 && rack.remaining(now, piece, Duration::ZERO) > Duration::ZERO;
-            if !fresh && !piece.lost {
+            if !fresh && !piece.lost && !piece.sacked {
                 tell_lost(delivery, congestion.as_mut(), now, piece);
             }
             !fresh
