@@ -207,13 +207,13 @@ options! {
             SO_BUSY_POLL_BUDGET = 1 70, NONE, NONE, "a kernel's drivers are polled, not a node's";
             SO_NETNS_COOKIE = 1 71, NONE, NONE, "namespaces are a kernel's";
             SO_RESERVE_MEM = 1 73, Error::NotSupported, NONE, "memory is accounted to no control group; the same errno as Linux's without one";
-            SO_RCVMARK = 1 75, NONE, NONE, "packets carry no marks";
+            SO_RCVMARK = 1 75, NONE, NONE, "nothing marks packets that arrive";
             SO_PASSPIDFD = 1 76, Error::NotSupported, Error::NotSupported, "process descriptors pass through AF_UNIX alone";
             SO_PEERPIDFD = 1 77, NONE, NONE, "process descriptors pass through AF_UNIX alone";
             SO_DEVMEM_LINEAR = 1 78, NONE, NONE, "links have no device memory";
             SO_DEVMEM_DMABUF = 1 79, NONE, NONE, "links have no device memory";
             SO_DEVMEM_DONTNEED = 1 80, Error::Invalid, NONE, "links have no device memory";
-            SO_RCVPRIORITY = 1 82, NONE, NONE, "packets carry no priority";
+            SO_RCVPRIORITY = 1 82, NONE, NONE, "nothing gives packets that arrive a priority";
             SO_PASSRIGHTS = 1 83, Error::NotSupported, Error::NotSupported, "descriptors pass through AF_UNIX alone";
             SO_INQ = 1 84, NONE, NONE, "it is AF_UNIX's; a stream of TCP has TCP_INQ";
         }
