@@ -113,6 +113,11 @@ impl Accurate {
         }
     }
 
+    /// The peer may not know that this is spoken.
+    pub(crate) fn doubt(&mut self) {
+        self.unsure = true;
+    }
+
     /// How the SYN came, in three bits.
     pub(crate) fn syn_ack_flags(&self) -> Flags {
         reflection(self.syn)

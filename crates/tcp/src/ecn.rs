@@ -214,12 +214,27 @@ impl Ecn {
         self.ect_seen
     }
 
-    /// The bits of a SYN and ACK for a connection that is on its way.
-    pub(crate) fn syn_ack_flags(&self) -> Flags {
+    /// The bits of the SYN and ACK of a connection that is whole already, which has gone `before` so many
+    /// times: as [`Answer::syn_ack_flags`] has them.
+    pub(crate) fn syn_ack_flags(&mut self, before: u32) -> Flags {
+        self.answers_again(before);
         match (self.mode, &self.accurate) {
             (Mode::Off | Mode::Asked, _) => Flags::empty(),
-            (Mode::Accurate, Some(accurate)) => accurate.syn_ack_flags(),
-            (Mode::Classic | Mode::Accurate, _) => Flags::ECE,
+            (Mode::Accurate, Some(accurate)) if before < ACCURATE_ANSWERS.into() => {
+                accurate.syn_ack_flags()
+            }
+            (Mode::Accurate, _) => Flags::empty(),
+            (Mode::Classic, _) => Flags::ECE,
+        }
+    }
+
+    /// The SYN and ACK leaves, which has gone `before` so many times. RFC 9768 §3.1.5: one without the
+    /// bits makes the server unsure.
+    pub(crate) fn answers_again(&mut self, before: u32) {
+        if before >= ACCURATE_ANSWERS.into()
+            && let Some(accurate) = &mut self.accurate
+        {
+            accurate.doubt();
         }
     }
 

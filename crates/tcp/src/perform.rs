@@ -80,11 +80,11 @@ impl Tcb {
         let shift = own_shift(cx.config, self.rcv.buffer);
         let mss = self.own_mss(route);
         let again = self.snd.nxt.after(self.snd.iss);
+        let before = if again { self.retries.max(1) } else { 0 };
         let flags = if answers {
-            Flags::SYN | Flags::ACK | self.ecn.syn_ack_flags()
+            Flags::SYN | Flags::ACK | self.ecn.syn_ack_flags(before)
         } else {
             let policy = Policy::new(cx.config, self.congestion.needs_ecn());
-            let before = if again { self.retries.max(1) } else { 0 };
             Flags::SYN | self.ecn.syn_flags(policy, before)
         };
         let mut header = Header {

@@ -301,9 +301,11 @@ impl Tcb {
             return false;
         };
         let option = open.answer.take();
-        let Some(request) = &open.request else {
+        let Some(request) = &mut open.request else {
             return false;
         };
+        request.answers_again(self.retries);
+        self.ecn.answers_again(self.retries);
         let again = core::mem::replace(&mut open.answered, true);
         let mut answer = request.answer(tsval, label);
         answer.fast_open = option;

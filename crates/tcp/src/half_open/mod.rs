@@ -113,6 +113,11 @@ impl HalfOpen {
         self.ecn == ecn::Answer::Classic
     }
 
+    /// Its answer leaves, which has gone `before` so many times: somebody else keeps its timer.
+    pub(crate) fn answers_again(&mut self, before: u32) {
+        self.retries = u8::try_from(before).unwrap_or(u8::MAX);
+    }
+
     /// What a SYN numbered `irs` has said, known by the acknowledgment of our answer to it.
     pub(crate) fn recovered(&mut self, irs: SeqNum, offer: &Offer, ecn: bool) {
         self.irs = irs;
