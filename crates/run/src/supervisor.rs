@@ -22,8 +22,9 @@ use tokio::task::AbortHandle;
 /// How often it is looked whether unwatched sockets still have descriptors, and held calls still wait.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a thread that does not sleep is waited for before it is answered nevertheless.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// How long a thread that does not sleep is waited for before it is answered nevertheless: longer than a thread that
+/// was woken waits for a core of a busy machine.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Answers that did not arrive and may be asked for again.
 const REMEMBERED_MAX: usize = 1024;
@@ -179,7 +180,8 @@ impl<B: Backend> Supervisor<B> {
     /// not got the answer.
     ///
     /// The kernel has a gap here: a thread that a signal has woken, but that has not yet taken itself off the list, can be
-    /// answered with success, and does not heed the answer. So the answer is given to a thread that sleeps.
+    /// answered with success, and does not heed the answer. So the answer is given to a thread that sleeps; what is left of
+    /// the gap is the moment between the look and the answer.
     pub(crate) fn reply(&self, call: &Call, result: Result<i64, Errno>) -> bool {
         let begun = Instant::now();
         while self.table.threads.sleeps(call.tid) == Some(false) && begun.elapsed() < PATIENCE {
