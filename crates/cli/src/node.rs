@@ -193,6 +193,13 @@ pub(crate) fn resolve(node: &Node, host: &str) -> Result<Vec<IpAddr>> {
     Ok(found)
 }
 
+/// The first of them.
+pub(crate) fn resolve_one(node: &Node, host: &str) -> Result<IpAddr> {
+    let found = resolve(node, host)?;
+    let first = found.first().copied();
+    first.with_context(|| format!("{host} has no address"))
+}
+
 /// Waits until no address is tentative any more (RFC 4862 §5.4): nothing is sent by one that is.
 fn await_addresses(node: &Node) -> Result<()> {
     let end = Instant::now() + DETECTION;

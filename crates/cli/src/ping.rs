@@ -2,7 +2,7 @@
 
 use crate::options::{NodeOptions, seconds};
 use crate::{node, report};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 use sockeye::net::IcmpSocket;
 use sockeye::{MessageFlags, Received};
@@ -64,9 +64,7 @@ pub(crate) struct Ping {
 impl Ping {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let node = node::start(&self.node)?;
-        let address = *node::resolve(&node, &self.host)?
-            .first()
-            .with_context(|| format!("{} has no address", self.host))?;
+        let address = node::resolve_one(&node, &self.host)?;
         let any = match address {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

@@ -7,7 +7,7 @@ mod probe;
 
 use crate::options::{NodeOptions, seconds};
 use crate::{node, report};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use probe::{Answer, Kind, Prober, What};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -83,9 +83,7 @@ struct Path<'a> {
 impl Trace {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let node = node::start(&self.node)?;
-        let address = *node::resolve(&node, &self.host)?
-            .first()
-            .with_context(|| format!("{} has no address", self.host))?;
+        let address = node::resolve_one(&node, &self.host)?;
         let kind = match (self.icmp, self.tcp) {
             (true, _) => Kind::Icmp,
             (_, true) => Kind::Tcp,
