@@ -5,6 +5,7 @@
 //! - [`datagram`]: questions and answers over UDP.
 //! - [`ping`]: echo requests.
 
+mod acceptor;
 pub mod bulk;
 pub mod datagram;
 pub mod ping;

@@ -1,6 +1,8 @@
 //! Bulk over TCP, for as long as the world lasts: one side sends, the other counts.
 
+use super::acceptor::Acceptor;
 use super::{App, Desk, domain, poll_steps, ready};
+use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::Poll;
 use sockeye_core::{Error, OptionValue, SocketId, SocketOption};
@@ -85,10 +87,8 @@ impl App for Source {
 /// Listens, takes one connection and counts what comes: a world does not wait for it.
 #[derive(Debug)]
 pub struct Sink {
-    at: SocketAddr,
+    acceptor: Acceptor,
     received: Arc<AtomicU64>,
-    listener: Option<SocketId>,
-    socket: Option<SocketId>,
 }
 
 impl Sink {
@@ -96,10 +96,8 @@ impl Sink {
     #[must_use]
     pub fn new(at: SocketAddr) -> Self {
         Self {
-            at,
+            acceptor: Acceptor::new(at, 1),
             received: Arc::default(),
-            listener: None,
-            socket: None,
         }
     }
 
@@ -110,19 +108,11 @@ impl Sink {
     }
 
     fn step(&mut self, desk: &mut Desk<'_>) -> Result<Option<bool>, String> {
+        let id = match self.acceptor.step(desk)? {
+            ControlFlow::Continue(id) => id,
+            ControlFlow::Break(moved) => return Ok(Some(moved)),
+        };
         let (tcp, mut cx) = desk.tcp();
-        let Some(listener) = self.listener else {
-            let id = ready(tcp.open(&mut cx, domain(self.at)))?.ok_or("gets no socket")?;
-            ready(tcp.bind(&mut cx, id, self.at))?;
-            ready(tcp.listen(&mut cx, id, 1))?;
-            self.listener = Some(id);
-            return Ok(Some(true));
-        };
-        let Some(id) = self.socket else {
-            let accepted = ready(tcp.accept(&mut cx, listener))?;
-            self.socket = accepted.map(|(id, _)| id);
-            return Ok(Some(self.socket.is_some()));
-        };
         let Some(count) = ready(tcp.recv(&mut cx, id, &mut [0; CALL]))? else {
             return Ok(Some(false));
         };
@@ -136,7 +126,7 @@ impl Sink {
 
 impl App for Sink {
     fn name(&self) -> String {
-        format!("sink at {}", self.at)
+        format!("sink at {}", self.acceptor.at)
     }
 
     fn serves(&self) -> bool {

@@ -1,6 +1,8 @@
 //! A stream over TCP: one side sends it, the other checks every byte.
 
+use super::acceptor::Acceptor;
 use super::{App, Desk, domain, poll_steps, ready};
+use core::ops::ControlFlow;
 use core::task::Poll;
 use sockeye_core::socket::Shutdown;
 use sockeye_core::{Error, SocketId};
@@ -97,11 +99,9 @@ impl App for Sender {
 /// Listens, takes one connection, checks the stream that comes, and closes.
 #[derive(Debug)]
 pub struct Receiver {
-    at: SocketAddr,
+    acceptor: Acceptor,
     length: u64,
     received: u64,
-    listener: Option<SocketId>,
-    socket: Option<SocketId>,
 }
 
 impl Receiver {
@@ -109,28 +109,18 @@ impl Receiver {
     #[must_use]
     pub fn new(at: SocketAddr, length: u64) -> Self {
         Self {
-            at,
+            acceptor: Acceptor::new(at, 16),
             length,
             received: 0,
-            listener: None,
-            socket: None,
         }
     }
 
     fn step(&mut self, desk: &mut Desk<'_>) -> Result<Option<bool>, String> {
+        let id = match self.acceptor.step(desk)? {
+            ControlFlow::Continue(id) => id,
+            ControlFlow::Break(moved) => return Ok(Some(moved)),
+        };
         let (tcp, mut cx) = desk.tcp();
-        let Some(listener) = self.listener else {
-            let id = ready(tcp.open(&mut cx, domain(self.at)))?.ok_or("gets no socket")?;
-            ready(tcp.bind(&mut cx, id, self.at))?;
-            ready(tcp.listen(&mut cx, id, 16))?;
-            self.listener = Some(id);
-            return Ok(Some(true));
-        };
-        let Some(id) = self.socket else {
-            let accepted = ready(tcp.accept(&mut cx, listener))?;
-            self.socket = accepted.map(|(id, _)| id);
-            return Ok(Some(self.socket.is_some()));
-        };
         let mut buffer = vec![0; 16 * 1024];
         let Some(count) = ready(tcp.recv(&mut cx, id, &mut buffer))? else {
             return Ok(Some(false));
@@ -150,15 +140,14 @@ impl Receiver {
             } = self;
             return Err(format!("receives {received} bytes instead of {length}"));
         }
-        ready(tcp.close(&mut cx, id))?;
-        ready(tcp.close(&mut cx, listener))?;
+        self.acceptor.close(desk)?;
         Ok(None)
     }
 }
 
 impl App for Receiver {
     fn name(&self) -> String {
-        let Self { at, received, .. } = self;
+        let (at, received) = (self.acceptor.at, self.received);
         format!("receiver at {at} ({received} bytes)")
     }
 
