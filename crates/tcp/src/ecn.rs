@@ -247,8 +247,8 @@ impl Ecn {
                 self.mode = Mode::Accurate;
                 // RFC 9768 §3.1.5: after a SYN, or an answer, without the bits the server can't know
                 // what the client speaks, and must not call its packets ECN-capable.
-                let sure = !syn.plain && retries < ACCURATE_ANSWERS;
-                self.accurate = Some(Box::new(Accurate::accepted(syn.field, sure)));
+                self.accurate = Some(Box::new(Accurate::accepted(syn.field, !syn.plain)));
+                self.answers_again(retries.into());
             }
         }
     }
