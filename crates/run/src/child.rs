@@ -13,6 +13,7 @@ use crate::backend::Errno;
 use crate::mirror::MIRRORED;
 use crate::sys;
 use crate::threads::Threads;
+use crate::waiting::Waiting;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::ffi::{CString, OsStr, OsString, c_char};
 use std::io::{self, Write as _};
@@ -110,6 +111,7 @@ struct Plan {
     arguments: Vec<*const c_char>,
     environment: *const *const c_char,
     filter: Vec<libc::sock_filter>,
+    killably: bool,
     withheld: Vec<RawFd>,
     parent: i32,
     report: RawFd,
@@ -131,6 +133,7 @@ struct Ready {
 pub(crate) fn start(
     argv: &[OsString],
     filter: Vec<libc::sock_filter>,
+    waiting: Waiting,
 ) -> Result<Child, StartError> {
     let program = argv
         .first()
@@ -166,9 +169,9 @@ pub(crate) fn start(
         listener,
         mut reports,
         mut gate,
-    } = prepare(candidates, arguments, filter, withheld.clone())?;
+    } = prepare(candidates, arguments, (filter, waiting), withheld.clone())?;
     // Until the gate opens the child sleeps.
-    let threads = Threads::default();
+    let threads = Threads::new(waiting);
     threads.try_with_sleeper(pid);
     if let Err(reason) = gate.write_all(&[1]) {
         return Err(failed(
@@ -204,7 +207,12 @@ pub(crate) fn try_start(filter: Vec<libc::sock_filter>) -> Result<(), StartError
         listener,
         reports,
         gate,
-    } = prepare(Vec::new(), vec![ptr::null()], filter, Vec::new())?;
+    } = prepare(
+        Vec::new(),
+        vec![ptr::null()],
+        (filter, Waiting::best()),
+        Vec::new(),
+    )?;
     // Killed, not told by the gate's end: another thread's child may hold a copy of that end.
     // SAFETY: kill takes two integers; the pid is our child's, which nobody has waited for.
     unsafe { libc::kill(pid, libc::SIGKILL) };
@@ -216,7 +224,7 @@ pub(crate) fn try_start(filter: Vec<libc::sock_filter>) -> Result<(), StartError
 fn prepare(
     candidates: Vec<(CString, Vec<*const c_char>)>,
     arguments: Vec<*const c_char>,
-    filter: Vec<libc::sock_filter>,
+    (filter, waiting): (Vec<libc::sock_filter>, Waiting),
     withheld: Vec<RawFd>,
 ) -> Result<Ready, StartError> {
     let system = |step| move |reason: io::Error| StartError::System { step, reason };
@@ -227,6 +235,7 @@ fn prepare(
         arguments,
         environment: environment(),
         filter,
+        killably: waiting.hides_signals(),
         withheld,
         parent: rustix::process::getpid().as_raw_pid(),
         report: report.as_raw_fd(),
@@ -405,11 +414,11 @@ unsafe fn child(plan: &Plan) -> ! {
             libc::close(*fd);
         }
     }
-    let listener = match sys::install_filter(&plan.filter) {
+    let listener = match sys::install_filter(&plan.filter, plan.killably) {
         Err(Errno::ACCESS) => {
             // SAFETY: prctl of integers.
             unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-            sys::install_filter(&plan.filter)
+            sys::install_filter(&plan.filter, plan.killably)
         }
         result => result,
     };

@@ -71,6 +71,17 @@ pub fn examine() -> Vec<Finding> {
             "use Linux 6.9 or later; without it, only the rare program that unshares its descriptor table is affected",
         ),
         finding(
+            "killable waits",
+            "make every answer arrive, whatever signals come",
+            true,
+            if sys::can_wait_killably() {
+                Ok(())
+            } else {
+                Err("the seccomp flag is not known".to_owned())
+            },
+            "use Linux 5.19 or later; without it, a UDP call may be lost or made twice if a signal comes in the moment of its answer",
+        ),
+        finding(
             "ping",
             "carries a program's pings to the host's network",
             true,
@@ -139,7 +150,7 @@ mod tests {
     #[test]
     fn every_no_comes_with_something_to_do() {
         let findings = examine();
-        assert_eq!(findings.len(), 6);
+        assert_eq!(findings.len(), 7);
         for missing in findings
             .iter()
             .filter_map(|finding| finding.missing.as_ref())

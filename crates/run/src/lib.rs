@@ -5,7 +5,7 @@
 //! AF_UNIX sockets, over which data moves by ordinary reads and writes. Nothing needs root.
 //!
 //! Where things are: the filter (`filter`, over the assembler `bpf`); starting the program and being it (`child`, `mirror`);
-//! the thread that takes calls (`notify`) and what it shares with the tasks (`supervisor`); which descriptors are ours
+//! the thread that takes calls (`notify`) and what it shares with the tasks (`supervisor`); how callers wait (`waiting`); which descriptors are ours
 //! (`descriptors`, `threads`) and how they are made (`ends`); the program's memory (`memory`, `address`); the calls, a family a
 //! file (`calls`); carrying streams (`relay`); what a machine allows ([`doctor`]).
 //!
@@ -50,9 +50,11 @@ mod supervisor;
 mod sys;
 mod threads;
 pub mod user;
+mod waiting;
 
 pub use backend::{Backend, NodeSocket};
 pub use child::StartError;
 pub use leftovers::end_leftovers;
 pub use mirror::Exit;
 pub use runner::{Options, Runner, Running};
+pub use waiting::Waiting;

@@ -8,6 +8,7 @@ use crate::mirror::{self, Exit};
 use crate::notify;
 use crate::supervisor::Supervisor;
 use crate::sys::Listener;
+use crate::waiting::Waiting;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
 use std::io;
@@ -25,6 +26,8 @@ pub struct Options {
     pub flush_timeout: Duration,
     /// Whether signals to this process are the program's, and its stops ours.
     pub mirror_signals: bool,
+    /// How the program's threads wait for the answers to their calls.
+    pub waiting: Waiting,
 }
 
 impl Default for Options {
@@ -32,6 +35,7 @@ impl Default for Options {
         Self {
             flush_timeout: Duration::from_secs(5),
             mirror_signals: true,
+            waiting: Waiting::best(),
         }
     }
 }
@@ -82,25 +86,30 @@ impl<B: Backend> Runner<B> {
         // This thread starts the program because the program is to die with it, and it lives as long as the run.
         let notify = thread::Builder::new()
             .name("sockeye-notify".into())
-            .spawn(move || match child::start(&argv, filter::program()) {
-                Ok(Child {
-                    pid,
-                    listener,
-                    threads,
-                    withheld,
-                }) => {
-                    let supervisor = Arc::new(build(Listener::new(listener), threads));
-                    let told =
-                        started.send(Ok((pid, withheld, supervisor.clone() as Arc<dyn Ending>)));
-                    if told.is_ok() {
-                        supervisor
-                            .runtime
-                            .spawn(supervisor.clone().sweep_now_and_then());
-                        notify::serve(&supervisor, &stopped.into());
+            .spawn(
+                move || match child::start(&argv, filter::program(), options.waiting) {
+                    Ok(Child {
+                        pid,
+                        listener,
+                        threads,
+                        withheld,
+                    }) => {
+                        let supervisor = Arc::new(build(Listener::new(listener), threads));
+                        let told = started.send(Ok((
+                            pid,
+                            withheld,
+                            supervisor.clone() as Arc<dyn Ending>,
+                        )));
+                        if told.is_ok() {
+                            supervisor
+                                .runtime
+                                .spawn(supervisor.clone().sweep_now_and_then());
+                            notify::serve(&supervisor, &stopped.into());
+                        }
                     }
-                }
-                Err(error) => drop(started.send(Err(error))),
-            })
+                    Err(error) => drop(started.send(Err(error))),
+                },
+            )
             .map_err(system("start a thread"))?;
         let outcome = start.recv().unwrap_or_else(|_| {
             Err(StartError::System {

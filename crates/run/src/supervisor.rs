@@ -11,6 +11,7 @@ use crate::ends::{self, Ends};
 use crate::memory::Memory;
 use crate::sys::{Call, Listener};
 use crate::threads::Threads;
+use crate::waiting;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::os::fd::AsFd as _;
@@ -49,6 +50,8 @@ pub(crate) enum Outcome {
     Held,
     /// It has been answered.
     Answered,
+    /// A signal ends it before it has had any effect; it may be made again by the kernel, or fails with `EINTR`.
+    Interrupted { restarts: bool },
 }
 
 /// What a call returns, or its errno. `EINTR` says that it was interrupted before it had any effect.
@@ -166,6 +169,10 @@ impl<B: Backend> Supervisor<B> {
                 let _ = self.listener.carry_on(call.id);
                 return;
             }
+            Ok(Outcome::Interrupted { restarts }) => {
+                let _ = self.listener.interrupt(call.id, restarts);
+                return;
+            }
             Ok(Outcome::Return(value)) => Ok(value),
             Err(error) => Err(error),
         };
@@ -179,12 +186,12 @@ impl<B: Backend> Supervisor<B> {
     /// Ends a call with a result that must not get lost. False says that the call was interrupted, and that the program has
     /// not got the answer.
     ///
-    /// The kernel has a gap here: a thread that a signal has woken, but that has not yet taken itself off the list, can be
-    /// answered with success, and does not heed the answer. So the answer is given to a thread that sleeps; what is left of
-    /// the gap is the moment between the look and the answer.
+    /// Without [`Waiting::Firmly`] the kernel has a gap here: a thread that a signal has woken, but that has not yet taken itself
+    /// off the list, can be answered with success, and does not heed the answer. So the answer is given to a thread that sleeps;
+    /// what is left of the gap under [`Waiting::Lightly`] is the moment between the look and the answer.
     pub(crate) fn reply(&self, call: &Call, result: Result<i64, Errno>) -> bool {
         let begun = Instant::now();
-        while self.table.threads.sleeps(call.tid) == Some(false) && begun.elapsed() < PATIENCE {
+        while !self.table.threads.heeds(call.tid) && begun.elapsed() < PATIENCE {
             if !self.listener.waits(call.id) {
                 return false;
             }
@@ -230,16 +237,35 @@ impl<B: Backend> Supervisor<B> {
         (same && first.digest == digest()).then_some(first.result)
     }
 
-    /// Lets a task answer the call. Whatever the task awaits, it may be dropped there.
+    /// Lets a task answer the call, within a time limit if the socket has one, after which it fails with the error that comes
+    /// with it. Whatever the task awaits, it may be dropped there.
+    ///
+    /// A call with a limit is not made again after a signal (signal(7)).
     pub(crate) fn hold(
         self: &Arc<Self>,
         call: &Call,
+        limit: Option<(Duration, Errno)>,
         answer: impl Future<Output = Answer> + Send + 'static,
     ) -> Answer {
         let (me, call) = (self.clone(), *call);
+        let hides_signals = self.table.threads.waiting.hides_signals();
+        let in_time = async move {
+            match limit {
+                None => answer.await,
+                Some((limit, expired)) => tokio::time::timeout(limit, answer)
+                    .await
+                    .unwrap_or(Err(expired)),
+            }
+        };
         let mut held = lock(&self.held);
         let task = self.runtime.spawn(async move {
-            let answer = answer.await;
+            let answer = tokio::select! {
+                biased;
+                answer = in_time => answer,
+                () = waiting::interruption(call.tid), if hides_signals => Ok(Outcome::Interrupted {
+                    restarts: limit.is_none(),
+                }),
+            };
             me.finish(&call, answer);
         });
         held.insert(call.tid, (call.id, task.abort_handle()));

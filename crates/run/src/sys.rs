@@ -14,6 +14,10 @@ const PIDFD_THREAD: u32 = libc::O_EXCL as u32;
 /// Room for what the kernel writes at a notification; it may know a longer one than we do.
 const NOTIFICATION_ROOM: usize = 512;
 
+/// What a call returns inside the kernel when a signal has interrupted it, and that no program ever sees: on its way out it
+/// becomes `EINTR`, or the call is made again.
+const ERESTARTSYS: i32 = 512;
+
 /// The last error of a libc call.
 fn errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
@@ -87,6 +91,13 @@ impl Listener {
             result.err().map_or(0, |error| -error.raw_os_error()),
             0,
         )
+    }
+
+    /// Ends a call because of a signal that waits for the thread: with `EINTR`, or (`restarts`) as the signal's handler wants it,
+    /// which may let the kernel make the call again.
+    pub(crate) fn interrupt(&self, id: u64, restarts: bool) -> Result<(), Errno> {
+        let error = if restarts { ERESTARTSYS } else { libc::EINTR };
+        self.send(id, 0, -error, 0)
     }
 
     /// Lets the kernel carry out the call as if there were no filter.
@@ -196,8 +207,12 @@ impl AsFd for Listener {
     }
 }
 
-/// Installs a filter for the calling thread and returns the number of its listener. Async-signal-safe.
-pub(crate) fn install_filter(program: &[libc::sock_filter]) -> Result<RawFd, Errno> {
+/// Installs a filter for the calling thread and returns the number of its listener. `killably`: a thread whose call has been
+/// taken is woken by no signal but a fatal one. Async-signal-safe.
+pub(crate) fn install_filter(
+    program: &[libc::sock_filter],
+    killably: bool,
+) -> Result<RawFd, Errno> {
     let program = libc::sock_fprog {
         len: program.len() as u16,
         filter: program.as_ptr().cast_mut(),
@@ -207,11 +222,33 @@ pub(crate) fn install_filter(program: &[libc::sock_filter]) -> Result<RawFd, Err
         libc::syscall(
             libc::SYS_seccomp,
             libc::c_ulong::from(libc::SECCOMP_SET_MODE_FILTER),
-            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            filter_flags(killably),
             &raw const program,
         )
     };
     checked(result).map(|fd| fd as RawFd)
+}
+
+fn filter_flags(killably: bool) -> libc::c_ulong {
+    if killably {
+        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+    } else {
+        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER
+    }
+}
+
+/// Whether the kernel lets a thread whose call has been taken be woken by no signal but a fatal one (Linux 5.19).
+pub(crate) fn can_wait_killably() -> bool {
+    // SAFETY: without a program nothing is installed: the flags are looked at first, then the missing program is a fault.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::c_ulong::from(libc::SECCOMP_SET_MODE_FILTER),
+            filter_flags(true),
+            std::ptr::null::<libc::sock_fprog>(),
+        )
+    };
+    checked(result) == Err(Errno::FAULT)
 }
 
 /// A descriptor of one thread; of its whole process on kernels before 6.9, which share the descriptor table in all but rare

@@ -38,25 +38,17 @@ impl<B: Backend> Supervisor<B> {
         if nonblocking(end.as_fd()) {
             return Err(Errno::AGAIN);
         }
-        let limit = time_limit(&end, libc::SO_RCVTIMEO);
+        let limit = time_limit(&end, libc::SO_RCVTIMEO).map(|limit| (limit, Errno::AGAIN));
         drop(end);
         let (me, sock, made) = (self.clone(), sock.clone(), *call);
-        self.hold(call, async move {
-            let accepted = async {
-                loop {
-                    let mut arrived = std::pin::pin!(listening.arrived.notified());
-                    arrived.as_mut().enable();
-                    if let Some(answer) = me.try_accept(&made, &sock, &listening, flags, None) {
-                        return answer;
-                    }
-                    arrived.await;
+        self.hold(call, limit, async move {
+            loop {
+                let mut arrived = std::pin::pin!(listening.arrived.notified());
+                arrived.as_mut().enable();
+                if let Some(answer) = me.try_accept(&made, &sock, &listening, flags, None) {
+                    return answer;
                 }
-            };
-            match limit {
-                None => accepted.await,
-                Some(limit) => tokio::time::timeout(limit, accepted)
-                    .await
-                    .unwrap_or(Err(Errno::AGAIN)),
+                arrived.await;
             }
         })
     }

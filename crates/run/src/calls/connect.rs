@@ -210,14 +210,10 @@ impl<B: Backend> Supervisor<B> {
         sock: &Arc<Sock<B::Socket>>,
         end: &OwnedFd,
     ) -> Answer {
-        let limit = time_limit(end, libc::SO_SNDTIMEO);
+        let limit = time_limit(end, libc::SO_SNDTIMEO).map(|limit| (limit, Errno::INPROGRESS));
         let (me, sock, made) = (self.clone(), sock.clone(), *call);
-        self.hold(call, async move {
-            match limit {
-                None => me.settled(&sock).await,
-                Some(limit) if tokio::time::timeout(limit, me.settled(&sock)).await.is_ok() => {}
-                Some(_) => return Err(Errno::INPROGRESS),
-            }
+        self.hold(call, limit, async move {
+            me.settled(&sock).await;
             let mut state = lock(&sock.state);
             match &mut state.phase {
                 Phase::Established { reported } => *reported = me.reply(&made, Ok(0)),

@@ -205,7 +205,7 @@ impl<B: Backend> Supervisor<B> {
                 )?,
                 Err(Errno::AGAIN) if sent == 0 && blocking => {
                     let (_, data, to) = messages.swap_remove(0);
-                    return self.hold_send(call, sock, data, to, true);
+                    return self.hold_send(call, (sock, end), data, to, true);
                 }
                 Err(error) if sent == 0 => return Err(error),
                 Err(_) => break,
@@ -262,7 +262,7 @@ impl<B: Backend> Supervisor<B> {
             && !nonblocking(end.as_fd())
             && flags & libc::MSG_DONTWAIT == 0
         {
-            return self.hold_send(call, sock, data, to, false);
+            return self.hold_send(call, (sock, end), data, to, false);
         }
         self.sent(call, result.map(|len| len as i64), &data, to)
     }
@@ -284,13 +284,14 @@ impl<B: Backend> Supervisor<B> {
     fn hold_send(
         self: &Arc<Self>,
         call: &Call,
-        sock: &Arc<Sock<B::Socket>>,
+        (sock, end): (&Arc<Sock<B::Socket>>, &OwnedFd),
         data: Vec<u8>,
         to: Option<SocketAddr>,
         several: bool,
     ) -> Answer {
+        let limit = time_limit(end, libc::SO_SNDTIMEO).map(|limit| (limit, Errno::AGAIN));
         let (me, sock, made) = (self.clone(), sock.clone(), *call);
-        self.hold(call, async move {
+        self.hold(call, limit, async move {
             let result = poll_fn(|cx| sock.node.poll_send_to(cx, &data, to)).await;
             if !several {
                 return me.sent(&made, result.map(|len| len as i64), &data, to);
@@ -388,33 +389,25 @@ impl<B: Backend> Supervisor<B> {
             Err(Errno::AGAIN) if flags & libc::MSG_DONTWAIT == 0 && !nonblocking(end.as_fd()) => {}
             answer => return answer,
         }
-        let limit = time_limit(&end, libc::SO_RCVTIMEO);
+        let limit = time_limit(&end, libc::SO_RCVTIMEO).map(|limit| (limit, Errno::AGAIN));
         drop(end);
         let (me, sock, datagrams, made) = (self.clone(), sock.clone(), datagrams.clone(), *call);
-        self.hold(call, async move {
-            let received = async {
-                loop {
-                    let mut arrived = std::pin::pin!(datagrams.arrived.notified());
-                    arrived.as_mut().enable();
-                    let Some(end) = me
-                        .table
-                        .duplicate_of(&sock, made.tid, made.args[0] as RawFd)
-                    else {
-                        return Err(Errno::BADF);
-                    };
-                    match me.receive_now(&made, &sock, &datagrams, &end, &request) {
-                        Err(Errno::AGAIN) => {}
-                        answer => return answer,
-                    }
-                    drop(end);
-                    arrived.await;
+        self.hold(call, limit, async move {
+            loop {
+                let mut arrived = std::pin::pin!(datagrams.arrived.notified());
+                arrived.as_mut().enable();
+                let Some(end) = me
+                    .table
+                    .duplicate_of(&sock, made.tid, made.args[0] as RawFd)
+                else {
+                    return Err(Errno::BADF);
+                };
+                match me.receive_now(&made, &sock, &datagrams, &end, &request) {
+                    Err(Errno::AGAIN) => {}
+                    answer => return answer,
                 }
-            };
-            match limit {
-                None => received.await,
-                Some(limit) => tokio::time::timeout(limit, received)
-                    .await
-                    .unwrap_or(Err(Errno::AGAIN)),
+                drop(end);
+                arrived.await;
             }
         })
     }

@@ -58,7 +58,7 @@ impl<B: Backend> Supervisor<B> {
             // By a socket that the program had closed, which nobody had noticed: it is free when its tasks have ended.
             Err(Errno::ADDRINUSE) if self.sweep().removed > 0 => {
                 let sock = sock.clone();
-                self.hold(call, async move {
+                self.hold(call, None, async move {
                     for _ in 0..TURNS_TO_CLOSE {
                         tokio::task::yield_now().await;
                         match sock.node.bind(address) {

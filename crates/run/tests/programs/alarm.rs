@@ -2,7 +2,7 @@
 //!
 //! The program is this binary itself, and makes the plain system calls, so that no library repeats or hides anything.
 
-use crate::{Outcome, PASSED, needs, supervised, this_binary};
+use crate::{Outcome, PASSED, needs, this_binary};
 use sockeye_tests::{Program, Test, check, tests};
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -22,6 +22,7 @@ pub(crate) const TESTS: &[Test] = tests![
     connects_on_a_node,
     sends_on_a_node,
     receives_on_a_node,
+    as_before_6_18,
 ];
 
 /// Calls of each kind.
@@ -357,11 +358,17 @@ pub(crate) fn be_partner(arguments: &[OsString]) -> ! {
 
 /// Runs a role over the kernel's sockets with the partner outside, with and without restarting.
 fn run(role: &str) -> Outcome {
+    run_with("--supervise", role)
+}
+
+fn run_with(supervise: &str, role: &str) -> Outcome {
     needs!();
     for restart in ["restart", "interrupt"] {
         let (partner, port) = Partner::of(role, 0);
-        let mut program =
-            supervised(this_binary()).args(["--play", role, restart, &port.to_string(), "alone"]);
+        let mut program = Program::new(this_binary())
+            .arg(supervise)
+            .arg(this_binary())
+            .args(["--play", role, restart, &port.to_string(), "alone"]);
         program.command().stdout(Stdio::piped());
         let mut running = program.start()?;
         let mut output = BufReader::new(running.0.stdout.take().ok_or("no output")?);
@@ -423,6 +430,14 @@ fn sends() -> Outcome {
 
 fn receives() -> Outcome {
     run("receive")
+}
+
+/// Kernels before 6.18 need a look at the thread before each answer.
+fn as_before_6_18() -> Outcome {
+    for role in ["accept", "connect", "send", "receive"] {
+        run_with("--supervise-as-before-6.18", role)?;
+    }
+    PASSED
 }
 
 fn accepts_on_a_node() -> Outcome {

@@ -12,8 +12,9 @@ mod processes;
 mod python;
 mod reactor;
 mod transfers;
+mod waiting;
 
-use sockeye_run::{Backend, Options, Runner};
+use sockeye_run::{Backend, Options, Runner, Waiting};
 use sockeye_tests::{Program, Result, TempDir, harness};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,7 +24,14 @@ use std::sync::OnceLock;
 fn main() {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match arguments.get(1).and_then(|word| word.to_str()) {
-        Some("--supervise") => supervise(kernel::Kernel, &arguments[2..]),
+        Some("--supervise") => supervise(kernel::Kernel, Waiting::best(), &arguments[2..]),
+        Some("--supervise-as-before-6.18") => {
+            let waiting = match Waiting::best() {
+                Waiting::Firmly => Waiting::FirmlySoon,
+                older => older,
+            };
+            supervise(kernel::Kernel, waiting, &arguments[2..])
+        }
         Some("--on-a-node") => on_a_node(&arguments[2..]),
         Some("--play") => alarm::play(&arguments[2..]),
         Some("--partner") => alarm::be_partner(&arguments[2..]),
@@ -32,6 +40,7 @@ fn main() {
             processes::TESTS,
             transfers::TESTS,
             alarm::TESTS,
+            waiting::TESTS,
         ]),
     }
 }
@@ -39,12 +48,14 @@ fn main() {
 /// Is the supervisor, for a program on a node that has nothing but its own loopback.
 fn on_a_node(program: &[OsString]) -> ! {
     let node = sockeye::Node::builder().build().unwrap();
-    supervise(node, program)
+    supervise(node, Waiting::best(), program)
 }
 
 /// Is the supervisor.
-fn supervise(backend: impl Backend, program: &[OsString]) -> ! {
-    let running = Runner::new(backend, Options::default())
+fn supervise(backend: impl Backend, waiting: Waiting, program: &[OsString]) -> ! {
+    let mut options = Options::default();
+    options.waiting = waiting;
+    let running = Runner::new(backend, options)
         .spawn(program)
         .unwrap_or_else(|error| {
             eprintln!("{error}");
