@@ -26,10 +26,20 @@ pub(crate) fn remove() {
     }
 }
 
-fn build() -> Result<(TempDir, PathBuf)> {
+/// An example, built from this tree.
+///
+/// # Errors
+/// It doesn't build.
+pub fn example(name: &str) -> Result<PathBuf> {
+    cargo_build(&["--package", "sockeye", "--example", name])?;
+    Ok(built_here()?.join("examples").join(name))
+}
+
+fn cargo_build(what: &[&str]) -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
-        .args(["build", "--quiet", "--package", "sockeye-cli"])
+        .args(["build", "--quiet"])
+        .args(what)
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         command.arg("--release");
@@ -37,16 +47,25 @@ fn build() -> Result<(TempDir, PathBuf)> {
     let output = command.output()?;
     crate::check!(
         output.status.success(),
-        "the binary does not build: {}",
+        "{what:?} does not build: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+    Ok(())
+}
+
+/// Where this build's binaries lie.
+fn built_here() -> Result<PathBuf> {
     // target/debug/deps/interop-… lies two folders below target/debug/sockeye.
     let test = std::env::current_exe()?;
-    let built = test
-        .ancestors()
-        .nth(2)
+    let here = test.ancestors().nth(2);
+    Ok(here
         .ok_or("a test binary lies in target/PROFILE/deps")?
-        .join("sockeye");
+        .to_owned())
+}
+
+fn build() -> Result<(TempDir, PathBuf)> {
+    cargo_build(&["--package", "sockeye-cli"])?;
+    let built = built_here()?.join("sockeye");
     let dir = TempDir::new()?;
     let path = dir.path().join("sockeye");
     std::fs::copy(&built, &path).map_err(|error| format!("{}: {error}", built.display()))?;

@@ -8,7 +8,7 @@ mod binary;
 mod namespace;
 mod program;
 
-pub use binary::{sockeye, static_program};
+pub use binary::{example, sockeye, static_program};
 pub use namespace::{in_namespace, is_root};
 pub use program::{Output, Program, Running, TempDir, have, ordinary_user, sha256};
 

@@ -9,6 +9,7 @@ mod kill;
 mod md5;
 mod memory;
 mod options;
+mod ospf;
 mod resolver;
 mod run;
 mod signals;
@@ -31,6 +32,7 @@ fn main() {
         ecn::TESTS,
         tools::TESTS,
         options::TESTS,
+        ospf::TESTS,
         counters::TESTS,
     ]);
 }

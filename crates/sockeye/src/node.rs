@@ -338,6 +338,19 @@ impl Node {
     ) -> io::Result<()> {
         self.with(|node, _| node.add_route(destination, gateway, interface, metric))
     }
+
+    /// Takes a route out; false when there is none.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn remove_route(
+        &self,
+        destination: IpNet,
+        gateway: Option<IpAddr>,
+        interface: InterfaceId,
+    ) -> io::Result<bool> {
+        self.with(|node, _| Ok(node.remove_route(destination, gateway, interface)))
+    }
 }
 
 /// The end of a node.
