@@ -1,5 +1,9 @@
 //! A node's settings, with Linux's names and defaults where Linux has them.
 
+mod ipv6;
+
+pub use ipv6::{AddrGenMode, Ipv6Config};
+
 use core::time::Duration;
 
 /// Settings of a node. All have defaults; `Config { ttl: 1, ..Config::default() }` changes one.
@@ -112,6 +116,10 @@ pub struct Config {
     /// Packets may be sent from addresses that are not the node's (raw sockets with their own
     /// header).
     pub spoofing: bool,
+    /// `net.ipv4.conf.default.accept_redirects`: routers may name a better one: on.
+    pub accept_redirects: bool,
+    /// `net.ipv6.conf.default`: how interfaces configure themselves.
+    pub ipv6: Ipv6Config,
     /// Entries of the neighbour table of one interface: 1024 (`gc_thresh3`).
     pub neighbours_max: usize,
     /// Bytes held for reassembly in all: 4 MiB (`ipfrag_high_thresh`).
@@ -200,6 +208,8 @@ impl Default for Config {
             net_admin: false,
             raw_sockets: true,
             spoofing: false,
+            accept_redirects: true,
+            ipv6: Ipv6Config::default(),
             neighbours_max: 1024,
             reassembly_max: 4 << 20,
             icmp_errors: (1000, 50),

@@ -69,6 +69,21 @@ counters! {
     IcmpOutRateLimited,
     /// ICMP errors whose quote did not match a flow of ours.
     IcmpInUnmatched,
+    /// ICMP redirects received.
+    IcmpInRedirects,
+    /// ICMPv6 redirects received.
+    Icmp6InRedirects,
+    /// Redirects not followed: not from the router that a packet goes by, to no neighbour, or off.
+    RedirectsIgnored,
+    /// Router advertisements received.
+    Icmp6InRouterAdvertisements,
+    /// Router solicitations sent.
+    Icmp6OutRouterSolicits,
+    /// Routers, prefixes, routes, addresses and name servers of router advertisements not taken for
+    /// a full table.
+    AutoconfTableFull,
+    /// Addresses of ours that somebody else was found to have, or to want.
+    AddressConflicts,
     /// ARP and ND packets dropped by a check.
     NeighbourInErrors,
     /// Neighbours not kept or packets not queued for a full table.

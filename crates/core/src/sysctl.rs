@@ -83,6 +83,11 @@ static TABLE: &[Row] = &[
     row!("net.core.somaxconn", backlog_max, number),
     row!("net.core.wmem_default", wmem.0, number),
     row!("net.core.wmem_max", wmem.1, number),
+    row!(
+        "net.ipv4.conf.default.accept_redirects",
+        accept_redirects,
+        flag
+    ),
     row!("net.ipv4.icmp_msgs_burst", icmp_errors.1, number),
     row!("net.ipv4.icmp_msgs_per_sec", icmp_errors.0, number),
     row!("net.ipv4.ip_default_ttl", ttl, number),
@@ -138,6 +143,113 @@ static TABLE: &[Row] = &[
     row!("net.ipv4.tcp_timestamps", tcp_timestamps, flag),
     row!("net.ipv4.tcp_window_scaling", tcp_window_scaling, flag),
     row!("net.ipv4.tcp_wmem", tcp_wmem, triple),
+    row!("net.ipv6.conf.default.accept_ra", ipv6.accept_ra, flag),
+    row!(
+        "net.ipv6.conf.default.accept_ra_defrtr",
+        ipv6.accept_ra_defrtr,
+        flag
+    ),
+    row!(
+        "net.ipv6.conf.default.accept_ra_min_hop_limit",
+        ipv6.accept_ra_min_hop_limit,
+        number
+    ),
+    row!(
+        "net.ipv6.conf.default.accept_ra_mtu",
+        ipv6.accept_ra_mtu,
+        flag
+    ),
+    row!(
+        "net.ipv6.conf.default.accept_ra_pinfo",
+        ipv6.accept_ra_pinfo,
+        flag
+    ),
+    row!(
+        "net.ipv6.conf.default.accept_ra_rt_info_max_plen",
+        ipv6.accept_ra_rt_info_max_plen,
+        number
+    ),
+    row!(
+        "net.ipv6.conf.default.accept_ra_rtr_pref",
+        ipv6.accept_ra_rtr_pref,
+        flag
+    ),
+    row!(
+        "net.ipv6.conf.default.accept_redirects",
+        ipv6.accept_redirects,
+        flag
+    ),
+    row!(
+        "net.ipv6.conf.default.addr_gen_mode",
+        ipv6.addr_gen_mode,
+        addr_gen_mode
+    ),
+    row!("net.ipv6.conf.default.autoconf", ipv6.autoconf, flag),
+    row!(
+        "net.ipv6.conf.default.dad_transmits",
+        ipv6.dad_transmits,
+        number
+    ),
+    row!(
+        "net.ipv6.conf.default.max_addresses",
+        ipv6.max_addresses,
+        number
+    ),
+    row!(
+        "net.ipv6.conf.default.max_desync_factor",
+        ipv6.max_desync_factor,
+        seconds
+    ),
+    row!(
+        "net.ipv6.conf.default.regen_max_retry",
+        ipv6.regen_max_retry,
+        number
+    ),
+    row!(
+        "net.ipv6.conf.default.router_probe_interval",
+        ipv6.router_probe_interval,
+        seconds
+    ),
+    row!(
+        "net.ipv6.conf.default.router_solicitation_delay",
+        ipv6.router_solicitation_delay,
+        seconds
+    ),
+    row!(
+        "net.ipv6.conf.default.router_solicitation_interval",
+        ipv6.router_solicitation_interval,
+        seconds
+    ),
+    row!(
+        "net.ipv6.conf.default.router_solicitation_max_interval",
+        ipv6.router_solicitation_max_interval,
+        seconds
+    ),
+    row!(
+        "net.ipv6.conf.default.router_solicitations",
+        ipv6.router_solicitations,
+        count
+    ),
+    row!(
+        "net.ipv6.conf.default.stable_secret",
+        ipv6.stable_secret,
+        secret
+    ),
+    row!(
+        "net.ipv6.conf.default.temp_prefered_lft",
+        ipv6.temp_prefered_lft,
+        seconds
+    ),
+    row!(
+        "net.ipv6.conf.default.temp_valid_lft",
+        ipv6.temp_valid_lft,
+        seconds
+    ),
+    row!(
+        "net.ipv6.conf.default.use_tempaddr",
+        ipv6.use_tempaddr,
+        temporary
+    ),
 ];
 
 fn find(name: &str) -> Result<&'static Row, SysctlError> {
@@ -332,6 +444,88 @@ mod ecn {
 
     pub(super) fn takes() -> String {
         "0 to 5".into()
+    }
+}
+
+/// How many, or a negative number for no end.
+mod count {
+    pub(super) fn read(text: &str) -> Option<i32> {
+        match text.strip_prefix('-') {
+            Some(digits) => super::number::read(digits).map(|n: u32| if n == 0 { 0 } else { -1 }),
+            None => super::number::read(text),
+        }
+    }
+
+    pub(super) fn show(value: &i32) -> String {
+        value.to_string()
+    }
+
+    pub(super) fn takes() -> String {
+        "a whole number, or -1 for no end".into()
+    }
+}
+
+/// 0 to 3.
+mod addr_gen_mode {
+    use crate::AddrGenMode;
+
+    pub(super) fn read(text: &str) -> Option<AddrGenMode> {
+        Some(match super::number::read(text)? {
+            0_u32 => AddrGenMode::Eui64,
+            1 => AddrGenMode::NoLinkLocal,
+            2 => AddrGenMode::StablePrivacy,
+            3 => AddrGenMode::Random,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn show(value: &AddrGenMode) -> String {
+        let number = match value {
+            AddrGenMode::Eui64 => 0,
+            AddrGenMode::NoLinkLocal => 1,
+            AddrGenMode::StablePrivacy => 2,
+            AddrGenMode::Random => 3,
+        };
+        number.to_string()
+    }
+
+    pub(super) fn takes() -> String {
+        "0 to 3".into()
+    }
+}
+
+/// 128 bits, written as an IPv6 address. Linux can't show one that was not set; here it is empty.
+mod secret {
+    use std::net::Ipv6Addr;
+
+    pub(super) fn read(text: &str) -> Option<Option<Ipv6Addr>> {
+        match text {
+            "" => Some(None),
+            _ => text.parse().ok().map(Some),
+        }
+    }
+
+    pub(super) fn show(value: &Option<Ipv6Addr>) -> String {
+        value.map_or_else(String::new, |secret| secret.to_string())
+    }
+
+    pub(super) fn takes() -> String {
+        "a secret of 128 bits, written as an IPv6 address".into()
+    }
+}
+
+/// 0 to 2; Linux takes what is below for 0 and what is above for 2.
+mod temporary {
+    pub(super) fn read(text: &str) -> Option<u8> {
+        super::count::read(text).map(|mode| mode.clamp(0, 2) as u8)
+    }
+
+    pub(super) fn show(value: &u8) -> String {
+        value.to_string()
+    }
+
+    pub(super) fn takes() -> String {
+        "0, 1 or 2".into()
     }
 }
 

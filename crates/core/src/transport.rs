@@ -126,6 +126,8 @@ pub enum AddressChange {
     Removed(IpAddr),
     /// Nothing new should start from it.
     Deprecated(IpAddr),
+    /// Somebody else on the link has it: it may not be used.
+    Duplicate(IpAddr),
 }
 
 /// A row for `ss`: one socket.

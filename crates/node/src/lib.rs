@@ -18,7 +18,8 @@ mod transports;
 
 pub use sockeye_core::datagram::SendOptions;
 pub use sockeye_core::iface::{
-    Address, AddressState, InterfaceConfig, Neighbour, NeighbourState, Traffic,
+    Address, AddressOrigin, AddressState, InterfaceConfig, Lifetime, NameServer, Neighbour,
+    NeighbourState, Router, Traffic,
 };
 pub use sockeye_core::ip::route::RouteEntry;
 pub use sockeye_core::raw::{Ping, Raw};
@@ -92,15 +93,18 @@ impl Node {
         inet::set_up(&mut self.parts.context(now), id, up)
     }
 
-    /// Gives an interface an address, and with it a route to its network. Whether an IPv6 address
-    /// is checked for being in use first, the interface's configuration said.
+    /// Gives an interface an address, and with it a route to its network. Whether it is
+    /// checked for being in use first, the interface's configuration said.
     ///
     /// # Errors
     /// [`Error::NoDevice`] for an unknown interface, [`Error::AddressInUse`] when it has the
     /// address, [`Error::Invalid`] for one that no host can have.
     pub fn add_address(&mut self, now: Instant, id: InterfaceId, net: IpNet) -> Result<(), Error> {
         let interface = self.parts.inet.interface(id).ok_or(Error::NoDevice)?;
-        let detect = interface.detects_duplicates();
+        let detect = match net.addr() {
+            IpAddr::V4(_) => interface.detects_conflicts(),
+            IpAddr::V6(_) => interface.detects_duplicates(),
+        };
         inet::add_address(&mut self.parts.context(now), id, net, detect)?;
         self.pass_notices(now);
         Ok(())

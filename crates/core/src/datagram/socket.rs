@@ -298,7 +298,7 @@ impl DatagramSocket {
                 mtu: cx
                     .inet
                     .interface(route.interface)
-                    .map_or(route.mtu, |i| i.mtu()),
+                    .map_or(route.mtu, |i| i.mtu_for(to.ip)),
                 ..route
             },
             MtuDiscover::Never | MtuDiscover::Want | MtuDiscover::Always => route,

@@ -1,7 +1,7 @@
 //! Receiving ICMP for IPv4 (RFC 792, RFC 1122 §3.2.2).
 
 use super::{Problem, Quote, Taken, answer, is_intact, report};
-use crate::ip::pmtu;
+use crate::ip::{pmtu, redirect};
 use crate::transport::IcmpErrorKind;
 use crate::{Context, Counter, IpInfo, Packet};
 use sockeye_wire::icmpv4::{
@@ -36,6 +36,10 @@ pub(super) fn receive(
             Ok(None)
         }
         Header::EchoReply(_) if ip.local => Ok(Some(packet)),
+        Header::Redirect { gateway, .. } if ip.local => {
+            packet.linearize();
+            redirected(cx, ip, gateway, packet.head())
+        }
         Header::DestinationUnreachable { .. }
         | Header::TimeExceeded { .. }
         | Header::ParameterProblem { .. } => {
@@ -44,6 +48,30 @@ pub(super) fn receive(
         }
         _ => Ok(None),
     }
+}
+
+/// A router says that `gateway` is the better one for where a packet of ours went (RFC 1122
+/// §3.2.2.2; §3.3.1.2: a redirect for a network counts as one for the host).
+fn redirected(cx: &mut Context<'_>, ip: &IpInfo, gateway: Ipv4Addr, message: &[u8]) -> Taken {
+    cx.counters.add(Counter::IcmpInRedirects);
+    let quoted = message.get(HEADER_LEN..).unwrap_or_default();
+    let original = ipv4::Header::parse_quoted(quoted).map_err(|_| Counter::IcmpInErrors)?;
+    let ours = original.source == ip.destination && cx.inet.is_local(original.source.into());
+    let heeded = cx.config.accept_redirects
+        && ours
+        && ip.is_unicast()
+        && redirect::is_sane_gateway(cx.inet, ip.interface, gateway)
+        && redirect::learn(
+            cx,
+            ip.interface,
+            ip.source,
+            gateway.into(),
+            original.destination.into(),
+        );
+    if !heeded {
+        redirect::ignore(cx);
+    }
+    Ok(None)
 }
 
 /// An error about a packet that we sent, or so it says.

@@ -1,9 +1,7 @@
 //! ARP (RFC 826, RFC 1122 §2.3.2).
-//!
-//! Not here: probing for conflicts of our own IPv4 addresses (RFC 5227).
 
 use super::neighbour::Advertisement;
-use super::{resolve, transmit};
+use super::{acd, resolve, transmit};
 use crate::{Context, Counter, InterfaceId, MacAddr, Medium, Packet};
 use sockeye_wire::EtherType;
 use sockeye_wire::arp::{HEADER_LEN, Header, Operation};
@@ -19,6 +17,7 @@ pub(super) fn receive(cx: &mut Context<'_>, interface: InterfaceId, mut packet: 
         cx.drop_packet(Counter::NeighbourInErrors);
         return;
     };
+    acd::heard(cx, interface, &header);
     let Some((our_mac, sender_is_neighbour)) = judge(cx, interface, &header) else {
         cx.drop_packet(Counter::NeighbourInErrors);
         return;
@@ -100,7 +99,7 @@ pub(super) fn request(
     send(cx, interface, &request, to.unwrap_or(MacAddr::BROADCAST));
 }
 
-fn send(cx: &mut Context<'_>, interface: InterfaceId, header: &Header, to: MacAddr) {
+pub(super) fn send(cx: &mut Context<'_>, interface: InterfaceId, header: &Header, to: MacAddr) {
     let mut packet = Packet::with_payload(crate::Payload::new());
     header.emit(packet.push(HEADER_LEN));
     // A full queue is counted there; whoever needs the answer asks again.

@@ -4,8 +4,10 @@
 //! the neighbour on an Ethernet. `neighbour` is the state machine, `arp` and `nd` its two
 //! languages, `dad` keeps our own addresses unique.
 
+mod acd;
 mod address;
 mod arp;
+pub(crate) mod autoconf;
 pub(crate) mod dad;
 mod group;
 pub(crate) mod nd;
@@ -14,7 +16,11 @@ mod receive;
 mod resolve;
 mod transmit;
 
-pub use address::{Address, AddressState};
+pub use address::{Address, AddressOrigin, AddressState, Lifetime};
+pub use autoconf::{
+    LearntRoute, NAME_SERVERS_MAX, NameServer, OnLinkPrefix, PREFIXES_MAX, ROUTERS_MAX, ROUTES_MAX,
+    Router,
+};
 pub use neighbour::{NEIGHBOUR_QUEUE_BYTES, NEIGHBOUR_QUEUE_LIMIT, Neighbour, NeighbourState};
 pub use receive::{receive, receive_own};
 pub use resolve::on_timeout;
@@ -53,6 +59,12 @@ pub struct InterfaceConfig {
     /// On an Ethernet, its IPv6 addresses are used only after nobody objected for a second or two
     /// (RFC 4862 §5.4): yes.
     pub detect_duplicates: bool,
+    /// On an Ethernet, its IPv4 addresses are used only after nobody objected for some seconds, and
+    /// given up where somebody insists on having them (RFC 5227): no, as in Linux.
+    pub detect_conflicts: bool,
+    /// It configures itself as routers tell (RFC 4861 §6.3, RFC 4862 §5.5), within
+    /// [`Config::ipv6`](crate::Config::ipv6): no.
+    pub slaac: bool,
 }
 
 impl InterfaceConfig {
@@ -65,6 +77,8 @@ impl InterfaceConfig {
             addresses: Vec::new(),
             link_local: true,
             detect_duplicates: true,
+            detect_conflicts: false,
+            slaac: false,
         }
     }
 
@@ -97,6 +111,8 @@ pub struct Traffic {
 pub struct Interface {
     name: String,
     capabilities: Capabilities,
+    /// What a server says of IPv4 packets (RFC 2132 §5.1).
+    mtu_v4: Option<u32>,
     up: bool,
     addresses: Vec<Address>,
     groups: group::Groups,
@@ -105,6 +121,8 @@ pub struct Interface {
     timer: TimerSlot,
     gro: Gro,
     detect_duplicates: bool,
+    detect_conflicts: bool,
+    autoconf: autoconf::Autoconf,
     tx: Batch,
     traffic: Traffic,
 }
@@ -117,10 +135,13 @@ impl Interface {
             addresses: _,
             link_local: _,
             detect_duplicates,
+            detect_conflicts,
+            slaac,
         } = config;
         Self {
             name,
             capabilities,
+            mtu_v4: None,
             up: true,
             addresses: Vec::new(),
             groups: group::Groups::default(),
@@ -128,6 +149,8 @@ impl Interface {
             timer: TimerSlot::default(),
             gro: Gro::default(),
             detect_duplicates,
+            detect_conflicts,
+            autoconf: autoconf::Autoconf::new(slaac),
             tx: Batch::new(),
             traffic: Traffic::default(),
         }
@@ -172,6 +195,17 @@ impl Interface {
         self.capabilities.mtu
     }
 
+    /// Bytes of the largest packet of `destination`'s family: what the link takes, or less where a
+    /// router or a server said so.
+    #[must_use]
+    pub fn mtu_for(&self, destination: IpAddr) -> u32 {
+        let learnt = match destination {
+            IpAddr::V4(_) => self.mtu_v4,
+            IpAddr::V6(_) => self.autoconf.mtu(),
+        };
+        self.mtu().min(learnt.unwrap_or(u32::MAX))
+    }
+
     /// Whether packets go through it.
     #[must_use]
     pub fn is_up(&self) -> bool {
@@ -193,6 +227,12 @@ impl Interface {
     #[must_use]
     pub fn detects_duplicates(&self) -> bool {
         self.detect_duplicates && matches!(self.capabilities.medium, Medium::Ethernet(_))
+    }
+
+    /// Whether new IPv4 addresses are checked, and all defended (RFC 5227).
+    #[must_use]
+    pub fn detects_conflicts(&self) -> bool {
+        self.detect_conflicts && matches!(self.capabilities.medium, Medium::Ethernet(_))
     }
 
     /// What went through it.
@@ -258,12 +298,23 @@ impl Interface {
         self.capabilities = capabilities;
     }
 
-    pub(crate) fn add_address(&mut self, net: IpNet) -> bool {
-        if self.addresses.iter().any(|a| a.net.addr() == net.addr()) {
+    pub(crate) fn add_address(&mut self, address: Address) -> bool {
+        let given = address.net.addr();
+        if self.addresses.iter().any(|a| a.net.addr() == given) {
             return false;
         }
-        self.addresses.push(Address::preferred(net));
+        self.addresses.push(address);
         true
+    }
+
+    /// Whether `network` is on the link, by an address of it or by a router's word.
+    pub(crate) fn is_connected(&self, network: IpNet) -> bool {
+        let by_address = |a: &Address| a.connected && a.net.trunc() == network;
+        self.addresses.iter().any(by_address) || self.autoconf.has_prefix(network)
+    }
+
+    pub(crate) fn set_mtu_v4(&mut self, mtu: Option<u32>) {
+        self.mtu_v4 = mtu;
     }
 
     pub(crate) fn deprecate(&mut self, address: IpAddr, deprecated: bool) -> bool {

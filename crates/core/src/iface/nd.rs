@@ -1,9 +1,9 @@
-//! Neighbour solicitations and advertisements (RFC 4861 §7).
-//!
-//! Not here: routers (solicitations, advertisements, redirects); they are ignored.
+//! Neighbour discovery messages: solicitations and advertisements of neighbours (RFC 4861 §7),
+//! redirects (§8); those of routers are [`autoconf`](super::autoconf)'s.
 
 use super::neighbour::Advertisement;
-use super::{AddressState, dad, group, resolve, transmit};
+use super::{AddressState, autoconf, dad, group, resolve, transmit};
+use crate::ip::redirect;
 use crate::{Context, Counter, InterfaceId, IpInfo, MacAddr, Medium, Packet};
 use sockeye_wire::ndp::{HOP_LIMIT, Header};
 use sockeye_wire::ndp_options::{NdpOption, Options};
@@ -12,6 +12,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// RFC 4291 §2.7.1.
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+/// RFC 4291 §2.7.1.
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
 /// Takes a neighbour discovery message whose checksum holds, from its ICMPv6 type on.
 pub(crate) fn receive(
@@ -32,12 +34,17 @@ pub(crate) fn receive(
     let Medium::Ethernet(our_mac) = link.capabilities().medium else {
         return Ok(());
     };
+    let source_mac = |o: NdpOption<'_>| match o {
+        NdpOption::SourceLinkLayerAddress(mac) => Some(mac),
+        _ => None,
+    };
+    let target_mac = |o: NdpOption<'_>| match o {
+        NdpOption::TargetLinkLayerAddress(mac) => Some(mac),
+        _ => None,
+    };
     match header {
         Header::NeighborSolicitation { target } => {
-            let mac = link_layer_address(options, our_mac, |o| match o {
-                NdpOption::SourceLinkLayerAddress(mac) => Some(mac),
-                _ => None,
-            })?;
+            let mac = link_layer_address(options, our_mac, source_mac)?;
             solicited(cx, ip, source, target, mac);
             Ok(())
         }
@@ -45,12 +52,9 @@ pub(crate) fn receive(
             solicited,
             override_flag,
             target,
-            router: _,
+            router,
         } => {
-            let mac = link_layer_address(options, our_mac, |o| match o {
-                NdpOption::TargetLinkLayerAddress(mac) => Some(mac),
-                _ => None,
-            })?;
+            let mac = link_layer_address(options, our_mac, target_mac)?;
             if link.addresses().iter().any(|a| a.net.addr() == target) {
                 // RFC 4862 §5.4.4: somebody else has our address.
                 dad::conflict(cx, ip.interface, target);
@@ -67,12 +71,65 @@ pub(crate) fn receive(
                 .neighbours
                 .advertised(now, IpAddr::V6(target), advertisement);
             resolve::take_all(cx, ip.interface, steps);
+            if !router {
+                autoconf::no_router(cx, ip.interface, target);
+            }
             Ok(())
         }
-        Header::RouterSolicitation | Header::RouterAdvertisement(_) | Header::Redirect { .. } => {
+        Header::RouterAdvertisement(advertisement) => {
+            let mac = link_layer_address(options, our_mac, source_mac)?;
+            autoconf::advertised(cx, ip.interface, source, mac, advertisement, options);
             Ok(())
         }
+        Header::Redirect {
+            target,
+            destination,
+        } => {
+            let mac = link_layer_address(options, our_mac, target_mac)?;
+            redirected(cx, ip.interface, source, (target, destination), mac);
+            Ok(())
+        }
+        // RFC 4861 §6.2.6: only routers heed it.
+        Header::RouterSolicitation => Ok(()),
     }
+}
+
+/// A router says that `target` is the better first hop to `destination` (RFC 4861 §8.3).
+fn redirected(
+    cx: &mut Context<'_>,
+    interface: InterfaceId,
+    router: Ipv6Addr,
+    (target, destination): (Ipv6Addr, Ipv6Addr),
+    mac: Option<MacAddr>,
+) {
+    cx.counters.add(Counter::Icmp6InRedirects);
+    let (by, to) = (IpAddr::V6(router), IpAddr::V6(target));
+    let heeded = cx.config.ipv6.accept_redirects
+        && !cx.inet.is_local(to)
+        && redirect::learn(cx, interface, by, to, IpAddr::V6(destination));
+    if !heeded {
+        redirect::ignore(cx);
+        return;
+    }
+    if let Some(mac) = mac {
+        heard_of(cx, interface, to, mac, true);
+    }
+}
+
+/// `address` was said to be at `mac`; it is added only when `create`.
+pub(super) fn heard_of(
+    cx: &mut Context<'_>,
+    interface: InterfaceId,
+    address: IpAddr,
+    mac: MacAddr,
+    create: bool,
+) {
+    let (now, max) = (cx.now, cx.config.neighbours_max);
+    let Some(link) = cx.inet.interface_mut(interface) else {
+        return;
+    };
+    let steps = link.neighbours.heard_of(now, max, address, mac, create);
+    resolve::take_all(cx, interface, steps);
 }
 
 /// The link-layer address among the options: none, or one that a single other station can have.
@@ -117,16 +174,10 @@ fn solicited(
     if let Some(mac) = mac
         && !source.is_unspecified()
     {
-        let max = cx.config.neighbours_max;
-        let now = cx.now;
         let source = IpAddr::V6(source);
         // Who is not on the link by any prefix is answered, not remembered.
         let create = cx.inet.is_on_link(interface, source);
-        let Some(link) = cx.inet.interface_mut(interface) else {
-            return;
-        };
-        let steps = link.neighbours.heard_of(now, max, source, mac, create);
-        resolve::take_all(cx, interface, steps);
+        heard_of(cx, interface, source, mac, create);
     }
     // RFC 4861 §7.2.4: who asks from nowhere is answered before everybody.
     let asked_by_nobody = source.is_unspecified();
@@ -166,6 +217,32 @@ pub(super) fn probe(cx: &mut Context<'_>, interface: InterfaceId, address: Ipv6A
     let to = group::solicited_node(address);
     let from = Ipv6Addr::UNSPECIFIED;
     send(cx, interface, from, to, None, &solicitation, false);
+}
+
+/// Asks the routers of the link to advertise themselves (RFC 4861 §6.3.7).
+pub(super) fn solicit_routers(cx: &mut Context<'_>, interface: InterfaceId) {
+    let Some(link) = cx.inet.interface(interface) else {
+        return;
+    };
+    let own = link.addresses().iter().filter(|a| a.is_usable());
+    let own = own.filter_map(|a| match a.net.addr() {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Some(v6),
+        _ => None,
+    });
+    let source = own.into_iter().next();
+    cx.counters.add(Counter::Icmp6OutRouterSolicits);
+    let from = source.unwrap_or(Ipv6Addr::UNSPECIFIED);
+    let message = Header::RouterSolicitation;
+    let with_address = source.is_some();
+    send(
+        cx,
+        interface,
+        from,
+        ALL_ROUTERS,
+        None,
+        &message,
+        with_address,
+    );
 }
 
 /// Sends a message, with our link-layer address if `with_address`; to the station `mac`, or

@@ -34,6 +34,11 @@ const MAX_UNICAST_SOLICIT: u8 = 3;
 const DELAY_FIRST_PROBE_TIME: Duration = Duration::from_secs(5);
 /// RFC 4861 §10: REACHABLE_TIME.
 const BASE_REACHABLE_TIME_MS: u32 = 30_000;
+/// What a router may make of the two times (RFC 4861 §6.2.1: an hour at most; as in Linux, a tenth
+/// of a second at least).
+const ADVERTISED_MS: core::ops::RangeInclusive<u32> = 100..=3_600_000;
+/// RFC 4861 §6.3.4: a new reachable time is drawn every few hours.
+const REACHABLE_TIME_LIFETIME: Duration = Duration::from_secs(2 * 3600);
 
 /// What is known of a neighbour's reachability (RFC 4861 §7.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +89,8 @@ pub(super) enum Step {
     SolicitAll(IpAddr),
     /// Ask this station whether it still has the address.
     Solicit(IpAddr, MacAddr),
-    /// Nobody answered; these packets can't be sent.
-    Unreachable(VecDeque<Packet>),
+    /// The neighbour did not answer; these packets can't be sent.
+    Unreachable(IpAddr, VecDeque<Packet>),
     /// The packet was dropped: too many wait already.
     QueueFull,
     /// The packet was dropped: the table is full.
@@ -119,21 +124,86 @@ pub(super) struct Neighbours {
     /// Entries whose `until` is waited for.
     deadlines: BTreeSet<(Instant, IpAddr)>,
     pending_bytes: usize,
-    /// RFC 4861 §6.3.2: random between half and one and a half times the base.
+    /// RFC 4861 §6.3.2: random between half and one and a half times the base. For ARP.
     reachable_time: Duration,
+    /// The same for neighbour discovery, where routers may have a word.
+    discovery: Timing,
     /// State changes that nobody was told of yet.
     changes: Vec<(IpAddr, NeighbourState)>,
 }
 
+/// The times of neighbour discovery on a link (RFC 4861 §6.3.2).
+#[derive(Debug)]
+struct Timing {
+    base_ms: u32,
+    reachable_time: Duration,
+    /// When that was drawn.
+    drawn: Instant,
+    retrans_timer: Duration,
+}
+
+/// RFC 4861 §6.3.2: ReachableTime, uniformly between half and one and a half times `base_ms`.
+fn draw_reachable_time(rng: &mut Rng, base_ms: u32) -> Duration {
+    let ms = base_ms / 2 + rng.below(base_ms);
+    Duration::from_millis(u64::from(ms))
+}
+
 impl Neighbours {
     pub(super) fn new(rng: &mut Rng) -> Self {
-        let ms = BASE_REACHABLE_TIME_MS / 2 + rng.below(BASE_REACHABLE_TIME_MS);
+        let reachable_time = draw_reachable_time(rng, BASE_REACHABLE_TIME_MS);
         Self {
             table: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             pending_bytes: 0,
-            reachable_time: Duration::from_millis(u64::from(ms)),
+            reachable_time,
+            discovery: Timing {
+                base_ms: BASE_REACHABLE_TIME_MS,
+                reachable_time,
+                drawn: Instant::ZERO,
+                retrans_timer: RETRANS_TIMER,
+            },
             changes: Vec::new(),
+        }
+    }
+
+    /// A router says how long neighbours stay reachable, and how often they are asked, in
+    /// milliseconds; 0 says nothing (RFC 4861 §6.3.4).
+    pub(super) fn set_timing(
+        &mut self,
+        now: Instant,
+        rng: &mut Rng,
+        reachable_ms: u32,
+        retrans_ms: u32,
+    ) {
+        let (least, most) = (*ADVERTISED_MS.start(), *ADVERTISED_MS.end());
+        let timing = &mut self.discovery;
+        if retrans_ms != 0 {
+            let ms = retrans_ms.clamp(least, most);
+            timing.retrans_timer = Duration::from_millis(u64::from(ms));
+        }
+        let base_ms = match reachable_ms {
+            0 => timing.base_ms,
+            ms => ms.clamp(least, most),
+        };
+        if base_ms != timing.base_ms || now >= timing.drawn + REACHABLE_TIME_LIFETIME {
+            timing.base_ms = base_ms;
+            timing.reachable_time = draw_reachable_time(rng, base_ms);
+            timing.drawn = now;
+        }
+    }
+
+    /// Between two solicitations for `address`.
+    pub(super) fn retrans_timer(&self, address: IpAddr) -> Duration {
+        match address {
+            IpAddr::V4(_) => RETRANS_TIMER,
+            IpAddr::V6(_) => self.discovery.retrans_timer,
+        }
+    }
+
+    fn reachable_time(&self, address: IpAddr) -> Duration {
+        match address {
+            IpAddr::V4(_) => self.reachable_time,
+            IpAddr::V6(_) => self.discovery.reachable_time,
         }
     }
 
@@ -226,7 +296,7 @@ impl Neighbours {
             solicited,
             override_flag,
         } = advertisement;
-        let reachable_until = now + self.reachable_time;
+        let reachable_until = now + self.reachable_time(address);
         let Some(entry) = self.table.get_mut(&address) else {
             return Vec::new();
         };
@@ -264,7 +334,7 @@ impl Neighbours {
 
     /// A transport knows that `address` receives our packets (RFC 4861 §7.3.1).
     pub(super) fn confirm(&mut self, now: Instant, address: IpAddr) {
-        let until = now + self.reachable_time;
+        let until = now + self.reachable_time(address);
         match self.table.get_mut(&address) {
             None => {}
             Some(entry) if entry.state == NeighbourState::Incomplete => {}
@@ -288,12 +358,12 @@ impl Neighbours {
         while let Some(&(at, address)) = self.deadlines.first()
             && at <= now
         {
+            let again = now + self.retrans_timer(address);
             let Some(entry) = self.table.get_mut(&address) else {
                 self.deadlines.remove(&(at, address));
                 continue;
             };
             let mac = entry.mac;
-            let again = now + RETRANS_TIMER;
             match entry.state {
                 NeighbourState::Delay => {
                     entry.solicited = 1;
@@ -313,7 +383,7 @@ impl Neighbours {
                 // RFC 4861 §7.3.3: the entry goes, and resolution begins anew with the next packet.
                 NeighbourState::Incomplete | NeighbourState::Probe => {
                     let pending = self.remove(address);
-                    return Some(Step::Unreachable(pending));
+                    return Some(Step::Unreachable(address, pending));
                 }
                 NeighbourState::Reachable | NeighbourState::Stale => {
                     self.deadlines.remove(&(at, address));
@@ -328,7 +398,8 @@ impl Neighbours {
             return Step::TableFull;
         }
         let state = NeighbourState::Incomplete;
-        self.insert(now, address, MacAddr::default(), state, now + RETRANS_TIMER);
+        let again = now + self.retrans_timer(address);
+        self.insert(now, address, MacAddr::default(), state, again);
         if let Some(entry) = self.table.get_mut(&address) {
             entry.solicited = 1;
         }

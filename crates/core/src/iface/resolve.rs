@@ -1,8 +1,9 @@
 //! What the neighbour table wants sent, and the deadlines of an interface.
 
 use super::neighbour::Step;
-use super::{arp, dad, nd, transmit};
+use super::{NeighbourState, arp, autoconf, dad, nd, transmit};
 use crate::icmp;
+use crate::ip::redirect;
 use crate::{
     Context, Counter, Error, Event, Inet, Instant, InterfaceId, Medium, Owner, Packet, Route,
 };
@@ -70,7 +71,10 @@ fn take(cx: &mut Context<'_>, interface: InterfaceId, step: Step) {
         Step::Solicit(IpAddr::V6(address), mac) => {
             nd::solicit(cx, interface, address, Some(mac));
         }
-        Step::Unreachable(pending) => {
+        Step::Unreachable(address, pending) => {
+            // RFC 4861 §7.3.3: the next packet looks for another way.
+            redirect::forget_gateway(cx, interface, address);
+            autoconf::neighbour_failed(cx, interface, address);
             for packet in pending {
                 cx.counters.add(Counter::NeighbourUnreachable);
                 icmp::host_unreachable(cx, packet);
@@ -87,13 +91,18 @@ pub(crate) fn settle(cx: &mut Context<'_>, interface: InterfaceId) {
         return;
     };
     let changes = link.neighbours.take_changes();
-    let deadline = [link.neighbours.deadline(), dad::deadline(link)]
-        .into_iter()
-        .flatten()
-        .min();
+    let deadlines = [
+        link.neighbours.deadline(),
+        dad::deadline(link),
+        link.autoconf.deadline(),
+    ];
+    let deadline = deadlines.into_iter().flatten().min();
     cx.timers
         .set(&mut link.timer, Owner::Interface(interface), deadline);
     for (address, state) in changes {
+        if state == NeighbourState::Reachable {
+            autoconf::neighbour_answers(cx, interface, address);
+        }
         cx.tell(&Event::Neighbour {
             address,
             to: state.name(),
@@ -104,6 +113,7 @@ pub(crate) fn settle(cx: &mut Context<'_>, interface: InterfaceId) {
 /// The deadline of an interface has come ([`Owner::Interface`]).
 pub fn on_timeout(cx: &mut Context<'_>, interface: InterfaceId) {
     dad::on_timeout(cx, interface);
+    autoconf::on_timeout(cx, interface);
     let now = cx.now;
     while let Some(step) = cx
         .inet

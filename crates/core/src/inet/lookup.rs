@@ -26,6 +26,7 @@ impl Inet {
             return Ok(self.local_route(destination, source));
         }
         let (id, interface, next_hop) = self.way_out(destination, query.interface)?;
+        let next_hop = self.redirects.next_hop(destination, id, next_hop);
         let source = source
             .or_else(|| source::choose(self, id, destination, next_hop))
             .ok_or(Error::AddressNotAvailable)?;
@@ -39,12 +40,18 @@ impl Inet {
                 .path_mtus
                 .get(destination)
                 .unwrap_or(u32::MAX)
-                .min(ip_mtu(interface.mtu(), destination)),
+                .min(ip_mtu(interface.mtu_for(destination), destination)),
             offload: interface.offload(),
             local: false,
             broadcast,
             version: self.route_version(),
         })
+    }
+
+    /// The neighbour that carries packets for `destination`, by the routes alone.
+    pub(crate) fn first_hop(&self, destination: IpAddr, interface: InterfaceId) -> Option<IpAddr> {
+        let way = self.way_out(destination, Some(interface)).ok();
+        way.map(|(_, _, next_hop)| next_hop)
     }
 
     /// Whether `address` is ours as seen from `interface`: link-local ones are so only there.

@@ -8,7 +8,7 @@
 //!   waits as a [`Notice`] until the node takes it: nothing here calls upward.
 //!
 //! Not here: forwarding (packets for others are dropped and counted, or intercepted), policy
-//! routing, router advertisements.
+//! routing.
 
 mod lookup;
 mod loopback;
@@ -18,13 +18,15 @@ pub use loopback::{LOOPBACK_QUEUE_BYTES, LOOPBACK_QUEUE_LIMIT};
 pub use notice::{Notice, OwnedIcmpError};
 
 use crate::icmp::RateLimit;
-use crate::iface::{self, Interface, InterfaceConfig, dad};
+use crate::iface::{self, Address, Interface, InterfaceConfig, autoconf, dad};
 use crate::ip::Identifications;
 use crate::ip::pmtu::PathMtus;
 use crate::ip::reassembly::Reassembly;
+use crate::ip::redirect::Redirects;
 use crate::ip::route::{RouteEntry, RouteTable};
 use crate::{
-    AddressChange, Batch, Capabilities, Config, Context, Error, Packet, Rng, Tags, TimerSlot,
+    AddrGenMode, AddressChange, Batch, Capabilities, Config, Context, Error, Packet, Rng, Tags,
+    TimerSlot,
 };
 use ipnet::IpNet;
 use loopback::Loopback;
@@ -126,6 +128,8 @@ pub struct Inet {
     notices: VecDeque<Notice>,
     pub(crate) path_mtus: PathMtus,
     pub(crate) path_mtu_timer: TimerSlot,
+    pub(crate) redirects: Redirects,
+    pub(crate) redirect_timer: TimerSlot,
     pub(crate) reassembly: Reassembly,
     pub(crate) identifications: Identifications,
     pub(crate) icmp_limit: RateLimit,
@@ -148,6 +152,8 @@ impl Inet {
             notices: VecDeque::new(),
             path_mtus: PathMtus::default(),
             path_mtu_timer: TimerSlot::default(),
+            redirects: Redirects::default(),
+            redirect_timer: TimerSlot::default(),
             reassembly: Reassembly::default(),
             identifications: Identifications::new(rng),
             icmp_limit: RateLimit::default(),
@@ -372,6 +378,7 @@ impl Inet {
 /// A deadline of the internet layer has come ([`Owner::Inet`](crate::Owner::Inet)).
 pub fn on_timeout(cx: &mut Context<'_>) {
     crate::ip::pmtu::on_timeout(cx);
+    crate::ip::redirect::on_timeout(cx);
     crate::ip::reassembly::on_timeout(cx);
 }
 
@@ -380,16 +387,22 @@ pub fn add_interface(cx: &mut Context<'_>, config: InterfaceConfig) -> Interface
     let addresses = config.addresses.clone();
     let link_local = config.link_local;
     let link = Interface::new(config, cx.rng);
-    let detect = link.detects_duplicates();
+    let (detect, detect_v4) = (link.detects_duplicates(), link.detects_conflicts());
     cx.inet.interfaces.push(Some(Box::new(link)));
     let id = InterfaceId(u32::try_from(cx.inet.interfaces.len()).unwrap_or(u32::MAX));
     for net in addresses {
         // An address given twice is there once.
+        let detect = if net.addr().is_ipv4() {
+            detect_v4
+        } else {
+            detect
+        };
         let _ = add_address(cx, id, net, detect);
     }
-    if link_local {
+    if link_local && cx.config.ipv6.addr_gen_mode != AddrGenMode::NoLinkLocal {
         dad::add_link_local(cx, id, 0, detect);
     }
+    autoconf::start(cx, id);
     id
 }
 
@@ -437,14 +450,20 @@ pub fn set_up(cx: &mut Context<'_>, id: InterfaceId, up: bool) -> bool {
     let Some(link) = cx.inet.interface_mut(id) else {
         return false;
     };
+    let changed = link.is_up() != up;
     link.set_up(up);
+    match up {
+        true if changed => autoconf::start(cx, id),
+        true => {}
+        false => autoconf::stop(cx, id),
+    }
     iface::settle(cx, id);
     cx.inet.routes_changed();
     true
 }
 
-/// Gives an interface an address, and with it a route to its network. With `detect`, an IPv6
-/// address is tentative first, until nobody on the link objected (RFC 4862 §5.4).
+/// Gives an interface an address, and with it a route to its network. With `detect` it is
+/// tentative first, until nobody on the link objected (RFC 4862 §5.4, RFC 5227 §2.1).
 ///
 /// # Errors
 /// [`Error::NoDevice`] for an unknown interface, [`Error::AddressInUse`] when it has the address,
@@ -455,27 +474,54 @@ pub fn add_address(
     net: IpNet,
     detect: bool,
 ) -> Result<(), Error> {
-    let address = net.addr();
+    add_address_as(cx, id, Address::preferred(net), detect)
+}
+
+/// Gives an interface an address as it is described; a route goes with it where its network is on
+/// the link.
+///
+/// # Errors
+/// Those of [`add_address`].
+pub fn add_address_as(
+    cx: &mut Context<'_>,
+    id: InterfaceId,
+    own: Address,
+    detect: bool,
+) -> Result<(), Error> {
+    let address = own.net.addr();
     if address.is_multicast() || address.is_unspecified() {
         return Err(Error::Invalid);
     }
     let inet = &mut *cx.inet;
     let interface = inet.interface_mut(id).ok_or(Error::NoDevice)?;
-    if !interface.add_address(net) {
+    if !interface.add_address(own) {
         return Err(Error::AddressInUse);
     }
-    inet.routes.insert(RouteEntry {
-        destination: net.trunc(),
-        gateway: None,
-        interface: id,
-        metric: 0,
-    });
-    if detect && address.is_ipv6() {
+    if own.connected {
+        inet.routes.insert(RouteEntry {
+            destination: own.net.trunc(),
+            gateway: None,
+            interface: id,
+            metric: 0,
+        });
+    }
+    if detect {
         dad::begin(cx, id, address);
     } else {
         inet.own(address);
     }
     Ok(())
+}
+
+/// Says how large IPv4 packets of an interface may be, below what its link takes; `None` takes it
+/// back. False when there is no such interface.
+pub fn set_mtu_v4(cx: &mut Context<'_>, id: InterfaceId, mtu: Option<u32>) -> bool {
+    let Some(interface) = cx.inet.interface_mut(id) else {
+        return false;
+    };
+    interface.set_mtu_v4(mtu);
+    cx.inet.routes_changed();
+    true
 }
 
 /// Says that nothing new should start from an address where there is another (or that it may
@@ -514,11 +560,7 @@ pub(crate) fn forget_address(cx: &mut Context<'_>, id: InterfaceId, address: IpA
         return false;
     };
     let network = removed.net.trunc();
-    if !interface
-        .addresses()
-        .iter()
-        .any(|a| a.net.trunc() == network)
-    {
+    if removed.connected && !interface.is_connected(network) {
         inet.routes.remove(network, None, id);
     }
     if removed.is_usable() {

@@ -7,6 +7,7 @@
 mod fragment;
 pub mod pmtu;
 pub(crate) mod reassembly;
+pub mod redirect;
 pub mod route;
 mod send;
 pub(crate) mod source;

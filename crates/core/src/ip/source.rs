@@ -1,6 +1,6 @@
 //! The choice of a source address (RFC 6724 §5, RFC 1122 §3.3.4.3).
 
-use crate::iface::{Address, AddressState};
+use crate::iface::{Address, AddressOrigin, AddressState, Interface};
 use crate::{Inet, InterfaceId};
 use ipnet::IpNet;
 use std::cmp::Reverse;
@@ -48,8 +48,8 @@ fn choose_v4(
     best.map(|(_, v4)| v4)
 }
 
-/// RFC 6724 §5, rules 1, 2, 3, 5, 6 and 8; 4 (home addresses), 5.5 and 7 (temporary addresses)
-/// have nothing to tell apart here.
+/// RFC 6724 §5, rules 1, 2, 3, 5, 6, 7 and 8; 4 (home addresses) has nothing to tell apart here, and
+/// which router advertised a prefix (5.5) is not kept.
 fn choose_v6(inet: &Inet, interface: InterfaceId, destination: Ipv6Addr) -> Option<Ipv6Addr> {
     let wanted = scope(destination);
     let mut best = None;
@@ -71,6 +71,7 @@ fn choose_v6(inet: &Inet, interface: InterfaceId, destination: Ipv6Addr) -> Opti
             address.state == AddressState::Preferred,
             id == interface,
             label(source) == label(destination),
+            (address.origin == AddressOrigin::Temporary) == prefers_temporary(inet, id),
             Reverse(128 - common_prefix(source, destination).min(net.prefix_len())),
         );
         if best.is_none_or(|(r, _)| rank > r) {
@@ -78,6 +79,11 @@ fn choose_v6(inet: &Inet, interface: InterfaceId, destination: Ipv6Addr) -> Opti
         }
     }
     best.map(|(_, source)| source)
+}
+
+fn prefers_temporary(inet: &Inet, interface: InterfaceId) -> bool {
+    let link = inet.interface(interface);
+    link.is_some_and(Interface::prefers_temporary)
 }
 
 /// Addresses that packets to others may carry.

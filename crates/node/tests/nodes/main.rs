@@ -1,8 +1,10 @@
 //! Whole nodes, two at a time, with packets carried by hand.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod autoconf;
 mod between;
 mod common;
+mod conflicts;
 mod conversations;
 mod counters;
 mod ethernet;
@@ -13,8 +15,10 @@ mod interfaces;
 mod offload;
 mod ping;
 mod raw;
+mod redirects;
 mod streams;
 mod talk;
 mod target;
 mod tcp;
 mod udp;
+mod wire;

@@ -29,7 +29,7 @@ fn say(step: impl IntoIterator<Item = Step>) -> Vec<String> {
             Step::Transmit(mac, packet) => format!("send {} to {mac}", packet.head()[0]),
             Step::SolicitAll(address) => format!("who has {address}?"),
             Step::Solicit(address, mac) => format!("{mac}, have you {address}?"),
-            Step::Unreachable(pending) => format!("unreachable: {}", pending.len()),
+            Step::Unreachable(_, pending) => format!("unreachable: {}", pending.len()),
             Step::QueueFull => "queue full".into(),
             Step::TableFull => "table full".into(),
         })
