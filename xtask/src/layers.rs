@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["wire"],
     &["link"],
     &["core", "drivers"],
-    &["tcp", "udp", "sctp", "dccp", "unix"],
+    &["tcp", "udp", "sctp", "dccp", "unix", "dhcp"],
     &["node"],
     &["sim", "sockeye"],
     &["run", "rpc", "packetdrill"],
@@ -24,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
 
 /// Crates that protocols live in: all they know of the world comes in as arguments.
 const WITHOUT_IO: &[&str] = &[
-    "wire", "link", "core", "tcp", "udp", "sctp", "dccp", "unix", "node",
+    "wire", "link", "core", "tcp", "udp", "sctp", "dccp", "unix", "dhcp", "node",
 ];
 
 /// Crates held to the same lints as [`WITHOUT_IO`], but that may use a driver in memory.

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use sockeye::drivers::{MemoryConfig, MemoryLink, Netem, Recorder, Tun, local_address};
 use sockeye::link::{Link, MacAddr, Medium};
 use sockeye::net::lookup_host;
-use sockeye::{AddressState, Config, LinkConfig, Node};
+use sockeye::{Address, AddressOrigin, AddressState, Config, LinkConfig, Node};
 use sockeye_run::user::{self, UserConfig, UserLan};
 use std::fs::File;
 use std::io::{BufWriter, Read as _};
@@ -20,6 +20,10 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 /// How long the detection of duplicate addresses may take: a delay of up to a second and a probe's
 /// second (RFC 4862 §5.4.2), and some more.
 const DETECTION: Duration = Duration::from_secs(4);
+
+/// How long routers and servers may take to tell a link its addresses: seconds of random delays, of
+/// detections (RFC 5227 takes up to seven) and of a solicitation that is lost.
+const CONFIGURATION: Duration = Duration::from_secs(20);
 
 /// A node and what it needs around it. Dropping it delivers what was written, at most for
 /// [`SHUTDOWN`], and ends the node.
@@ -118,11 +122,15 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
     }
     let node = builder.build()?;
     lans.iter().for_each(|lan| lan.serve_names_on(&node));
-    Ok(Started {
+    let started = Started {
         node,
         lans,
         recorder,
-    })
+    };
+    if links.iter().any(|spec| spec.slaac || spec.dhcp) {
+        await_configuration(&started)?;
+    }
+    Ok(started)
 }
 
 /// Captures what crosses the links into `path`.
@@ -180,7 +188,7 @@ fn device_config(spec: &LinkSpec) -> LinkConfig {
     let mut config = LinkConfig::new();
     config.addresses.clone_from(&spec.addresses);
     config.gateways.clone_from(&spec.gateways);
-    config
+    config.slaac(spec.slaac).dhcp(spec.dhcp)
 }
 
 /// The addresses of a host: one that is written, or those that the node's nameservers give. Once they
@@ -209,6 +217,28 @@ fn await_addresses(node: &Node) -> Result<()> {
         Ok(addresses.any(|address| address.state == AddressState::Tentative))
     };
     while tentative()? && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Waits until links that are told their addresses have them. What is there counts when the time is
+/// over.
+fn await_configuration(node: &Node) -> Result<()> {
+    let end = Instant::now() + CONFIGURATION;
+    while !node.is_configured()? {
+        if Instant::now() >= end {
+            let interfaces = node.interfaces()?;
+            let mut addresses = interfaces.iter().flat_map(|i| &i.addresses);
+            let told = |a: &Address| {
+                matches!(a.origin, AddressOrigin::Autoconf | AddressOrigin::Dhcp) && a.is_usable()
+            };
+            if !addresses.any(told) {
+                bail!("no router and no server of the link told an address");
+            }
+            tracing::warn!("not every link was told an address of each kind");
+            break;
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The kinds of link, as `--link` names them.
 const KINDS: &str = "user, tap:NAME, tun:NAME";
 /// The keys of a link beside the netem words.
-const KEYS: &str = "addr=CIDR, gw=IP, mac=MAC";
+const KEYS: &str = "addr=CIDR|auto|slaac|dhcp, gw=IP, mac=MAC";
 
 /// The node that a command runs on.
 #[derive(Clone, Debug, clap::Args)]
@@ -20,8 +20,9 @@ pub(crate) struct NodeOptions {
     /// A link of the node: user, tap:NAME or tun:NAME, then ,key=value...
     ///
     /// Repeatable; without one it is `user`, a virtual LAN with a way out through the host's own
-    /// sockets. Keys: addr=CIDR (repeatable), gw=IP, mac=MAC (tap), and the words of
-    /// tc-netem(8), for each direction by itself: delay=TIME, jitter=TIME, loss=PERCENT,
+    /// sockets. Keys: addr=CIDR (repeatable), gw=IP, mac=MAC (tap);
+    /// addr=slaac (tap), for IPv6 as the routers of the link tell, addr=dhcp (tap), for IPv4 as a DHCP
+    /// server tells, addr=auto for both; and the words of tc-netem(8), for each direction by itself: delay=TIME, jitter=TIME, loss=PERCENT,
     /// duplicate=PERCENT, reorder=PERCENT, gap=N, corrupt=PERCENT, rate=RATE, limit=PACKETS, ecn (mark
     /// instead of losing), ce_threshold=TIME (mark what waits longer under the rate).
     #[arg(long = "link", value_name = "KIND[:NAME][,KEY=VALUE...]")]
@@ -87,6 +88,10 @@ impl FromStr for Setting {
 pub(crate) struct LinkSpec {
     pub(crate) kind: Kind,
     pub(crate) addresses: Vec<IpNet>,
+    /// It gets addresses from routers.
+    pub(crate) slaac: bool,
+    /// It gets one from a DHCP server.
+    pub(crate) dhcp: bool,
     pub(crate) gateways: Vec<IpAddr>,
     pub(crate) mac: Option<[u8; 6]>,
     /// What happens to packets on the way, in each direction by itself.
@@ -110,6 +115,8 @@ impl LinkSpec {
         Self {
             kind: Kind::User,
             addresses: Vec::new(),
+            slaac: false,
+            dhcp: false,
             gateways: Vec::new(),
             mac: None,
             netem: NetemConfig::default(),
@@ -133,6 +140,9 @@ impl FromStr for LinkSpec {
                 None => return Err(format!("'{part}' is no KEY=VALUE; the keys are {}", keys())),
             };
             match key {
+                "addr" if value == "auto" => (link.slaac, link.dhcp) = (true, true),
+                "addr" if value == "slaac" => link.slaac = true,
+                "addr" if value == "dhcp" => link.dhcp = true,
                 "addr" => link.addresses.push(address(value)?),
                 "gw" => link.gateways.push(parsed(value, "an IP address")?),
                 "mac" => link.mac = Some(mac(value)?),
@@ -154,18 +164,26 @@ impl LinkSpec {
         let Self {
             kind,
             addresses,
+            slaac,
+            dhcp,
             gateways,
             mac,
             netem: _,
         } = self;
+        let configures_itself = *slaac || *dhcp;
         match kind {
-            Kind::User if !addresses.is_empty() || !gateways.is_empty() => {
+            Kind::User if !addresses.is_empty() || !gateways.is_empty() || configures_itself => {
                 Err("the link user has its own addresses: no addr= or gw= there".into())
             }
             Kind::User | Kind::Tun(_) if mac.is_some() => Err("only a tap link has a mac=".into()),
-            Kind::Tap(_) | Kind::Tun(_) if addresses.is_empty() => {
-                Err("this link needs an address: add ,addr=CIDR such as ,addr=192.0.2.2/24".into())
+            Kind::Tun(_) if configures_itself => {
+                Err("only a tap link can be told its address: addr=CIDR here".into())
             }
+            Kind::Tap(_) | Kind::Tun(_) if addresses.is_empty() && !configures_itself => Err(
+                "this link needs an address: add ,addr=CIDR such as ,addr=192.0.2.2/24, or \
+                     ,addr=auto on a tap link"
+                    .into(),
+            ),
             _ => gateways.iter().try_for_each(|gateway| {
                 let near = addresses.iter().any(|net| net.contains(gateway));
                 let what = format!("the gateway {gateway} lies in none of the link's networks");
@@ -203,7 +221,7 @@ fn device(name: &str) -> Result<String, String> {
 }
 
 fn address(text: &str) -> Result<IpNet, String> {
-    let example = "an address with its prefix length like 192.0.2.2/24 or 2001:db8::2/64";
+    let example = "an address with its prefix length like 192.0.2.2/24 or 2001:db8::2/64, nor auto, slaac or dhcp";
     parsed(text, example)
 }
 
@@ -259,6 +277,13 @@ mod tests {
         let lossy = link("user,delay=10ms,loss=1%").unwrap();
         assert_eq!(lossy.netem, "delay=10ms,loss=1%".parse().unwrap());
         assert!(link("user,loss=1%,ecn").unwrap().netem.ecn);
+        let told = |text: &str| link(text).map(|link| (link.slaac, link.dhcp));
+        assert_eq!(told("tap:t0,addr=auto"), Ok((true, true)));
+        assert_eq!(told("tap:t0,addr=slaac"), Ok((true, false)));
+        assert_eq!(
+            told("tap:t0,addr=2001:db8::2/64,addr=dhcp"),
+            Ok((false, true))
+        );
     }
 
     #[test]
@@ -280,6 +305,8 @@ mod tests {
         assert!(fault("tap").contains("they are user"));
         assert!(fault("tap:t0").contains("needs an address"));
         assert!(fault("tap:a-name-much-too-long,addr=1.2.3.4/8").contains("device name"));
+        assert!(fault("tun:t0,addr=dhcp").contains("only a tap link"));
+        assert!(fault("user,addr=auto").contains("its own addresses"));
         assert!(fault("user,lag=3").contains("'lag' is no key; they are addr=CIDR"));
         assert!(fault("user,loss").contains("no KEY=VALUE"));
         assert!(fault("user,loss=1").contains("percentage"));

@@ -18,6 +18,8 @@ pub enum Owner {
     Socket(Handle),
     /// An interface's: neighbours, duplicate address detection.
     Interface(InterfaceId),
+    /// That of an interface's lease (DHCP).
+    Lease(InterfaceId),
     /// The internet layer's: reassembly, rate limits.
     Inet,
 }

@@ -15,7 +15,9 @@ const DECAPSULATIONS_MAX: usize = 4;
 impl Node {
     pub(crate) fn receive(&mut self, now: Instant, interface: InterfaceId, packet: Packet) {
         let mut cx = self.parts.context(now);
-        if let Some((info, packet)) = iface::receive(&mut cx, interface, packet) {
+        if let Some((info, packet)) = iface::receive(&mut cx, interface, packet)
+            && let Some(packet) = self.dhcp.on_packet(&mut cx, &info, packet)
+        {
             self.deliver(now, info, packet);
         }
         self.pass_notices(now);
@@ -118,6 +120,7 @@ impl Node {
                         .each(|t| t.on_path_mtu(&mut cx, remote, mtu));
                 }
                 Notice::Address(change) => {
+                    self.dhcp.on_address(&mut cx, change);
                     self.transports.each(|t| t.on_address(&mut cx, change));
                 }
             }

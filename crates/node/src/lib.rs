@@ -27,6 +27,7 @@ pub use sockeye_core::{
     Batch, Capabilities, Config, Context, Counters, Error, Handle, Instant, Interface, InterfaceId,
     Observer, Packet, Readiness, SocketSummary, Transport,
 };
+pub use sockeye_dhcp::{Lease, State as LeaseState};
 pub use sockeye_tcp::Tcp;
 pub use sockeye_udp::Udp;
 pub use sockeye_wire::IpProtocol;
@@ -34,6 +35,7 @@ pub use sockeye_wire::IpProtocol;
 use ipnet::IpNet;
 use sockeye_core::context::Parts;
 use sockeye_core::{Owner, iface, inet};
+use sockeye_dhcp::Dhcp;
 use std::net::IpAddr;
 use transports::Transports;
 
@@ -45,6 +47,7 @@ const TIMERS_REARMED_MAX: usize = 64;
 pub struct Node {
     parts: Parts,
     transports: Transports,
+    dhcp: Dhcp,
     /// The loopback had more to do than one call may: come back at once.
     loopback_pending: bool,
 }
@@ -59,6 +62,7 @@ impl Node {
         Self {
             parts,
             transports,
+            dhcp: Dhcp::default(),
             loopback_pending: false,
         }
     }
@@ -72,7 +76,9 @@ impl Node {
 
     /// Takes an interface away, with its addresses and routes; false when there is none.
     pub fn remove_interface(&mut self, now: Instant, id: InterfaceId) -> bool {
-        let removed = inet::remove_interface(&mut self.parts.context(now), id);
+        let mut cx = self.parts.context(now);
+        self.dhcp.forget(&mut cx, id);
+        let removed = inet::remove_interface(&mut cx, id);
         self.pass_notices(now);
         removed
     }
@@ -130,6 +136,62 @@ impl Node {
         let done = inet::deprecate_address(&mut cx, id, address, deprecated);
         self.pass_notices(now);
         done
+    }
+
+    /// Lets an interface ask a DHCP server for an IPv4 address and what belongs to it.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] for an unknown interface, [`Error::NotSupported`] for one that is no
+    /// Ethernet.
+    pub fn start_dhcp(&mut self, now: Instant, id: InterfaceId) -> Result<(), Error> {
+        self.dhcp.start(&mut self.parts.context(now), id)
+    }
+
+    /// Gives back what interfaces have leased; they ask no more.
+    pub fn release_leases(&mut self, now: Instant) {
+        let all: Vec<InterfaceId> = self.dhcp.interfaces().collect();
+        for id in all {
+            self.dhcp.release(&mut self.parts.context(now), id);
+        }
+        self.pass_notices(now);
+    }
+
+    /// How far an interface is with its lease, and what that says; `None` where it asks for none.
+    #[must_use]
+    pub fn lease(&self, id: InterfaceId) -> Option<(LeaseState, Option<&Lease>)> {
+        let client = self.dhcp.client(id)?;
+        Some((client.state(), client.lease()))
+    }
+
+    /// Whether all interfaces have what they were to configure themselves with: a lease that is in
+    /// use, an address of a router's prefix; and no address is tentative.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        self.parts.inet.interfaces().all(|(id, link)| {
+            let all = link.addresses();
+            let tentative = all.iter().any(|a| a.state == AddressState::Tentative);
+            let of = |origin| all.iter().any(|a| a.origin == origin && a.is_usable());
+            let leased = self.dhcp.client(id).is_none() || of(AddressOrigin::Dhcp);
+            let made = !link.is_autoconfigured() || of(AddressOrigin::Autoconf);
+            !tentative && leased && made
+        })
+    }
+
+    /// The name servers that routers and DHCP servers told, those of leases in use first.
+    pub fn learnt_dns(&self) -> impl Iterator<Item = IpAddr> {
+        let bound = |id: &InterfaceId| {
+            let client = self.dhcp.client(*id)?;
+            let in_use = !matches!(client.state(), LeaseState::Checking);
+            client.lease().filter(|_| in_use)
+        };
+        let leased = self.dhcp.interfaces().filter_map(move |id| bound(&id));
+        let leased = leased.flat_map(|lease| lease.dns.iter().map(|&ip| IpAddr::V4(ip)));
+        let told = self.parts.inet.interfaces();
+        let told = told.flat_map(|(_, link)| link.name_servers());
+        // Without its link a link-local one means nothing.
+        let told = told.map(|server| server.address);
+        let told = told.filter(|address| !address.is_unicast_link_local());
+        leased.chain(told.map(IpAddr::V6))
     }
 
     /// Adds a route: by `gateway`, or, without one, to neighbours on the link.
@@ -292,6 +354,7 @@ impl Node {
                     }
                 }
                 Owner::Inet => inet::on_timeout(&mut cx),
+                Owner::Lease(id) => self.dhcp.on_timeout(&mut cx, id),
                 Owner::Interface(id) => iface::on_timeout(&mut cx, id),
             }
         }

@@ -24,6 +24,15 @@ pub struct LinkConfig {
     pub detect_duplicates: bool,
     /// It gets an IPv6 link-local address as well: yes.
     pub link_local: bool,
+    /// On an Ethernet, IPv4 addresses are used only after nobody objected for some seconds, and given
+    /// up where somebody else insists on them (RFC 5227): no, as on Linux.
+    pub detect_conflicts: bool,
+    /// It configures itself for IPv6 as the routers of the link tell: addresses, routers, routes, MTU,
+    /// name servers (RFC 4861, 4862, 4191, 8106): no. `Config::ipv6` has the details.
+    pub slaac: bool,
+    /// It asks a DHCP server for an IPv4 address, routers, routes, MTU and name servers (RFC 2131):
+    /// no. Only an Ethernet can.
+    pub dhcp: bool,
 }
 
 impl Default for LinkConfig {
@@ -34,6 +43,9 @@ impl Default for LinkConfig {
             dns: Vec::new(),
             detect_duplicates: true,
             link_local: true,
+            detect_conflicts: false,
+            slaac: false,
+            dhcp: false,
         }
     }
 }
@@ -70,6 +82,28 @@ impl LinkConfig {
     #[must_use]
     pub fn detect_duplicates(mut self, on: bool) -> Self {
         self.detect_duplicates = on;
+        self
+    }
+
+    /// With detection of conflicts of IPv4 addresses, or without.
+    #[must_use]
+    pub fn detect_conflicts(mut self, on: bool) -> Self {
+        self.detect_conflicts = on;
+        self
+    }
+
+    /// With autoconfiguration for IPv6, or without. What routers tell comes later than the node:
+    /// [`Node::is_configured`](crate::Node::is_configured) says when it is there.
+    #[must_use]
+    pub fn slaac(mut self, on: bool) -> Self {
+        self.slaac = on;
+        self
+    }
+
+    /// With a DHCP client for IPv4, or without; see [`slaac`](Self::slaac) for when it has a lease.
+    #[must_use]
+    pub fn dhcp(mut self, on: bool) -> Self {
+        self.dhcp = on;
         self
     }
 }
@@ -149,7 +183,7 @@ impl NodeBuilder {
     ///
     /// # Errors
     /// The operating system gave no randomness; an address or a router that the node can't have
-    /// (EINVAL), two of one (EADDRINUSE); a link's descriptor could not be duplicated.
+    /// (EINVAL), two of one (EADDRINUSE); DHCP on a link that is no Ethernet (EOPNOTSUPP); a link's descriptor could not be duplicated.
     pub fn build(self) -> io::Result<Node> {
         let seed = match self.seed {
             Some(seed) => seed,

@@ -91,13 +91,14 @@ pub use socket::{
 
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use sockeye_core::congestion::HystartKind;
-pub use sockeye_core::iface::AddressState;
+pub use sockeye_core::iface::{Address, AddressOrigin, AddressState, NameServer, Router};
 pub use sockeye_core::{
-    Config, Counter, Counters, FastOpenMode, OptionValue, Readiness, Scope, SocketOption,
-    SocketSummary, SynCookies, SysctlError, TransportId, Unreachable, sysctl,
+    AddrGenMode, Config, Counter, Counters, FastOpenMode, Ipv6Config, OptionValue, Readiness,
+    Scope, SocketOption, SocketSummary, SynCookies, SysctlError, TransportId, Unreachable, sysctl,
 };
 pub use sockeye_drivers as drivers;
 pub use sockeye_link as link;
+pub use sockeye_node::Lease;
 pub use sockeye_tcp::{
     AoAlgorithm, AoChange, AoCounters, AoInfo, AoKey, AoKeyName, AoKeyState, Queued, Secret,
 };

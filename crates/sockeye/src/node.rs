@@ -6,13 +6,14 @@ use crate::driver::block_on;
 use crate::error::{no_node, to_io};
 use crate::shard::{Closing, LinkSlot, Shard, Watch, lock};
 use crate::turn;
-use sockeye_core::iface::{Address, Traffic};
+use sockeye_core::iface::{Address, NameServer, Router, Traffic};
 use sockeye_core::ip::route::RouteEntry;
 use sockeye_core::{
     Config, Counters, Error, InterfaceConfig, InterfaceId, Medium, Neighbour, SocketSummary,
     TransportId,
 };
 use sockeye_link::{Batch, Link};
+use sockeye_node::Lease;
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -71,10 +72,20 @@ pub struct InterfaceInfo {
     pub medium: Medium,
     /// The largest IP packet, bytes.
     pub mtu: u32,
+    /// The largest IPv4 packet: that, or less where a server said so.
+    pub mtu_v4: u32,
+    /// The largest IPv6 packet: that, or less where a router said so.
+    pub mtu_v6: u32,
     /// Whether it is up.
     pub up: bool,
     /// Its addresses.
     pub addresses: Vec<Address>,
+    /// The routers of IPv6 that advertise themselves there.
+    pub routers: Vec<Router>,
+    /// The name servers that they advertise.
+    pub name_servers: Vec<NameServer>,
+    /// What a DHCP server has leased.
+    pub lease: Option<Lease>,
     /// What went through it.
     pub traffic: Traffic,
 }
@@ -152,6 +163,8 @@ impl Node {
         let mut interface = InterfaceConfig::new(name, link.capabilities());
         interface.link_local = config.link_local;
         interface.detect_duplicates = config.detect_duplicates;
+        interface.detect_conflicts = config.detect_conflicts;
+        interface.slaac = config.slaac;
         let added = self.with(|node, now| {
             let id = node.add_interface(now, interface);
             let configure = |node: &mut sockeye_node::Node| {
@@ -160,6 +173,9 @@ impl Node {
                 }
                 for router in &config.gateways {
                     node.add_route(default_route(*router), Some(*router), id, 0)?;
+                }
+                if config.dhcp {
+                    node.start_dhcp(now, id)?;
                 }
                 Ok(id)
             };
@@ -215,8 +231,13 @@ impl Node {
                 name: interface.name().to_owned(),
                 medium: interface.capabilities().medium,
                 mtu: interface.mtu(),
+                mtu_v4: interface.mtu_for(Ipv4Addr::UNSPECIFIED.into()),
+                mtu_v6: interface.mtu_for(Ipv6Addr::UNSPECIFIED.into()),
                 up: interface.is_up(),
                 addresses: interface.addresses().to_vec(),
+                routers: interface.routers().to_vec(),
+                name_servers: interface.name_servers().to_vec(),
+                lease: node.lease(id).and_then(|(_, lease)| lease.cloned()),
                 traffic: interface.traffic(),
             };
             Ok(node.interfaces().map(info).collect())
@@ -286,13 +307,31 @@ impl Node {
         self.with(|node, _| Ok(node.sockets()))
     }
 
-    /// Its name servers, in the order in which they are asked.
-    #[must_use]
-    pub fn dns_servers(&self) -> Vec<IpAddr> {
-        lock(&self.0.dns).clone()
+    /// Whether all links have what they were to configure themselves with: a leased address, an
+    /// address of a router's prefix, and none that is still tentative.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn is_configured(&self) -> io::Result<bool> {
+        self.with(|node, _| Ok(node.is_configured()))
     }
 
-    /// Sets the name servers, in the order in which they are to be asked.
+    /// Its name servers, in the order in which they are asked: those that it was given, then those
+    /// that servers and routers have told.
+    #[must_use]
+    pub fn dns_servers(&self) -> Vec<IpAddr> {
+        let mut all = lock(&self.0.dns).clone();
+        // A node that was shut down has learnt nothing.
+        let learnt = self.with(|node, _| Ok(node.learnt_dns().collect::<Vec<_>>()));
+        for server in learnt.unwrap_or_default() {
+            if !all.contains(&server) {
+                all.push(server);
+            }
+        }
+        all
+    }
+
+    /// Sets the name servers that it is given, in the order in which they are to be asked.
     pub fn set_dns_servers(&self, servers: Vec<IpAddr>) {
         *lock(&self.0.dns) = servers;
     }
@@ -400,6 +439,9 @@ impl Inner {
             });
             shard.run();
         }
+        // RFC 2131 §4.4.6: what is used no longer is given back.
+        shard.with_state(|state, now| state.node.release_leases(now));
+        shard.run();
         let links = std::mem::take(&mut *lock(&shard.links));
         shard.set_watches(&[]);
         drop(links);

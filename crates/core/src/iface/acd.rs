@@ -4,7 +4,7 @@
 //! somebody insists on having it (§2.4 (b)). Only interfaces that were told to do so.
 
 use super::dad::{Detection, fail, find, succeed};
-use super::{AddressState, arp};
+use super::{AddressOrigin, AddressState, arp};
 use crate::{Context, Instant, InterfaceId, MacAddr, Medium};
 use core::time::Duration;
 use sockeye_wire::arp::Header;
@@ -56,9 +56,10 @@ pub(super) fn heard(cx: &mut Context<'_>, interface: InterfaceId, header: &Heade
     };
     // RFC 5227 §2.1.1: our own packets may come back by some hubs.
     let ours = matches!(link.capabilities().medium, Medium::Ethernet(mac) if mac == header.sender_hardware);
-    if ours || !link.detects_conflicts() {
+    if ours {
         return;
     }
+    let always = link.detects_conflicts();
     let is_probe = header.sender_protocol.is_unspecified();
     let claimed = match is_probe {
         true => header.target_protocol,
@@ -67,6 +68,10 @@ pub(super) fn heard(cx: &mut Context<'_>, interface: InterfaceId, header: &Heade
     let Some(own) = find(cx, interface, IpAddr::V4(claimed)) else {
         return;
     };
+    // RFC 2131 §4.4.1: what a server gives is checked in any case.
+    if !always && own.origin != AddressOrigin::Dhcp {
+        return;
+    }
     match own.state {
         AddressState::Tentative => fail(cx, interface, IpAddr::V4(claimed)),
         // RFC 5227 §2.5: who only asks is answered.

@@ -88,6 +88,16 @@ impl Address {
         }
     }
 
+    /// One that a server leases for `lifetime`.
+    #[must_use]
+    pub fn leased(net: IpNet, lifetime: Lifetime) -> Self {
+        Self {
+            origin: AddressOrigin::Dhcp,
+            lifetime,
+            ..Self::preferred(net)
+        }
+    }
+
     /// The state of a unique address at `now`.
     pub(super) fn ripe(&self, now: Instant) -> AddressState {
         match self.lifetime.preferred_until > now {

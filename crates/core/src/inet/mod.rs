@@ -18,7 +18,7 @@ pub use loopback::{LOOPBACK_QUEUE_BYTES, LOOPBACK_QUEUE_LIMIT};
 pub use notice::{Notice, OwnedIcmpError};
 
 use crate::icmp::RateLimit;
-use crate::iface::{self, Address, Interface, InterfaceConfig, autoconf, dad};
+use crate::iface::{self, Address, Interface, InterfaceConfig, Lifetime, autoconf, dad};
 use crate::ip::Identifications;
 use crate::ip::pmtu::PathMtus;
 use crate::ip::reassembly::Reassembly;
@@ -510,7 +510,20 @@ pub fn add_address_as(
     } else {
         inet.own(address);
     }
+    if own.lifetime != Lifetime::FOREVER {
+        autoconf::rearm(cx, id);
+    }
     Ok(())
+}
+
+/// Says until when an address of an interface is good. False when it does not have it.
+pub fn set_lifetime(
+    cx: &mut Context<'_>,
+    id: InterfaceId,
+    address: IpAddr,
+    lifetime: Lifetime,
+) -> bool {
+    autoconf::set_lifetime(cx, id, address, lifetime)
 }
 
 /// Says how large IPv4 packets of an interface may be, below what its link takes; `None` takes it

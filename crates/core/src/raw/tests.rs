@@ -64,7 +64,7 @@ impl Host {
             match owner {
                 crate::Owner::Interface(id) => iface::on_timeout(&mut cx, id),
                 crate::Owner::Inet => inet::on_timeout(&mut cx),
-                crate::Owner::Socket(_) => {}
+                crate::Owner::Socket(_) | crate::Owner::Lease(_) => {}
             }
         }
         self.sent();

@@ -298,6 +298,7 @@ impl Pair {
                     Owner::Socket(handle) => host.tcp.on_timeout(&mut cx, handle.id),
                     Owner::Interface(id) => iface::on_timeout(&mut cx, id),
                     Owner::Inet => inet::on_timeout(&mut cx),
+                    Owner::Lease(_) => {}
                 }
             }
         }

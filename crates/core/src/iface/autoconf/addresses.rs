@@ -115,6 +115,21 @@ fn valid_for(now: Instant, known: Lifetime, told: Lifetime) -> Lifetime {
     }
 }
 
+/// See [`super::set_lifetime`].
+pub(super) fn set_lifetime(
+    cx: &mut Context<'_>,
+    interface: InterfaceId,
+    address: IpAddr,
+    lifetime: Lifetime,
+) -> bool {
+    let Some(own) = dad::find(cx, interface, address) else {
+        return false;
+    };
+    own.lifetime = lifetime;
+    see_to_state(cx, interface, address);
+    true
+}
+
 /// Deprecates an address whose preferred lifetime is over, or takes that back.
 fn see_to_state(cx: &mut Context<'_>, interface: InterfaceId, address: IpAddr) {
     let now = cx.now;

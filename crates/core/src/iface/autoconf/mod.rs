@@ -21,7 +21,7 @@ pub use routers::{
 };
 pub(super) use routers::{neighbour_answers, neighbour_failed, no_router};
 
-use super::{Interface, nd, resolve};
+use super::{Interface, Lifetime, nd, resolve};
 use crate::{Context, Counter, Instant, InterfaceId, MacAddr};
 use core::time::Duration;
 use ipnet::{IpNet, Ipv6Net};
@@ -150,6 +150,18 @@ pub(crate) fn stop(cx: &mut Context<'_>, interface: InterfaceId) {
     rearm(cx, interface);
 }
 
+/// Says until when an address is good; false when there is none.
+pub(crate) fn set_lifetime(
+    cx: &mut Context<'_>,
+    interface: InterfaceId,
+    address: IpAddr,
+    lifetime: Lifetime,
+) -> bool {
+    let found = addresses::set_lifetime(cx, interface, address, lifetime);
+    rearm(cx, interface);
+    found
+}
+
 /// A router advertises itself (RFC 4861 §6.3.4).
 pub(super) fn advertised(
     cx: &mut Context<'_>,
@@ -258,7 +270,7 @@ pub(super) fn on_timeout(cx: &mut Context<'_>, interface: InterfaceId) {
 }
 
 /// Looks anew for what is due first.
-fn rearm(cx: &mut Context<'_>, interface: InterfaceId) {
+pub(crate) fn rearm(cx: &mut Context<'_>, interface: InterfaceId) {
     let settings = &cx.config.ipv6;
     let Some(link) = cx.inet.interface_mut(interface) else {
         return;

@@ -1,0 +1,98 @@
+//! Messages as a client sends them (RFC 2131, table 5) and what it checks of those that come.
+
+use dhcproto::v4::{DhcpOption, Flags, HType, Message, MessageType, Opcode, OptionCode};
+use dhcproto::{Decodable, Encodable};
+use sockeye_core::MacAddr;
+use std::net::Ipv4Addr;
+
+/// Bytes before the options: the fixed part and the magic cookie (RFC 2131 §2, §3).
+const FIXED_LEN: usize = 240;
+/// Where the magic cookie lies, and what it is.
+const COOKIE: (usize, [u8; 4]) = (236, [99, 130, 83, 99]);
+/// RFC 2132 §9.10: the largest message that we take, what every Ethernet carries in one packet.
+const SIZE_MAX: u16 = 1472;
+
+/// What the message is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft {
+    pub(crate) kind: MessageType,
+    pub(crate) xid: u32,
+    pub(crate) secs: u16,
+    /// The address that we have already, or unspecified.
+    pub(crate) ciaddr: Ipv4Addr,
+    /// Options 50 and 54.
+    pub(crate) requested: Option<Ipv4Addr>,
+    pub(crate) server: Option<Ipv4Addr>,
+}
+
+impl Draft {
+    /// The message, as it goes into a datagram of the station `mac`.
+    pub(crate) fn write(&self, mac: MacAddr) -> Vec<u8> {
+        let Self {
+            kind,
+            xid,
+            secs,
+            ciaddr,
+            requested,
+            server,
+        } = *self;
+        // dhcproto's own constructors draw the operating system's randomness for a transaction id.
+        let mut blank = [0; FIXED_LEN];
+        blank[COOKIE.0..].copy_from_slice(&COOKIE.1);
+        let Ok(mut message) = Message::from_bytes(&blank) else {
+            return Vec::new();
+        };
+        message
+            .set_opcode(Opcode::BootRequest)
+            .set_htype(HType::Eth)
+            .set_chaddr(&mac.0)
+            .set_xid(xid)
+            .set_secs(secs)
+            .set_ciaddr(ciaddr);
+        let asks = matches!(kind, MessageType::Discover | MessageType::Request);
+        // RFC 2131 §4.1: without an address nothing can be sent to us alone.
+        if asks && ciaddr.is_unspecified() {
+            message.set_flags(Flags::default().set_broadcast());
+        }
+        let opts = message.opts_mut();
+        opts.insert(DhcpOption::MessageType(kind));
+        // RFC 2132 §9.14: the hardware type and the address.
+        let mut id = vec![1];
+        id.extend(mac.0);
+        opts.insert(DhcpOption::ClientIdentifier(id));
+        if let Some(address) = requested {
+            opts.insert(DhcpOption::RequestedIpAddress(address));
+        }
+        if let Some(server) = server {
+            opts.insert(DhcpOption::ServerIdentifier(server));
+        }
+        if asks {
+            opts.insert(DhcpOption::MaxMessageSize(SIZE_MAX));
+            opts.insert(DhcpOption::ParameterRequestList(vec![
+                OptionCode::SubnetMask,
+                // RFC 3442: before the routers.
+                OptionCode::ClasslessStaticRoute,
+                OptionCode::Router,
+                OptionCode::DomainNameServer,
+                OptionCode::InterfaceMtu,
+                OptionCode::Renewal,
+                OptionCode::Rebinding,
+            ]));
+        }
+        message.to_vec().unwrap_or_default()
+    }
+}
+
+/// Reads a reply to the station `mac`; `None` for anything else.
+pub(crate) fn read(bytes: &[u8], mac: MacAddr) -> Option<(MessageType, Message)> {
+    if bytes.get(COOKIE.0..FIXED_LEN)? != COOKIE.1 {
+        return None;
+    }
+    let message = Message::from_bytes(bytes).ok()?;
+    // Its length first: `chaddr` takes the message's word for it.
+    let ours = usize::from(message.hlen()) == mac.0.len() && message.chaddr() == mac.0;
+    if message.opcode() != Opcode::BootReply || !ours {
+        return None;
+    }
+    Some((message.opts().msg_type()?, message))
+}
