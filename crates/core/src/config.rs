@@ -3,6 +3,9 @@
 mod ipv6;
 
 pub use ipv6::{AddrGenMode, Ipv6Config};
+mod interface;
+
+pub use interface::{FamilySettings, InterfaceSettings, Interfaces, ReversePath};
 
 use core::time::Duration;
 
@@ -126,6 +129,13 @@ pub struct Config {
     pub reassembly_max: usize,
     /// ICMP errors a second, and in one burst: 1000 and 50 (`icmp_msgs_per_sec`, `_burst`).
     pub icmp_errors: (u32, u32),
+    /// Time between ICMP errors to one destination, six of which it may get at once; zero for no
+    /// such limit: 1 s (`net.ipv4.icmp_ratelimit`).
+    pub icmp_ratelimit: Duration,
+    /// The same for ICMPv6 (`net.ipv6.icmp.ratelimit`): 1 s.
+    pub icmp_ratelimit_v6: Duration,
+    /// What is set for single interfaces: `net.ipv4.conf`, `net.ipv6.conf`.
+    pub interfaces: Interfaces,
     /// Intercepted flows that wait for an answer: 4096.
     pub intercept_backlog: usize,
 }
@@ -213,6 +223,9 @@ impl Default for Config {
             neighbours_max: 1024,
             reassembly_max: 4 << 20,
             icmp_errors: (1000, 50),
+            icmp_ratelimit: Duration::from_secs(1),
+            icmp_ratelimit_v6: Duration::from_secs(1),
+            interfaces: Interfaces::default(),
             intercept_backlog: 4096,
         }
     }

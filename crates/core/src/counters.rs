@@ -33,18 +33,42 @@ counters! {
     IpInTruncatedPkts,
     /// IP packets delivered to a protocol.
     IpInDelivers,
+    /// IP packets for others that were sent on.
+    IpForwDatagrams,
     /// IP packets sent.
     IpOutRequests,
     /// IP packets dropped on the way out: a full queue.
     IpOutDiscards,
     /// IP packets without a route.
     IpOutNoRoutes,
+    /// IP packets for others without a route.
+    IpExtInNoRoutes,
+    /// IP packets for others from or to addresses that no router sends on (RFC 1812 §5.3.7).
+    IpInMartians,
+    /// IP packets whose source is not reached by where they came from (RFC 3704).
+    TcpExtIPReversePathFilter,
+    /// IPv4 packets with a source route (RFC 7126 §4.3, §4.4).
+    IpInSourceRoutes,
+    /// IPv6 packets with more extension headers, options or padding than are followed.
+    IpInHeaderLimits,
+    /// IPv6 packets for others that do not fit the next link.
+    Ip6InTooBigErrors,
     /// Fragments received.
     IpReasmReqds,
     /// Datagrams put together.
     IpReasmOKs,
-    /// Reassemblies given up.
+    /// Fragments dropped and reassemblies given up, for any reason.
     IpReasmFails,
+    /// Reassemblies given up as fragments were missing for too long.
+    IpReasmTimeout,
+    /// Reassemblies given up as fragments overlap or contradict each other (RFC 8200 §4.5).
+    IpExtReasmOverlaps,
+    /// Fragments and reassemblies dropped for want of room.
+    IpReasmLimits,
+    /// Fragments that lead beyond the longest packet.
+    IpReasmOversize,
+    /// Fragments that cut headers apart (RFC 1858, RFC 3128, RFC 7112).
+    IpReasmTiny,
     /// Datagrams fragmented.
     IpFragOKs,
     /// Datagrams too large that may not be fragmented.
@@ -65,8 +89,12 @@ counters! {
     IcmpInErrors,
     /// ICMP messages sent.
     IcmpOutMsgs,
-    /// ICMP errors withheld by the rate limit (RFC 1812 §4.3.2.8, RFC 4443 §2.4).
-    IcmpOutRateLimited,
+    /// ICMP redirects sent.
+    IcmpOutRedirects,
+    /// ICMP errors withheld by the rate limit of all (RFC 1812 §4.3.2.8, RFC 4443 §2.4).
+    IcmpOutRateLimitGlobal,
+    /// ICMP errors and redirects withheld by the rate limit of one destination.
+    IcmpOutRateLimitHost,
     /// ICMP errors whose quote did not match a flow of ours.
     IcmpInUnmatched,
     /// ICMP redirects received.

@@ -3,6 +3,8 @@
 //!
 //! A row here is all that a new setting needs to be set by name, wherever names are taken.
 
+mod interface;
+
 use crate::{Config, congestion};
 use core::time::Duration;
 
@@ -14,11 +16,18 @@ impl Config {
     /// [`SysctlError::Unknown`] for what the node has no setting for, [`SysctlError::Invalid`] for
     /// a text that says no value of it.
     pub fn set_sysctl(&mut self, name: &str, text: &str) -> Result<(), SysctlError> {
-        let row = find(name)?;
-        (row.set)(self, text.trim()).ok_or_else(|| SysctlError::Invalid {
-            name: row.name,
-            text: text.trim().into(),
-            takes: (row.takes)(),
+        let (text, dotted) = (text.trim(), dotted(name));
+        let (set, name, takes) = match interface::find(&dotted) {
+            Some((key, of)) => (key.set(self, of, text), key.name, key.takes()),
+            None => {
+                let row = find(name, &dotted)?;
+                ((row.set)(self, text), row.name, (row.takes)())
+            }
+        };
+        set.ok_or_else(|| SysctlError::Invalid {
+            name,
+            text: text.into(),
+            takes,
         })
     }
 
@@ -27,13 +36,18 @@ impl Config {
     /// # Errors
     /// [`SysctlError::Unknown`].
     pub fn sysctl(&self, name: &str) -> Result<String, SysctlError> {
-        find(name).map(|row| (row.get)(self))
+        let dotted = dotted(name);
+        match interface::find(&dotted) {
+            Some((key, of)) => Ok(key.get(self, of)),
+            None => find(name, &dotted).map(|row| (row.get)(self)),
+        }
     }
 }
 
-/// The names that a node knows.
+/// The names that a node knows; of those for each interface the one for all.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().map(|row| row.name)
+    let of_interfaces = interface::KEYS.iter().map(|key| key.all);
+    TABLE.iter().map(|row| row.name).chain(of_interfaces)
 }
 
 /// Why a setting was not taken.
@@ -90,7 +104,17 @@ static TABLE: &[Row] = &[
     ),
     row!("net.ipv4.icmp_msgs_burst", icmp_errors.1, number),
     row!("net.ipv4.icmp_msgs_per_sec", icmp_errors.0, number),
+    row!("net.ipv4.icmp_ratelimit", icmp_ratelimit, milliseconds),
     row!("net.ipv4.ip_default_ttl", ttl, number),
+    Row {
+        name: "net.ipv4.ip_forward",
+        get: |config| flag::show(&config.interfaces.all.v4.forwarding),
+        set: |config, text| {
+            config.interfaces.set_forwarding_v4(flag::read(text)?);
+            Some(())
+        },
+        takes: flag::takes,
+    },
     row!("net.ipv4.ip_local_port_range", local_ports, pair),
     row!("net.ipv4.ipfrag_high_thresh", reassembly_max, number),
     row!(
@@ -250,11 +274,16 @@ static TABLE: &[Row] = &[
         ipv6.use_tempaddr,
         temporary
     ),
+    row!("net.ipv6.icmp.ratelimit", icmp_ratelimit_v6, milliseconds),
 ];
 
-fn find(name: &str) -> Result<&'static Row, SysctlError> {
+/// A name with dots, however it is written.
+fn dotted(name: &str) -> String {
     let path = name.strip_prefix("/proc/sys/").unwrap_or(name);
-    let dotted = path.replace('/', ".");
+    path.replace('/', ".")
+}
+
+fn find(name: &str, dotted: &str) -> Result<&'static Row, SysctlError> {
     let row = TABLE.iter().find(|row| row.name == dotted);
     row.ok_or_else(|| SysctlError::Unknown(name.into()))
 }
@@ -391,6 +420,50 @@ mod seconds {
 
     pub(super) fn takes() -> String {
         "a number of seconds".into()
+    }
+}
+
+/// Whole milliseconds.
+mod milliseconds {
+    use super::Duration;
+
+    pub(super) fn read(text: &str) -> Option<Duration> {
+        super::number::read(text).map(Duration::from_millis)
+    }
+
+    pub(super) fn show(value: &Duration) -> String {
+        value.as_millis().to_string()
+    }
+
+    pub(super) fn takes() -> String {
+        "a number of milliseconds".into()
+    }
+}
+
+/// 0, 1 or 2.
+mod reverse_path {
+    use crate::config::ReversePath;
+
+    pub(super) fn read(text: &str) -> Option<ReversePath> {
+        Some(match super::number::read(text)? {
+            0_u32 => ReversePath::Off,
+            1 => ReversePath::Strict,
+            2 => ReversePath::Loose,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn show(value: &ReversePath) -> String {
+        let number = match value {
+            ReversePath::Off => 0,
+            ReversePath::Strict => 1,
+            ReversePath::Loose => 2,
+        };
+        number.to_string()
+    }
+
+    pub(super) fn takes() -> String {
+        "0, 1 (strict) or 2 (loose)".into()
     }
 }
 
@@ -559,7 +632,8 @@ mod tests {
             config.set_sysctl(name, &text).unwrap();
             assert_eq!(config.sysctl(name).unwrap(), text, "{name}");
         }
-        assert!(names().is_sorted(), "a name is looked for where it belongs");
+        let sorted = TABLE.is_sorted_by_key(|row| row.name);
+        assert!(sorted, "a name is looked for where it belongs");
     }
 
     #[test]

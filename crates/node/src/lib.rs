@@ -281,6 +281,7 @@ impl Node {
         self.parts.memory.set_limits(config.tcp_mem);
         self.parts.config = config;
         let config = &self.parts.config;
+        self.parts.inet.configure(config);
         self.transports
             .each(|transport| transport.on_config(config));
     }

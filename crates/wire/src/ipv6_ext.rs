@@ -38,6 +38,8 @@ pub struct Chain {
     /// A fragment header that ends the walk. Atomic fragments (RFC 6946), which are whole, do not
     /// end it and are not given here.
     pub fragment: Option<Fragment>,
+    /// An atomic fragment's header was among them (RFC 6946).
+    pub atomic: bool,
     /// The value of a router alert option in the hop-by-hop header (RFC 2711).
     pub router_alert: Option<u16>,
 }
@@ -122,7 +124,9 @@ pub fn walk(next_header: IpProtocol, bytes: &[u8]) -> Result<Chain, Refusal> {
             }
             IpProtocol::FRAGMENT => {
                 let fragment = Fragment::parse(rest)?;
-                if !fragment.is_atomic() {
+                if fragment.is_atomic() {
+                    chain.atomic = true;
+                } else {
                     chain.fragment = Some(fragment);
                 }
                 FRAGMENT_LEN
@@ -139,6 +143,15 @@ pub fn walk(next_header: IpProtocol, bytes: &[u8]) -> Result<Chain, Refusal> {
     } else {
         Ok(chain)
     }
+}
+
+/// Reads the hop-by-hop header that `bytes` begin with, behind the IPv6 header: what a router looks
+/// at (RFC 8200 §4.3). Gives the router alert's value.
+///
+/// # Errors
+/// A [`Refusal`]: what RFC 8200 says is to become of the packet.
+pub fn hop_by_hop(bytes: &[u8]) -> Result<Option<u16>, Refusal> {
+    options(variable(bytes)?, 0)
 }
 
 /// Goes along the chain of a packet that an ICMPv6 error quotes, to find its upper layer: this
@@ -196,6 +209,7 @@ impl Chain {
             offset: 0,
             next_header_at: 6,
             fragment: None,
+            atomic: false,
             router_alert: None,
         }
     }

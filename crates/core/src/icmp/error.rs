@@ -1,7 +1,7 @@
 //! Sending errors about received packets (RFC 1122 §3.2.2, RFC 4443 §2.4).
 
 use super::{answer, v4, v6};
-use crate::{Context, Counter, Instant, InterfaceId, IpInfo, Packet};
+use crate::{Context, InterfaceId, IpInfo, Packet};
 use sockeye_wire::{IpProtocol, icmpv4, icmpv6, ipv6, ipv6_ext};
 use std::net::IpAddr;
 
@@ -17,6 +17,8 @@ pub enum Problem {
     NetworkUnreachable,
     /// The host does not answer.
     HostUnreachable,
+    /// The source's scope ends before the destination (RFC 4443 §3.1, code 2).
+    BeyondScope,
     /// Nobody here speaks the protocol.
     ProtocolUnreachable,
     /// Nobody has the port.
@@ -47,24 +49,25 @@ pub enum Problem {
 /// handed up with `ip`.
 ///
 /// Nothing is sent where the RFCs forbid it (about errors, to groups, from no host), nor beyond
-/// [`Config::icmp_errors`](crate::Config::icmp_errors).
+/// [`Config::icmp_errors`](crate::Config::icmp_errors) and
+/// [`Config::icmp_ratelimit`](crate::Config::icmp_ratelimit).
 pub fn send_error(cx: &mut Context<'_>, ip: &IpInfo, mut packet: Packet, problem: Problem) {
     if !may_complain(ip, &mut packet, problem) {
         return;
     }
     // A program talking to itself harms nobody else.
     let own = ip.interface == InterfaceId::LOOPBACK;
-    let (rate, burst) = cx.config.icmp_errors;
-    if !own && !cx.inet.icmp_limit.take(cx.now, rate, burst) {
-        cx.counters.add(Counter::IcmpOutRateLimited);
+    let essential = matches!(problem, Problem::PacketTooBig { .. });
+    let limits = &mut cx.inet.icmp_limits;
+    if !own && let Err(over) = limits.error(cx.now, cx.config, ip.source, essential) {
+        cx.counters.add(over);
         return;
     }
     packet.unpull(usize::from(ip.header_len));
     let message = match ip.source {
         IpAddr::V4(_) => {
             let header = v4::header_for(problem);
-            let room = LENGTH_MAX_V4 - IPV4_LEN - icmpv4::HEADER_LEN;
-            let mut message = quote(&packet, room);
+            let mut message = quote_v4(&packet);
             header.emit(message.push(icmpv4::HEADER_LEN));
             message
         }
@@ -117,8 +120,13 @@ fn may_complain(ip: &IpInfo, packet: &mut Packet, problem: Problem) -> bool {
     }
 }
 
+/// A message that quotes as much of `packet` as an error for IPv4 may.
+pub(super) fn quote_v4(packet: &Packet) -> Packet {
+    quote(packet, LENGTH_MAX_V4 - IPV4_LEN - icmpv4::HEADER_LEN)
+}
+
 /// A message that holds the first `room` bytes of `packet`.
-fn quote(packet: &Packet, room: usize) -> Packet {
+pub(super) fn quote(packet: &Packet, room: usize) -> Packet {
     let mut quote = Vec::with_capacity(room.min(packet.len()));
     for chunk in packet.chunks() {
         let left = room - quote.len();
@@ -135,50 +143,4 @@ fn next_header_at(packet: &mut Packet) -> u32 {
         u32::try_from(chain.next_header_at).ok()
     });
     named.unwrap_or(0)
-}
-
-/// A token bucket over all errors of a node.
-#[derive(Debug, Default)]
-pub(crate) struct RateLimit {
-    /// Nanoseconds' worth of tokens spent, as of `at`.
-    spent: u64,
-    at: Instant,
-}
-
-impl RateLimit {
-    /// Takes a token; false when there is none.
-    fn take(&mut self, now: Instant, rate: u32, burst: u32) -> bool {
-        let Some(cost) = 1_000_000_000u64.checked_div(u64::from(rate)) else {
-            return false;
-        };
-        let passed = now.saturating_since(self.at).as_nanos();
-        self.spent = self
-            .spent
-            .saturating_sub(u64::try_from(passed).unwrap_or(u64::MAX));
-        self.at = now;
-        if self.spent.saturating_add(cost) > cost.saturating_mul(u64::from(burst)) {
-            return false;
-        }
-        self.spent += cost;
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bucket_gives_a_burst_and_then_the_rate() {
-        let mut limit = RateLimit::default();
-        let taken = |limit: &mut RateLimit, ms| {
-            (0..100)
-                .filter(|_| limit.take(Instant::from_millis(ms), 1000, 50))
-                .count()
-        };
-        assert_eq!(taken(&mut limit, 0), 50);
-        assert_eq!(taken(&mut limit, 10), 10);
-        assert_eq!(taken(&mut limit, 10_000), 50);
-        assert!(!limit.take(Instant::FAR, 0, 50));
-    }
 }

@@ -4,17 +4,23 @@
 //!   [`Notice`]s, and gives back what is for ping sockets.
 //! - [`send_error`] complains about a received packet, within the rules and the rate limit.
 //!
-//! Not here: redirects (ignored), timestamps (a node has no time of day), source quench
+//! - `redirect` tells a neighbour of a better first hop.
+//!
+//! Not here: redirects received (ignored), timestamps (a node has no time of day), source quench
 //! (RFC 6633: ignored).
 
 mod error;
 mod failed;
+mod limit;
+mod redirect;
 mod v4;
 mod v6;
 
-pub(crate) use error::RateLimit;
 pub use error::{Problem, send_error};
 pub(crate) use failed::host_unreachable;
+pub use limit::ICMP_PEERS_MAX;
+pub(crate) use limit::Limits;
+pub(crate) use redirect::{Detour, redirect};
 
 use crate::inet::{Notice, OwnedIcmpError};
 use crate::transport::IcmpErrorKind;

@@ -148,7 +148,7 @@ pub(super) fn header_for(problem: Problem) -> Header {
     let time_exceeded = |code| Header::TimeExceeded { code, length: 0 };
     match problem {
         Problem::NetworkUnreachable => unreachable(UnreachableCode::NET, 0),
-        Problem::HostUnreachable => unreachable(UnreachableCode::HOST, 0),
+        Problem::HostUnreachable | Problem::BeyondScope => unreachable(UnreachableCode::HOST, 0),
         Problem::ProtocolUnreachable => unreachable(UnreachableCode::PROTOCOL, 0),
         Problem::PortUnreachable => unreachable(UnreachableCode::PORT, 0),
         Problem::Prohibited => unreachable(UnreachableCode::ADMIN_PROHIBITED, 0),

@@ -116,6 +116,7 @@ pub(super) fn header_for(problem: Problem, next_header_at: u32) -> Header {
     match problem {
         Problem::NetworkUnreachable => unreachable(UnreachableCode::NO_ROUTE),
         Problem::HostUnreachable => unreachable(UnreachableCode::ADDRESS),
+        Problem::BeyondScope => unreachable(UnreachableCode::BEYOND_SCOPE),
         Problem::PortUnreachable => unreachable(UnreachableCode::PORT),
         Problem::Prohibited => unreachable(UnreachableCode::ADMIN_PROHIBITED),
         Problem::ProtocolUnreachable => Header::ParameterProblem {

@@ -19,12 +19,17 @@ impl Interface {
     #[must_use]
     pub fn is_member(&self, group: IpAddr) -> bool {
         let implied = match group {
-            // RFC 1112 §4: all hosts.
-            IpAddr::V4(v4) => v4 == Ipv4Addr::new(224, 0, 0, 1),
+            // RFC 1112 §4: all hosts. RFC 1812 §4.2.2.11 with RFC 5771 §4: a router is in the group
+            // of all routers.
+            IpAddr::V4(v4) => {
+                v4 == Ipv4Addr::new(224, 0, 0, 1)
+                    || v4 == Ipv4Addr::new(224, 0, 0, 2) && self.settings.v4.forwarding
+            }
             IpAddr::V6(v6) => {
                 // RFC 4291 §2.8: all nodes, in interface and link scope, and the solicited-node
                 // group of each address, tentative ones too (RFC 4862 §5.4.2).
                 matches!(v6.segments(), [0xff01 | 0xff02, 0, 0, 0, 0, 0, 0, 1])
+                    || self.settings.v6.forwarding && is_all_routers(v6)
                     || self.addresses.iter().any(|a| match a.net.addr() {
                         IpAddr::V6(own) => solicited_node(own) == v6,
                         IpAddr::V4(_) => false,
@@ -59,6 +64,14 @@ impl Interface {
         }
         true
     }
+}
+
+/// RFC 4291 §2.7.1: all routers, in interface, link and site scope.
+fn is_all_routers(group: Ipv6Addr) -> bool {
+    matches!(
+        group.segments(),
+        [0xff01 | 0xff02 | 0xff05, 0, 0, 0, 0, 0, 0, 2]
+    )
 }
 
 /// RFC 4291 §2.7.1: the group of all nodes whose address has the same last 24 bits.

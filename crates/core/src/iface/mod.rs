@@ -27,6 +27,7 @@ pub use resolve::on_timeout;
 pub(crate) use resolve::settle;
 pub(crate) use transmit::output;
 
+use crate::config::{InterfaceSettings, Interfaces};
 use crate::{Batch, Capabilities, Checksum, Medium, Offload, Packet, Rng, TimerSlot};
 use ipnet::IpNet;
 use sockeye_link::GsoKinds;
@@ -123,6 +124,8 @@ pub struct Interface {
     detect_duplicates: bool,
     detect_conflicts: bool,
     autoconf: autoconf::Autoconf,
+    /// What [`Config::interfaces`](crate::Config::interfaces) says of it.
+    settings: InterfaceSettings,
     tx: Batch,
     traffic: Traffic,
 }
@@ -151,6 +154,7 @@ impl Interface {
             detect_duplicates,
             detect_conflicts,
             autoconf: autoconf::Autoconf::new(slaac),
+            settings: InterfaceSettings::default(),
             tx: Batch::new(),
             traffic: Traffic::default(),
         }
@@ -181,6 +185,12 @@ impl Interface {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What is set for it.
+    #[must_use]
+    pub fn settings(&self) -> &InterfaceSettings {
+        &self.settings
     }
 
     /// What its link can do.
@@ -284,6 +294,10 @@ impl Interface {
 
     pub(crate) fn timer_mut(&mut self) -> &mut TimerSlot {
         &mut self.timer
+    }
+
+    pub(crate) fn configure(&mut self, settings: &Interfaces) {
+        self.settings = settings.effective(&self.name);
     }
 
     pub(crate) fn set_up(&mut self, up: bool) {

@@ -182,8 +182,13 @@ fn solicited(
     // RFC 4861 §7.2.4: who asks from nowhere is answered before everybody.
     let asked_by_nobody = source.is_unspecified();
     let to = if asked_by_nobody { ALL_NODES } else { source };
+    // RFC 4861 §7.2.4 by §4.4: the sender is a router, or no longer one.
+    let router = cx
+        .inet
+        .interface(interface)
+        .is_some_and(|link| link.settings().v6.forwarding);
     let advertisement = Header::NeighborAdvertisement {
-        router: false,
+        router,
         solicited: !asked_by_nobody,
         override_flag: true,
         target,

@@ -77,7 +77,7 @@ fn take(cx: &mut Context<'_>, interface: InterfaceId, step: Step) {
             autoconf::neighbour_failed(cx, interface, address);
             for packet in pending {
                 cx.counters.add(Counter::NeighbourUnreachable);
-                icmp::host_unreachable(cx, packet);
+                icmp::host_unreachable(cx, interface, packet);
             }
         }
         Step::QueueFull => cx.counters.add(Counter::IpOutDiscards),

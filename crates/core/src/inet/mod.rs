@@ -7,8 +7,7 @@
 //! - What concerns the transports but does not come as a packet (an ICMP error, a changed address)
 //!   waits as a [`Notice`] until the node takes it: nothing here calls upward.
 //!
-//! Not here: forwarding (packets for others are dropped and counted, or intercepted), policy
-//! routing.
+//! Not here: policy routing.
 
 mod lookup;
 mod loopback;
@@ -17,7 +16,7 @@ mod notice;
 pub use loopback::{LOOPBACK_QUEUE_BYTES, LOOPBACK_QUEUE_LIMIT};
 pub use notice::{Notice, OwnedIcmpError};
 
-use crate::icmp::RateLimit;
+use crate::icmp::Limits;
 use crate::iface::{self, Address, Interface, InterfaceConfig, Lifetime, autoconf, dad};
 use crate::ip::Identifications;
 use crate::ip::pmtu::PathMtus;
@@ -132,7 +131,7 @@ pub struct Inet {
     pub(crate) redirect_timer: TimerSlot,
     pub(crate) reassembly: Reassembly,
     pub(crate) identifications: Identifications,
-    pub(crate) icmp_limit: RateLimit,
+    pub(crate) icmp_limits: Limits,
     /// Protocols whose packets for others are handed up, one bit each.
     intercept: [u64; 4],
     /// RFC 7217's secret_key.
@@ -156,7 +155,7 @@ impl Inet {
             redirect_timer: TimerSlot::default(),
             reassembly: Reassembly::default(),
             identifications: Identifications::new(rng),
-            icmp_limit: RateLimit::default(),
+            icmp_limits: Limits::default(),
             intercept: [0; 4],
             secret: (rng.next_u64(), rng.next_u64()),
         };
@@ -205,6 +204,25 @@ impl Inet {
             .map(InterfaceId)
             .zip(&self.interfaces)
             .filter_map(|(id, slot)| Some((id, slot.as_deref()?)))
+    }
+
+    /// Takes over what `config` says of interfaces.
+    pub fn configure(&mut self, config: &Config) {
+        for interface in self.interfaces.iter_mut().flatten() {
+            interface.configure(&config.interfaces);
+        }
+    }
+
+    /// Whether packets for others are sent on that come by one of the interfaces.
+    pub(crate) fn forwards(&self, v4: bool) -> bool {
+        self.interfaces().any(|(_, interface)| {
+            let settings = interface.settings();
+            if v4 {
+                settings.v4.forwarding
+            } else {
+                settings.v6.forwarding
+            }
+        })
     }
 
     /// All routes, longest prefix first.
@@ -386,7 +404,8 @@ pub fn on_timeout(cx: &mut Context<'_>) {
 pub fn add_interface(cx: &mut Context<'_>, config: InterfaceConfig) -> InterfaceId {
     let addresses = config.addresses.clone();
     let link_local = config.link_local;
-    let link = Interface::new(config, cx.rng);
+    let mut link = Interface::new(config, cx.rng);
+    link.configure(&cx.config.interfaces);
     let (detect, detect_v4) = (link.detects_duplicates(), link.detects_conflicts());
     cx.inet.interfaces.push(Some(Box::new(link)));
     let id = InterfaceId(u32::try_from(cx.inet.interfaces.len()).unwrap_or(u32::MAX));

@@ -140,7 +140,7 @@ fn push_header(
 }
 
 /// Takes the first `len` bytes off the front of `slices`, or all there are.
-fn split_off_front(slices: &mut Payload, mut len: usize) -> Payload {
+pub(super) fn split_off_front(slices: &mut Payload, mut len: usize) -> Payload {
     let mut front = Payload::new();
     while len > 0 && !slices.is_empty() {
         let first = &mut slices[0];

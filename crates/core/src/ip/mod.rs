@@ -3,7 +3,9 @@
 //! - [`receive`] takes a packet without its link header and gives it back at its transport header,
 //!   with what is known of it, when it is for a transport.
 //! - `send` is [`Context::send`].
+//! - `forward` sends on what is for others, where that is wanted.
 
+mod forward;
 mod fragment;
 pub mod pmtu;
 pub(crate) mod reassembly;
@@ -90,6 +92,7 @@ fn count_ecn(cx: &mut Context<'_>, ecn: Ecn, packet: &Packet) {
 fn malformed(error: sockeye_wire::ParseError) -> Counter {
     match error {
         sockeye_wire::ParseError::Truncated => Counter::IpInTruncatedPkts,
+        sockeye_wire::ParseError::TooMany => Counter::IpInHeaderLimits,
         _ => Counter::IpInHdrErrors,
     }
 }

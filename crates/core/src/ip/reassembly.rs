@@ -17,7 +17,7 @@ pub(crate) const REASSEMBLY_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) const REASSEMBLIES_MAX: usize = 4096;
 /// One source may hold this part of [`Config::reassembly_max`](crate::Config::reassembly_max).
 const SOURCE_SHARE: usize = 4;
-/// The longest datagram, without the headers before its fragmented part.
+/// The longest packet of IPv4, and the longest behind the header of IPv6.
 const LENGTH_MAX: usize = 65_535;
 /// What keeping a fragment costs beyond its buffer.
 const FRAGMENT_OVERHEAD: usize = 128;
@@ -93,6 +93,8 @@ pub(crate) struct Reassembly {
     by_source: BTreeMap<IpAddr, usize>,
     pinned: usize,
     serial: u64,
+    /// Datagrams that had to make room and are not counted yet.
+    evicted: usize,
     timer: TimerSlot,
 }
 
@@ -102,6 +104,10 @@ pub(super) fn receive(cx: &mut Context<'_>, fragment: Fragment) -> Result<Option
     let max = cx.config.reassembly_max;
     let table = &mut cx.inet.reassembly;
     let outcome = table.add(cx.now, max, fragment);
+    for _ in 0..std::mem::take(&mut table.evicted) {
+        cx.counters.add(Counter::IpReasmFails);
+        cx.drop_packet(Counter::IpReasmLimits);
+    }
     arm(cx);
     match outcome {
         Outcome::Waiting => Ok(None),
@@ -109,15 +115,24 @@ pub(super) fn receive(cx: &mut Context<'_>, fragment: Fragment) -> Result<Option
             cx.counters.add(Counter::IpReasmOKs);
             Ok(Some(whole))
         }
-        Outcome::Failed => Err(Counter::IpReasmFails),
+        Outcome::Failed(why) => Err(failed(cx, why)),
     }
+}
+
+/// Counts a failure for which there is a name of its own.
+fn failed(cx: &mut Context<'_>, why: Counter) -> Counter {
+    if why != Counter::IpReasmFails {
+        cx.counters.add(Counter::IpReasmFails);
+    }
+    why
 }
 
 /// Gives up what is too old (RFC 792, RFC 4443 §3.3: the source hears of it if the first fragment
 /// came).
 pub(crate) fn on_timeout(cx: &mut Context<'_>) {
     while let Some(datagram) = cx.inet.reassembly.expire(cx.now) {
-        cx.drop_packet(Counter::IpReasmFails);
+        cx.counters.add(Counter::IpReasmFails);
+        cx.drop_packet(Counter::IpReasmTimeout);
         if let Some(First { info, quote, .. }) = datagram.first
             && info.local
         {
@@ -136,7 +151,7 @@ fn arm(cx: &mut Context<'_>) {
 enum Outcome {
     Waiting,
     Whole(Whole),
-    Failed,
+    Failed(Counter),
 }
 
 impl Reassembly {
@@ -146,7 +161,7 @@ impl Reassembly {
             + fragment.first.as_ref().map_or(0, |f| f.quote.pinned())
             + FRAGMENT_OVERHEAD;
         if !self.make_room(max, key, cost) {
-            return Outcome::Failed;
+            return Outcome::Failed(Counter::IpReasmLimits);
         }
         let serial = self.serial;
         let datagram = self.datagrams.entry(key).or_insert_with(|| {
@@ -162,10 +177,10 @@ impl Reassembly {
                 *self.by_source.entry(key.source).or_default() += cost;
             }
             Added::Duplicate => return Outcome::Waiting,
-            // RFC 5722 §4: the whole datagram goes.
+            // RFC 8200 §4.5, RFC 5722 §3: the whole datagram goes, and nobody is told.
             Added::Contradiction => {
                 self.remove(key);
-                return Outcome::Failed;
+                return Outcome::Failed(Counter::IpExtReasmOverlaps);
             }
         }
         if !datagram.is_whole() {
@@ -173,7 +188,7 @@ impl Reassembly {
         }
         match self.remove(key).map(Datagram::into_whole) {
             Some(Some(whole)) => Outcome::Whole(whole),
-            _ => Outcome::Failed,
+            _ => Outcome::Failed(Counter::IpReasmFails),
         }
     }
 
@@ -188,6 +203,7 @@ impl Reassembly {
                 return false;
             };
             self.remove(oldest);
+            self.evicted += 1;
         }
         true
     }
@@ -299,10 +315,26 @@ impl Datagram {
     }
 }
 
-/// Whether a fragment's place is possible: only the last may end elsewhere than at a multiple of 8,
-/// none is empty, none goes beyond the longest datagram.
-pub(super) fn is_possible(offset: usize, len: usize, more: bool) -> bool {
-    len > 0 && (!more || len.is_multiple_of(8)) && offset + len <= LENGTH_MAX
+/// Checks a fragment's place, behind `before` bytes that the packet's length counts as well: only
+/// the last may end elsewhere than at a multiple of 8, none is empty, none leads beyond the longest
+/// packet.
+///
+/// # Errors
+/// What counts it.
+pub(super) fn check_place(
+    cx: &mut Context<'_>,
+    before: usize,
+    offset: usize,
+    len: usize,
+    more: bool,
+) -> Result<(), Counter> {
+    if before + offset + len > LENGTH_MAX {
+        return Err(failed(cx, Counter::IpReasmOversize));
+    }
+    match len > 0 && (!more || len.is_multiple_of(8)) {
+        true => Ok(()),
+        false => Err(Counter::IpReasmFails),
+    }
 }
 
 #[cfg(test)]

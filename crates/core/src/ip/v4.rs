@@ -1,9 +1,12 @@
 //! Receiving IPv4 (RFC 791, RFC 1122 §3.2.1).
 
 use super::reassembly::{self, First, Fragment, Key};
-use super::{Arrival, Audience, Received, count_ecn, malformed};
+use super::{Arrival, Audience, Received, count_ecn, forward, malformed};
+use crate::icmp::{self, Problem};
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};
+use sockeye_wire::icmpv4::ParameterProblemCode;
 use sockeye_wire::ipv4::{HEADER_LEN, Header};
+use sockeye_wire::ipv4_options::{self, OptionError};
 use sockeye_wire::{Ecn, IpProtocol, ParseError};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -14,8 +17,23 @@ pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet
     let mut header = parse(&mut packet).map_err(malformed)?;
     count_ecn(cx, header.ecn(), &packet);
     let audience = judge(cx, arrival, &header).ok_or(Counter::IpInAddrErrors)?;
+    if !forward::came_by_its_way(cx, arrival, header.source.into()) {
+        return Err(Counter::TcpExtIPReversePathFilter);
+    }
+    let taken = audience != Audience::Foreign || intercepted(cx, &header);
+    if !taken && !forward::is_on(cx, arrival, true) {
+        return Err(Counter::IpInAddrErrors);
+    }
+    let first = info(arrival, &header, audience);
+    packet = check_options(cx, &header, &first, packet)?;
+    if is_tiny(&header) {
+        return Err(Counter::IpReasmTiny);
+    }
+    if !taken {
+        forward::v4::forward(cx, arrival, &header, &first, packet)?;
+        return Ok(None);
+    }
     if header.is_fragment() {
-        let first = info(arrival, &header, audience);
         let Some(whole) = reassemble(cx, arrival, &header, first, packet)? else {
             return Ok(None);
         };
@@ -43,6 +61,50 @@ fn info(arrival: Arrival, header: &Header, audience: Audience) -> IpInfo {
     }
 }
 
+/// Refuses what its options forbid to take; else the packet comes back as it was.
+fn check_options(
+    cx: &mut Context<'_>,
+    header: &Header,
+    info: &IpInfo,
+    mut packet: Packet,
+) -> Result<Packet, Counter> {
+    if header.options.is_empty() {
+        return Ok(packet);
+    }
+    // RFC 7126 §4.3.5, §4.4.5: who may choose the way gets round filters and asks us to be a relay.
+    if ipv4_options::has_source_route(&header.options) {
+        return Err(Counter::IpInSourceRoutes);
+    }
+    let malformed = ipv4_options::iter(&header.options).find_map(Result::err);
+    let Some(OptionError { pointer }) = malformed else {
+        return Ok(packet);
+    };
+    // RFC 1122 §3.2.2.5, RFC 1812 §5.2.7.3.
+    if header.fragment_offset == 0 {
+        packet.pull(header.header_len());
+        let problem = Problem::Parameter {
+            code: ParameterProblemCode::POINTER.0,
+            pointer: pointer.into(),
+            even_to_group: false,
+        };
+        icmp::send_error(cx, info, packet, problem);
+    }
+    Err(Counter::IpInHdrErrors)
+}
+
+/// Whether a fragment of a TCP segment cuts its header apart, as nobody does but to get it past a
+/// filter: RFC 1858 §3, with the attack of RFC 3128 §1 shut out too.
+fn is_tiny(header: &Header) -> bool {
+    /// RFC 1858 §3.1: what of a TCP header is worth filtering by, up to the flags.
+    const FILTERED_LEN: usize = 16;
+    let short = header.payload_len() < FILTERED_LEN;
+    header.protocol == IpProtocol::TCP
+        && match header.fragment_offset {
+            0 => header.more_fragments && short,
+            offset => offset == 8,
+        }
+}
+
 /// Keeps a fragment (RFC 791 §3.2). With the last one missing, the whole comes back at its IP
 /// header.
 fn reassemble(
@@ -54,10 +116,8 @@ fn reassemble(
 ) -> Result<Option<(Header, Packet)>, Counter> {
     let offset = usize::from(header.fragment_offset);
     let more = header.more_fragments;
-    if !reassembly::is_possible(offset, header.payload_len(), more) {
-        return Err(Counter::IpReasmFails);
-    }
     let header_len = header.header_len();
+    reassembly::check_place(cx, header_len, offset, header.payload_len(), more)?;
     let first = (offset == 0).then(|| {
         let mut quote = packet.clone();
         quote.truncate(QUOTE_MAX.max(header_len));
@@ -119,7 +179,6 @@ fn judge(cx: &Context<'_>, arrival: Arrival, header: &Header) -> Option<Audience
     let Header {
         source,
         destination,
-        protocol,
         ..
     } = *header;
     let interface = cx.inet.interface(arrival.interface)?;
@@ -164,13 +223,13 @@ fn judge(cx: &Context<'_>, arrival: Arrival, header: &Header) -> Option<Audience
     if arrival.link_group && to_one {
         return None;
     }
-    let handed_up = audience != Audience::Foreign
-        || destination != Ipv4Addr::UNSPECIFIED && intercepted(cx, protocol);
-    handed_up.then_some(audience)
+    Some(audience)
 }
 
-/// Whether packets of `protocol` for others are taken: those that are intercepted, and ICMP as
-/// soon as anything is, for errors about what intercepted flows send.
-fn intercepted(cx: &Context<'_>, protocol: IpProtocol) -> bool {
-    cx.inet.intercepts(protocol) || protocol == IpProtocol::ICMP && cx.inet.intercepts_any()
+/// Whether a packet for others is taken: one of a protocol that is intercepted, and ICMP as soon as
+/// anything is, for errors about what intercepted flows send.
+fn intercepted(cx: &Context<'_>, header: &Header) -> bool {
+    let icmp = header.protocol == IpProtocol::ICMP;
+    let protocol = cx.inet.intercepts(header.protocol) || icmp && cx.inet.intercepts_any();
+    protocol && header.destination != Ipv4Addr::UNSPECIFIED
 }

@@ -1,13 +1,13 @@
 //! Receiving IPv6 (RFC 8200).
 
 use super::reassembly::{self, First, Fragment, Key, Whole};
-use super::{Arrival, Audience, Received, count_ecn, malformed};
+use super::{Arrival, Audience, Received, count_ecn, forward, malformed};
 use crate::icmp::{self, Problem};
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};
 use sockeye_wire::icmpv6::ParameterProblemCode;
 use sockeye_wire::ipv6::{HEADER_LEN, Header};
 use sockeye_wire::ipv6_ext::{self, Chain, Refusal};
-use sockeye_wire::{Ecn, IpProtocol, ParseError, ipv6};
+use sockeye_wire::{Ecn, IpProtocol, ParseError, icmpv6, ipv6};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Where the payload length and the next header lie in the IPv6 header.
@@ -22,14 +22,35 @@ pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet
     let header = parse(&mut packet).map_err(malformed)?;
     count_ecn(cx, header.ecn(), &packet);
     let audience = judge(cx, arrival, &header).ok_or(Counter::IpInAddrErrors)?;
+    if !forward::came_by_its_way(cx, arrival, header.source.into()) {
+        return Err(Counter::TcpExtIPReversePathFilter);
+    }
+    if audience == Audience::Foreign
+        && forward::is_on(cx, arrival, false)
+        && !is_intercepted(cx, &header, &mut packet)
+    {
+        forward::v6::forward(cx, arrival, &header, packet)?;
+        return Ok(None);
+    }
     match follow(cx, arrival, &header, audience, packet)? {
         Followed::Upper(info, packet) => Ok(Some((info, packet))),
         Followed::Kept => Ok(None),
         // What was put together may have extension headers of its own, but no fragments again.
         Followed::Whole(header, whole) => match follow(cx, arrival, &header, audience, whole)? {
-            Followed::Upper(info, packet) => Ok(Some((info, packet))),
+            Followed::Upper(info, packet) => not_discovery(&info, packet).map(Some),
             Followed::Kept | Followed::Whole(..) => Err(Counter::IpReasmFails),
         },
+    }
+}
+
+/// RFC 6980 §5: neighbour discovery is never fragmented; what is, is meant to get past guards.
+fn not_discovery(info: &IpInfo, mut packet: Packet) -> Result<(IpInfo, Packet), Counter> {
+    let discovery = info.protocol == IpProtocol::ICMPV6
+        && packet.pull_up(1)
+        && icmpv6::Type(packet.head()[0]).is_neighbor_discovery();
+    match discovery {
+        true => Err(Counter::NeighbourInErrors),
+        false => Ok((*info, packet)),
     }
 }
 
@@ -80,6 +101,10 @@ fn follow(
         }));
     }
     packet.pull(header_len);
+    if chain.atomic {
+        let (info, packet) = not_discovery(&info, packet)?;
+        return Ok(Followed::Upper(info, packet));
+    }
     Ok(Followed::Upper(info, packet))
 }
 
@@ -96,7 +121,8 @@ fn reassemble(
     let header_len = usize::from(info.header_len);
     let offset = usize::from(piece.offset);
     let len = packet.len() - header_len;
-    if !reassembly::is_possible(offset, len, piece.more) {
+    let before = header_len - ipv6_ext::FRAGMENT_LEN - HEADER_LEN;
+    if let Err(why) = reassembly::check_place(cx, before, offset, len, piece.more) {
         // RFC 8200 §4.5: at the payload length, or at the offset that leads too far.
         let pointer = match piece.more && !len.is_multiple_of(8) {
             true => PAYLOAD_LENGTH_AT,
@@ -108,7 +134,7 @@ fn reassemble(
             packet,
             erroneous(ParameterProblemCode::ERRONEOUS_FIELD, pointer),
         );
-        return Err(FAILED);
+        return Err(why);
     }
     let first = match offset {
         0 => Some(first_fragment(cx, info, piece.next_header, &packet)?),
@@ -152,7 +178,8 @@ fn first_fragment(
             packet.clone(),
             erroneous(ParameterProblemCode::INCOMPLETE_CHAIN, 0),
         );
-        return Err(FAILED);
+        cx.counters.add(FAILED);
+        return Err(Counter::IpReasmTiny);
     }
     let mut quote = packet.clone();
     quote.truncate(ipv6::MTU_MIN.max(header_len));
@@ -207,6 +234,16 @@ fn complain(cx: &mut Context<'_>, info: &IpInfo, mut packet: Packet, problem: Pr
         packet.pull(header_len);
         icmp::send_error(cx, info, packet, problem);
     }
+}
+
+/// What is known of a packet for others.
+pub(super) fn info_of(
+    arrival: Arrival,
+    header: &Header,
+    protocol: IpProtocol,
+    header_len: usize,
+) -> Result<IpInfo, Counter> {
+    info(arrival, header, Audience::Foreign, protocol, header_len)
 }
 
 fn info(
@@ -303,6 +340,12 @@ fn judge(cx: &Context<'_>, arrival: Arrival, header: &Header) -> Option<Audience
         .inet
         .is_local_on(IpAddr::V6(source), Some(arrival.interface));
     (arrival.own || !ours).then_some(audience)
+}
+
+/// Whether a packet for others is taken, as far as its headers can be followed.
+fn is_intercepted(cx: &Context<'_>, header: &Header, packet: &mut Packet) -> bool {
+    cx.inet.intercepts_any()
+        && walk(header, packet).is_ok_and(|chain| intercepted(cx, chain.protocol))
 }
 
 /// Whether packets of `protocol` for others are taken: those that are intercepted, and ICMPv6 as

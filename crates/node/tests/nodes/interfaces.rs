@@ -18,14 +18,19 @@ fn one() -> Node {
 
 /// An IP packet of [`Probe::PROTOCOL`] with 8 bytes.
 fn packet(from: &str, to: &str) -> Packet {
+    packet_of(Probe::PROTOCOL, from, to)
+}
+
+/// An IP packet with 8 bytes.
+pub(crate) fn packet_of(protocol: IpProtocol, from: &str, to: &str) -> Packet {
     let mut packet = Packet::from_slice(&[7; 8]);
     match (from.parse().unwrap(), to.parse().unwrap()) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
-            let header = ipv4::Header::new(from, to, Probe::PROTOCOL, 8);
+            let header = ipv4::Header::new(from, to, protocol, 8);
             header.emit(packet.push(ipv4::HEADER_LEN));
         }
         (IpAddr::V6(from), IpAddr::V6(to)) => {
-            let header = ipv6::Header::new(from, to, Probe::PROTOCOL, 8);
+            let header = ipv6::Header::new(from, to, protocol, 8);
             header.emit(packet.push(ipv6::HEADER_LEN));
         }
         _ => panic!("addresses of two families"),

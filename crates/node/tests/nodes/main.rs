@@ -8,6 +8,7 @@ mod conflicts;
 mod conversations;
 mod counters;
 mod ethernet;
+mod forward;
 mod fragments;
 mod hostile;
 mod intercept;

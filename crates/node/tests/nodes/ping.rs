@@ -1,8 +1,9 @@
 //! Echo and errors between two nodes.
 
 use crate::common::{LINK, Probe, carry, link, node, send};
+use crate::interfaces::packet_of;
 use sockeye_core::{Counter, Medium};
-use sockeye_node::{Batch, Instant, IpProtocol, Node};
+use sockeye_node::{Batch, Instant, IpProtocol, Node, Packet};
 use sockeye_wire::{icmpv4, icmpv6};
 use std::net::IpAddr;
 
@@ -12,6 +13,11 @@ fn pair() -> (Node, Node) {
     let a = node(1, link(Medium::Ip, 1500), &["10.0.0.1/24", "fd00::1/64"]);
     let b = node(2, link(Medium::Ip, 1500), &["10.0.0.2/24", "fd00::2/64"]);
     (a, b)
+}
+
+/// A packet of a protocol that nobody has.
+fn packet(from: &str, to: &str) -> Packet {
+    packet_of(IpProtocol(254), from, to)
 }
 
 /// An echo request as `from` sends it to `to`.
@@ -123,9 +129,30 @@ fn errors_are_limited_by_rate_and_never_about_errors() {
         send(&mut a, NOW, "10.0.0.2", IpProtocol(254), b"12345678", true).unwrap();
     }
     carry(NOW, &mut a, &mut b, |_| false);
-    assert_eq!(b.counters().get(Counter::IcmpOutMsgs), 50);
-    assert_eq!(b.counters().get(Counter::IcmpOutRateLimited), 150);
+    assert_eq!(b.counters().get(Counter::IcmpOutMsgs), 6);
+    assert_eq!(b.counters().get(Counter::IcmpOutRateLimitHost), 194);
     // Nobody at `a` knows the protocol that the errors are about, and it does not complain.
-    assert_eq!(a.counters().get(Counter::IcmpInUnmatched), 50);
+    assert_eq!(a.counters().get(Counter::IcmpInUnmatched), 6);
     assert_eq!(a.counters().get(Counter::IcmpOutMsgs), 0);
+}
+
+/// RFC 1812 §4.3.2.8, RFC 4443 §2.4 (f): whoever the errors are for.
+#[test]
+fn errors_to_many_are_limited_by_the_rate_of_all() {
+    for v6 in [false, true] {
+        let (_, mut b) = pair();
+        let offer = |b: &mut Node, ms| {
+            for n in 0..200 {
+                let packet = match v6 {
+                    false => packet(&format!("10.0.0.{}", n + 3), "10.0.0.2"),
+                    true => packet(&format!("fd00::{}", n + 3), "fd00::2"),
+                };
+                b.handle_packet(Instant::from_millis(ms), LINK, packet);
+            }
+            b.counters().get(Counter::IcmpOutMsgs)
+        };
+        assert_eq!(offer(&mut b, 0), 50);
+        assert_eq!(b.counters().get(Counter::IcmpOutRateLimitGlobal), 150);
+        assert_eq!(offer(&mut b, 7), 57);
+    }
 }

@@ -3,6 +3,7 @@ use crate::InterfaceId;
 use std::net::Ipv4Addr;
 
 const MAX: usize = 1 << 20;
+const OVERLAPS: &str = "IpExtReasmOverlaps";
 
 fn key(source: u8) -> Key {
     Key {
@@ -46,7 +47,8 @@ fn fragment(from: usize, to: usize, more: bool) -> Fragment {
 fn say(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Waiting => "waiting".into(),
-        Outcome::Failed => "failed".into(),
+        Outcome::Failed(Counter::IpReasmFails) => "failed".into(),
+        Outcome::Failed(why) => why.name().into(),
         Outcome::Whole(whole) => {
             let bytes = whole.payload.concat();
             let in_order = bytes.iter().enumerate().all(|(n, &b)| n as u8 == b);
@@ -58,7 +60,7 @@ fn say(outcome: &Outcome) -> String {
 /// What becomes of the last of `pieces`; all memory is given back unless it waits.
 fn put(pieces: &[(usize, usize, bool)]) -> String {
     let mut table = Reassembly::default();
-    let mut last = Outcome::Failed;
+    let mut last = Outcome::Waiting;
     for &(from, to, more) in pieces {
         last = table.add(Instant::ZERO, MAX, fragment(from, to, more));
     }
@@ -97,16 +99,18 @@ fn a_repeated_fragment_is_nothing_and_an_overlapping_one_the_end() {
         "20 bytes, in order: true"
     );
     for overlap in [(8, 24, true), (0, 8, true), (0, 24, true), (8, 16, true)] {
-        assert_eq!(put(&[(0, 16, true), overlap]), "failed", "{overlap:?}");
+        let outcome = put(&[(0, 16, true), overlap]);
+        assert_eq!(outcome, OVERLAPS, "{overlap:?}");
     }
-    assert_eq!(put(&[(16, 32, true), (8, 24, true)]), "failed");
+    let outcome = put(&[(16, 32, true), (8, 24, true)]);
+    assert_eq!(outcome, OVERLAPS);
 }
 
 #[test]
 fn a_second_end_or_one_before_what_is_there_is_the_end() {
-    assert_eq!(put(&[(32, 40, false), (16, 24, false)]), "failed");
-    assert_eq!(put(&[(32, 40, false), (40, 48, true)]), "failed");
-    assert_eq!(put(&[(32, 40, true), (16, 24, false)]), "failed");
+    assert_eq!(put(&[(32, 40, false), (16, 24, false)]), OVERLAPS);
+    assert_eq!(put(&[(32, 40, false), (40, 48, true)]), OVERLAPS);
+    assert_eq!(put(&[(32, 40, true), (16, 24, false)]), OVERLAPS);
 }
 
 #[test]
@@ -138,16 +142,18 @@ fn memory_is_bounded_in_all_and_by_source() {
         piece.key = key((n % 200) as u8);
         piece.key.identification = n as u32;
         let outcome = table.add(Instant::from_millis(n as u64 / 100), MAX, piece);
-        failed += usize::from(matches!(outcome, Outcome::Failed));
+        failed += usize::from(matches!(outcome, Outcome::Failed(_)));
         assert!(table.pinned <= MAX && table.datagrams.len() <= REASSEMBLIES_MAX);
     }
     assert_eq!(failed, 0, "who is new drives out who is old");
+    assert_eq!(table.evicted, 60_000 - table.datagrams.len());
     let mut table = Reassembly::default();
     for n in 0..60_000u32 {
         let mut piece = fragment(8, 16, true);
         piece.key.identification = n;
         table.add(Instant::ZERO, MAX, piece);
     }
+    assert_eq!(table.evicted, 0, "its own are refused");
     assert!(
         table.pinned <= MAX / SOURCE_SHARE,
         "one source leaves room for others"
@@ -159,9 +165,17 @@ fn memory_is_bounded_in_all_and_by_source() {
 
 #[test]
 fn impossible_places() {
-    assert!(is_possible(0, 8, true));
-    assert!(is_possible(65_528, 7, false));
-    assert!(!is_possible(65_528, 8, false));
-    assert!(!is_possible(0, 12, true));
-    assert!(!is_possible(0, 0, false));
+    let mut parts = crate::context::Parts::new(crate::Config::default(), [1; 32]);
+    let mut cx = parts.context(Instant::ZERO);
+    let mut check = |before, offset, len, more| check_place(&mut cx, before, offset, len, more);
+    assert_eq!(check(0, 0, 8, true), Ok(()));
+    assert_eq!(check(0, 65_528, 7, false), Ok(()));
+    let oversize = Err(Counter::IpReasmOversize);
+    assert_eq!(check(0, 65_528, 8, false), oversize);
+    // The header counts: the whole could not say its length.
+    assert_eq!(check(20, 65_508, 8, true), oversize);
+    assert_eq!(check(20, 65_504, 11, false), Ok(()));
+    assert_eq!(check(0, 0, 12, true), Err(Counter::IpReasmFails));
+    assert_eq!(check(0, 0, 0, false), Err(Counter::IpReasmFails));
+    assert_eq!(cx.counters.get(Counter::IpReasmFails), 2);
 }
