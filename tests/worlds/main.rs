@@ -2,6 +2,7 @@
 
 mod ecn;
 mod fairness;
+mod router;
 mod undo;
 
 use sockeye_core::{Config, Counter};
