@@ -4,6 +4,7 @@ mod counters;
 mod ecn;
 mod egress;
 mod fast_open;
+mod forward;
 mod host;
 mod kill;
 mod md5;
@@ -25,6 +26,7 @@ fn main() {
         resolver::TESTS,
         kill::TESTS,
         tap::TESTS,
+        forward::TESTS,
         fast_open::TESTS,
         urgent::TESTS,
         memory::TESTS,
