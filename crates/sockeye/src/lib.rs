@@ -90,6 +90,7 @@ pub use socket::{
 };
 
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+pub use sockeye_core::config::{FamilySettings, InterfaceSettings, Interfaces, ReversePath};
 pub use sockeye_core::congestion::HystartKind;
 pub use sockeye_core::iface::{Address, AddressOrigin, AddressState, NameServer, Router};
 pub use sockeye_core::{
