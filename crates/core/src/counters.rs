@@ -276,6 +276,28 @@ counters! {
     TcpExtTCPAOGood,
     /// TCP: ICMP errors not believed for a connection with authentication (RFC 5925 §7.8).
     TcpExtTCPAODroppedIcmps,
+    /// IGMP: queries received.
+    IgmpInQueries,
+    /// IGMP: reports of versions 1 and 2 received.
+    IgmpInReports,
+    /// IGMP: messages malformed, with a bad checksum, or queries not to be believed.
+    IgmpInErrors,
+    /// IGMP: reports sent.
+    IgmpOutReports,
+    /// IGMP: leaves sent.
+    IgmpOutLeaves,
+    /// MLD: queries received.
+    Icmp6InGroupMembQueries,
+    /// MLD: reports of version 1 received.
+    Icmp6InGroupMembResponses,
+    /// MLD: reports of version 1 sent.
+    Icmp6OutGroupMembResponses,
+    /// MLD: leaves (done) sent.
+    Icmp6OutGroupMembReductions,
+    /// MLD: reports of version 2 sent.
+    Icmp6OutMLDv2Reports,
+    /// IGMP and MLD: queries about more sources of a group than are kept; its whole state answers.
+    MulticastSourcesOverflow,
     /// UDP: datagrams delivered.
     UdpInDatagrams,
     /// UDP: datagrams for a port nobody has.

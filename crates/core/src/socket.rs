@@ -187,6 +187,10 @@ pub struct SocketCommon {
     pub multicast_loop: bool,
     /// IPV6_MULTICAST_LOOP.
     pub multicast_loop_v6: bool,
+    /// IP_MULTICAST_ALL: it hears groups of its port that others have joined.
+    pub multicast_all: bool,
+    /// IPV6_MULTICAST_ALL.
+    pub multicast_all_v6: bool,
     /// IP_MULTICAST_IF.
     pub multicast_interface: Option<InterfaceId>,
     /// IPV6_MULTICAST_IF.
@@ -233,6 +237,8 @@ impl SocketCommon {
             multicast_hops: 1,
             multicast_loop: true,
             multicast_loop_v6: true,
+            multicast_all: true,
+            multicast_all_v6: true,
             multicast_interface: None,
             multicast_interface_v6: None,
             receive_errors: (false, false),
@@ -549,6 +555,8 @@ impl SocketCommon {
             SocketOption::FreeBind => &mut self.free_bind,
             SocketOption::MulticastLoop => &mut self.multicast_loop,
             SocketOption::MulticastLoopV6 => &mut self.multicast_loop_v6,
+            SocketOption::MulticastAll => &mut self.multicast_all,
+            SocketOption::MulticastAllV6 => &mut self.multicast_all_v6,
             SocketOption::ReceiveErrors => &mut self.receive_errors.0,
             SocketOption::ReceiveErrorsV6 => &mut self.receive_errors.1,
             SocketOption::PacketInfo => &mut self.packet_info.0,
@@ -568,6 +576,7 @@ const fn is_v6(option: SocketOption) -> bool {
         SocketOption::UnicastHops
             | SocketOption::MulticastHops
             | SocketOption::MulticastLoopV6
+            | SocketOption::MulticastAllV6
             | SocketOption::MulticastInterfaceV6
             | SocketOption::OnlyV6
             | SocketOption::TrafficClass

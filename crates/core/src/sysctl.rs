@@ -98,13 +98,40 @@ static TABLE: &[Row] = &[
     row!("net.core.wmem_default", wmem.0, number),
     row!("net.core.wmem_max", wmem.1, number),
     row!(
+        "net.ipv4.conf.all.force_igmp_version",
+        force_igmp_version,
+        igmp_version
+    ),
+    row!(
+        "net.ipv4.conf.all.igmpv2_unsolicited_report_interval",
+        igmpv2_unsolicited_report_interval,
+        millis
+    ),
+    row!(
+        "net.ipv4.conf.all.igmpv3_unsolicited_report_interval",
+        igmpv3_unsolicited_report_interval,
+        millis
+    ),
+    row!(
         "net.ipv4.conf.default.accept_redirects",
         accept_redirects,
         flag
     ),
     row!("net.ipv4.icmp_msgs_burst", icmp_errors.1, number),
     row!("net.ipv4.icmp_msgs_per_sec", icmp_errors.0, number),
-    row!("net.ipv4.icmp_ratelimit", icmp_ratelimit, milliseconds),
+    row!("net.ipv4.icmp_ratelimit", icmp_ratelimit, millis),
+    row!(
+        "net.ipv4.igmp_link_local_mcast_reports",
+        igmp_link_local_mcast_reports,
+        flag
+    ),
+    row!(
+        "net.ipv4.igmp_max_memberships",
+        igmp_max_memberships,
+        number
+    ),
+    row!("net.ipv4.igmp_max_msf", igmp_max_msf, number),
+    row!("net.ipv4.igmp_qrv", igmp_qrv, robustness),
     row!("net.ipv4.ip_default_ttl", ttl, number),
     Row {
         name: "net.ipv4.ip_forward",
@@ -167,6 +194,21 @@ static TABLE: &[Row] = &[
     row!("net.ipv4.tcp_timestamps", tcp_timestamps, flag),
     row!("net.ipv4.tcp_window_scaling", tcp_window_scaling, flag),
     row!("net.ipv4.tcp_wmem", tcp_wmem, triple),
+    row!(
+        "net.ipv6.conf.all.force_mld_version",
+        force_mld_version,
+        mld_version
+    ),
+    row!(
+        "net.ipv6.conf.all.mldv1_unsolicited_report_interval",
+        mldv1_unsolicited_report_interval,
+        millis
+    ),
+    row!(
+        "net.ipv6.conf.all.mldv2_unsolicited_report_interval",
+        mldv2_unsolicited_report_interval,
+        millis
+    ),
     row!("net.ipv6.conf.default.accept_ra", ipv6.accept_ra, flag),
     row!(
         "net.ipv6.conf.default.accept_ra_defrtr",
@@ -274,7 +316,9 @@ static TABLE: &[Row] = &[
         ipv6.use_tempaddr,
         temporary
     ),
-    row!("net.ipv6.icmp.ratelimit", icmp_ratelimit_v6, milliseconds),
+    row!("net.ipv6.icmp.ratelimit", icmp_ratelimit_v6, millis),
+    row!("net.ipv6.mld_max_msf", mld_max_msf, number),
+    row!("net.ipv6.mld_qrv", mld_qrv, robustness),
 ];
 
 /// A name with dots, however it is written.
@@ -423,12 +467,12 @@ mod seconds {
     }
 }
 
-/// Whole milliseconds.
-mod milliseconds {
-    use super::Duration;
+/// A whole number of milliseconds.
+mod millis {
+    use core::time::Duration;
 
     pub(super) fn read(text: &str) -> Option<Duration> {
-        super::number::read(text).map(Duration::from_millis)
+        super::number::read(text).map(|ms: u32| Duration::from_millis(ms.into()))
     }
 
     pub(super) fn show(value: &Duration) -> String {
@@ -465,6 +509,31 @@ mod reverse_path {
     pub(super) fn takes() -> String {
         "0, 1 (strict) or 2 (loose)".into()
     }
+}
+
+/// A number within bounds, each kind a module of its own.
+macro_rules! bounded {
+    ($($name:ident $low:literal to $high:literal;)*) => {$(
+        mod $name {
+            pub(super) fn read(text: &str) -> Option<u8> {
+                super::number::read(text).filter(|n| ($low..=$high).contains(n))
+            }
+
+            pub(super) fn show(value: &u8) -> String {
+                value.to_string()
+            }
+
+            pub(super) fn takes() -> String {
+                concat!($low, " to ", $high).into()
+            }
+        }
+    )*};
+}
+
+bounded! {
+    igmp_version 0 to 3;
+    mld_version 0 to 2;
+    robustness 1 to 7;
 }
 
 /// Two numbers, the first not above the second.

@@ -4,6 +4,7 @@ use crate::{Context, Instant, InterfaceId, IpProtocol, Node, Packet};
 use sockeye_core::icmp::{self, Problem};
 use sockeye_core::inet::Notice;
 use sockeye_core::ip::pmtu;
+use sockeye_core::multicast::igmp;
 use sockeye_core::transport::IcmpErrorKind;
 use sockeye_core::{Counter, Disposition, IpInfo, iface};
 
@@ -58,8 +59,13 @@ impl Node {
     fn deliver(&mut self, now: Instant, mut info: IpInfo, mut packet: Packet) {
         let mut cx = self.parts.context(now);
         let seen = self.transports.raw.deliver(&mut cx, &info, &packet);
-        if seen || is_icmp(&info) || self.transports.by_protocol(info.protocol).is_some() {
+        let igmp = info.protocol == IpProtocol::IGMP && info.source.is_ipv4();
+        if seen || is_icmp(&info) || igmp || self.transports.by_protocol(info.protocol).is_some() {
             cx.counters.add(Counter::IpInDelivers);
+        }
+        if igmp && self.transports.by_protocol(IpProtocol::IGMP).is_none() {
+            igmp::receive(&mut self.parts.context(now), &info, packet);
+            return;
         }
         for _ in 0..=DECAPSULATIONS_MAX {
             let mut cx = self.parts.context(now);

@@ -10,8 +10,8 @@ use std::mem::size_of;
 /// The longest datagram that any socket here sends or receives, with its headers.
 pub(crate) const DATAGRAM_MAX: usize = 65_535;
 
-/// The longest socket option value, in octets.
-pub(crate) const OPTION_MAX: usize = 4096;
+/// The longest socket option value, in octets: `group_filter` with 64 sources.
+pub(crate) const OPTION_MAX: usize = 8336;
 
 /// Buffers in one message: the kernel's own `UIO_MAXIOV`.
 pub(crate) const BUFFERS_MAX: usize = 1024;

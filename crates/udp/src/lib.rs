@@ -9,7 +9,7 @@
 //!
 //! Behaviour that the RFCs leave open is Linux's, as udp(7) and ip(7) tell it.
 //!
-//! Not here: UDP-Lite, UDP_CORK, source filters of groups.
+//! Not here: UDP-Lite, UDP_CORK.
 #![forbid(unsafe_code)]
 
 mod intercept;

@@ -74,7 +74,7 @@ impl Udp {
         Disposition::NoSocket(packet)
     }
 
-    /// Everyone who listens to the group or broadcast gets its copy (ip(7)); RFC 1122 §3.2.2: nobody is
+    /// Everyone who listens to the group or broadcast, and in it to the source, gets its copy (ip(7)); RFC 1122 §3.2.2: nobody is
     /// told when there is none.
     fn deliver_to_all(
         &mut self,
@@ -90,7 +90,10 @@ impl Udp {
         packet.pull(udp::HEADER_LEN);
         let datagram = datagram(ip, &flow, packet);
         for id in found {
-            self.deliver(cx, id, datagram.clone());
+            let socket = self.sockets.get(id);
+            if socket.is_some_and(|socket| socket.base.hears(ip)) {
+                self.deliver(cx, id, datagram.clone());
+            }
         }
     }
 

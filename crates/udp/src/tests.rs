@@ -2,6 +2,7 @@
 
 mod delivery;
 mod errors;
+mod groups;
 mod intercepted;
 mod sending;
 mod states;

@@ -3,9 +3,10 @@
 use crate::{Received, Socket, Udp, handle};
 use sockeye_core::datagram::{DatagramSocket, check_bindable};
 use sockeye_core::demux::{Binding, Claim, Endpoint, Flow};
+use sockeye_core::multicast::membership::SourceChange;
 use sockeye_core::{
     Context, Domain, Error, InterfaceId, OptionValue, Readiness, Report, Shutdown, SocketId,
-    SocketOption,
+    SocketOption, SourceFilter,
 };
 use sockeye_wire::IpProtocol;
 use std::net::{IpAddr, SocketAddr};
@@ -208,7 +209,7 @@ impl Udp {
     ///
     /// # Errors
     /// [`Error::AddressFamily`] for an IPv6 group on an IPv4 socket, and those of
-    /// [`Memberships::join`](sockeye_core::membership::Memberships::join).
+    /// [`Memberships::join`](sockeye_core::multicast::Memberships::join).
     pub fn join_group(
         &mut self,
         cx: &mut Context<'_>,
@@ -235,6 +236,57 @@ impl Udp {
         let base = &mut self.socket_mut(id)?.base;
         let group = base.common.group(group)?;
         base.groups.leave(cx, group, interface)
+    }
+
+    /// Changes whether the socket hears `source` in `group`.
+    ///
+    /// # Errors
+    /// [`Error::AddressFamily`] for a group of the other family, and those of
+    /// [`Memberships::change`](sockeye_core::multicast::Memberships::change).
+    pub fn change_source(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        (group, interface): (IpAddr, Option<InterfaceId>),
+        change: SourceChange,
+        source: IpAddr,
+    ) -> Result<(), Error> {
+        let base = &mut self.socket_mut(id)?.base;
+        let group = base.common.group(group)?;
+        base.groups.change(cx, group, interface, change, source)
+    }
+
+    /// Replaces the source filter of a joined group.
+    ///
+    /// # Errors
+    /// [`Error::AddressFamily`] for a group of the other family, and those of
+    /// [`Memberships::set_filter`](sockeye_core::multicast::Memberships::set_filter).
+    pub fn set_source_filter(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        (group, interface): (IpAddr, Option<InterfaceId>),
+        filter: SourceFilter,
+    ) -> Result<(), Error> {
+        let base = &mut self.socket_mut(id)?.base;
+        let group = base.common.group(group)?;
+        base.groups.set_filter(cx, group, interface, filter)
+    }
+
+    /// The source filter of a joined group.
+    ///
+    /// # Errors
+    /// [`Error::AddressFamily`] for a group of the other family, and those of
+    /// [`Memberships::filter`](sockeye_core::multicast::Memberships::filter).
+    pub fn source_filter(
+        &self,
+        cx: &Context<'_>,
+        id: SocketId,
+        (group, interface): (IpAddr, Option<InterfaceId>),
+    ) -> Result<SourceFilter, Error> {
+        let base = &self.socket(id)?.base;
+        let group = base.common.group(group)?;
+        base.groups.filter(cx, group, interface).cloned()
     }
 
     /// Sets an option.

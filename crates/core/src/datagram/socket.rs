@@ -3,12 +3,12 @@
 use super::address::can_be_source;
 use super::{Datagram, ErrorReport, Origin, Plan, ReceiveQueue, Received, SendOptions};
 use crate::demux::Endpoint;
-use crate::membership::Memberships;
+use crate::multicast::Memberships;
 use crate::socket::{Domain, MtuDiscover, Shutdown, SocketCommon};
 use crate::transport::IcmpErrorKind;
 use crate::{
-    Config, Context, Error, ErrorQueue, Handle, IcmpError, Instant, InterfaceId, OptionValue,
-    Packet, Readiness, Report, Route, RouteQuery, SendInfo, SocketOption,
+    Config, Context, Error, ErrorQueue, Handle, IcmpError, Instant, InterfaceId, IpInfo,
+    OptionValue, Packet, Readiness, Report, Route, RouteQuery, SendInfo, SocketOption,
 };
 use bytes::Bytes;
 use sockeye_wire::{IpProtocol, ipv4, ipv6};
@@ -125,6 +125,21 @@ impl DatagramSocket {
             segment: None,
             at: Instant::ZERO,
         }
+    }
+
+    /// Whether the socket hears a packet to a group: by its source filter where it has joined the
+    /// group, else by IP_MULTICAST_ALL and IPV6_MULTICAST_ALL.
+    #[must_use]
+    pub fn hears(&self, ip: &IpInfo) -> bool {
+        let all = match ip.destination {
+            IpAddr::V4(_) => self.common.multicast_all,
+            IpAddr::V6(_) => self.common.multicast_all_v6,
+        };
+        let heard = || {
+            self.groups
+                .hear(ip.destination, ip.source, ip.interface, all)
+        };
+        !ip.destination.is_multicast() || heard()
     }
 
     /// Puts an error before the socket: the next call fails with it.

@@ -2,6 +2,7 @@
 
 use super::{Problem, Quote, Taken, answer, is_intact, report};
 use crate::iface::nd;
+use crate::multicast::mld;
 use crate::transport::IcmpErrorKind;
 use crate::{Context, Counter, IpInfo, Packet};
 use sockeye_wire::icmpv6::{
@@ -41,12 +42,25 @@ pub(super) fn receive(
             nd::receive(cx, ip, source, destination, packet.head())?;
             Ok(None)
         }
+        _ if is_mld(header.type_and_code().0) && ip.local => {
+            packet.linearize();
+            mld::receive(cx, ip, source, &packet)?;
+            Ok(None)
+        }
         _ if header.type_and_code().0.is_error() => {
             packet.linearize();
             error(cx, ip, header, packet.head())
         }
         _ => Ok(None),
     }
+}
+
+/// Whether it is multicast listener discovery (RFC 2710, RFC 3810).
+const fn is_mld(kind: Type) -> bool {
+    matches!(
+        kind,
+        Type::MLD_QUERY | Type::MLD_REPORT | Type::MLD_DONE | Type::MLD_REPORT_V2
+    )
 }
 
 /// An error about a packet that we sent, or so it says.

@@ -28,7 +28,7 @@ pub(super) struct Detection {
 pub(crate) fn begin(cx: &mut Context<'_>, interface: InterfaceId, address: IpAddr) {
     // RFC 4862 §5.1: DupAddrDetectTransmits of 0 says that it is not to be done.
     if address.is_ipv6() && cx.config.ipv6.dad_transmits == 0 {
-        cx.inet.own(address);
+        crate::inet::own(cx, interface, address);
         return;
     }
     let delay_ms = cx.rng.below(FIRST_DELAY_MAX.as_millis() as u32);
@@ -98,7 +98,7 @@ pub(super) fn succeed(
     if let Some(own) = find(cx, interface, address) {
         own.detection = then;
         own.state = own.ripe(now);
-        cx.inet.own(address);
+        crate::inet::own(cx, interface, address);
     }
 }
 

@@ -1,18 +1,9 @@
-//! Which groups an interface listens to (RFC 1112 §6.2, RFC 4291 §2.8).
-//!
-//! Joining is local so far: no IGMP or MLD report tells routers of it.
+//! Which groups an interface listens to (RFC 1112 §6.2, RFC 4291 §2.8). Who joined them, and what
+//! routers are told of it, is [`multicast`](crate::multicast)'s.
 
 use super::Interface;
-use crate::Error;
-use std::collections::BTreeMap;
+use crate::{Context, InterfaceId, Medium, multicast};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// Groups that one interface may listen to (Linux: `igmp_max_memberships` is 20 a socket).
-pub(super) const GROUPS_MAX: usize = 4096;
-
-/// Joined groups and how often each was joined.
-#[derive(Debug, Default)]
-pub(super) struct Groups(BTreeMap<IpAddr, u32>);
 
 impl Interface {
     /// Whether packets to `group` are received here: it was joined, or every node is in it.
@@ -36,34 +27,43 @@ impl Interface {
                     })
             }
         };
-        implied || self.groups.0.contains_key(&group)
+        implied || self.groups.has(group)
     }
 
-    /// Listens to `group`, once more often.
-    pub(crate) fn join(&mut self, group: IpAddr) -> Result<(), Error> {
-        if !group.is_multicast() {
-            return Err(Error::Invalid);
+    /// Whether packets from `source` to `group` are received here: somebody listens to it, or every
+    /// node is in the group.
+    #[must_use]
+    pub(crate) fn hears(&self, group: IpAddr, source: IpAddr) -> bool {
+        match self.groups.has(group) {
+            true => self.groups.admits(group, source),
+            false => self.is_member(group),
         }
-        let groups = &mut self.groups.0;
-        if groups.len() >= GROUPS_MAX && !groups.contains_key(&group) {
-            return Err(Error::NoBufferSpace);
-        }
-        let count = groups.entry(group).or_default();
-        *count = count.saturating_add(1);
-        Ok(())
     }
+}
 
-    /// Takes back one [`join`](Self::join); false when there was none.
-    pub(crate) fn leave(&mut self, group: IpAddr) -> bool {
-        let Some(count) = self.groups.0.get_mut(&group) else {
-            return false;
-        };
-        *count -= 1;
-        if *count == 0 {
-            self.groups.0.remove(&group);
-        }
-        true
+/// An address came to an interface, or went: with it goes its solicited-node group, where there are
+/// neighbours to solicit (RFC 4861 §7.2.1).
+pub(crate) fn follow_address(
+    cx: &mut Context<'_>,
+    interface: InterfaceId,
+    address: IpAddr,
+    came: bool,
+) {
+    let link = cx.inet.interface(interface);
+    let ethernet =
+        link.is_some_and(|link| matches!(link.capabilities().medium, Medium::Ethernet(_)));
+    let IpAddr::V6(address) = address else {
+        return;
+    };
+    if !ethernet {
+        return;
     }
+    let group = IpAddr::V6(solicited_node(address));
+    // One group too many is heard all the same (`is_member`), though nobody is told of it.
+    let _ = match came {
+        true => multicast::join(cx, interface, group).is_ok(),
+        false => multicast::leave(cx, interface, group),
+    };
 }
 
 /// RFC 4291 §2.7.1: all routers, in interface, link and site scope.

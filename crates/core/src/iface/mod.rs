@@ -21,6 +21,7 @@ pub use autoconf::{
     LearntRoute, NAME_SERVERS_MAX, NameServer, OnLinkPrefix, PREFIXES_MAX, ROUTERS_MAX, ROUTES_MAX,
     Router,
 };
+pub(crate) use group::follow_address;
 pub use neighbour::{NEIGHBOUR_QUEUE_BYTES, NEIGHBOUR_QUEUE_LIMIT, Neighbour, NeighbourState};
 pub use receive::{receive, receive_own};
 pub use resolve::on_timeout;
@@ -28,6 +29,7 @@ pub(crate) use resolve::settle;
 pub(crate) use transmit::output;
 
 use crate::config::{InterfaceSettings, Interfaces};
+use crate::multicast::Groups;
 use crate::{Batch, Capabilities, Checksum, Medium, Offload, Packet, Rng, TimerSlot};
 use ipnet::IpNet;
 use sockeye_link::GsoKinds;
@@ -116,9 +118,9 @@ pub struct Interface {
     mtu_v4: Option<u32>,
     up: bool,
     addresses: Vec<Address>,
-    groups: group::Groups,
+    groups: Groups,
     neighbours: neighbour::Neighbours,
-    /// Armed for what is due first of neighbours and duplicate address detection.
+    /// Armed for what is due first of neighbours, duplicate address detection and groups.
     timer: TimerSlot,
     gro: Gro,
     detect_duplicates: bool,
@@ -147,7 +149,7 @@ impl Interface {
             mtu_v4: None,
             up: true,
             addresses: Vec::new(),
-            groups: group::Groups::default(),
+            groups: Groups::default(),
             neighbours: neighbour::Neighbours::new(rng),
             timer: TimerSlot::default(),
             gro: Gro::default(),
@@ -292,6 +294,14 @@ impl Interface {
         })
     }
 
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    pub(crate) fn groups_mut(&mut self) -> &mut Groups {
+        &mut self.groups
+    }
+
     pub(crate) fn timer_mut(&mut self) -> &mut TimerSlot {
         &mut self.timer
     }
@@ -305,6 +315,7 @@ impl Interface {
         if !up {
             self.tx.clear();
             self.neighbours.clear();
+            self.groups.cancel();
         }
     }
 

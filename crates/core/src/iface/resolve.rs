@@ -4,6 +4,7 @@ use super::neighbour::Step;
 use super::{NeighbourState, arp, autoconf, dad, nd, transmit};
 use crate::icmp;
 use crate::ip::redirect;
+use crate::multicast;
 use crate::{
     Context, Counter, Error, Event, Inet, Instant, InterfaceId, Medium, Owner, Packet, Route,
 };
@@ -95,6 +96,7 @@ pub(crate) fn settle(cx: &mut Context<'_>, interface: InterfaceId) {
         link.neighbours.deadline(),
         dad::deadline(link),
         link.autoconf.deadline(),
+        link.groups.deadline(),
     ];
     let deadline = deadlines.into_iter().flatten().min();
     cx.timers
@@ -114,6 +116,7 @@ pub(crate) fn settle(cx: &mut Context<'_>, interface: InterfaceId) {
 pub fn on_timeout(cx: &mut Context<'_>, interface: InterfaceId) {
     dad::on_timeout(cx, interface);
     autoconf::on_timeout(cx, interface);
+    multicast::on_timeout(cx, interface);
     let now = cx.now;
     while let Some(step) = cx
         .inet

@@ -23,6 +23,7 @@ use crate::ip::pmtu::PathMtus;
 use crate::ip::reassembly::Reassembly;
 use crate::ip::redirect::Redirects;
 use crate::ip::route::{RouteEntry, RouteTable};
+use crate::multicast;
 use crate::{
     AddrGenMode, AddressChange, Batch, Capabilities, Config, Context, Error, Packet, Rng, Tags,
     TimerSlot,
@@ -273,22 +274,6 @@ impl Inet {
         removed
     }
 
-    /// Listens to `group` on an interface. Joining twice needs leaving twice.
-    ///
-    /// # Errors
-    /// [`Error::NoDevice`] for an unknown interface, [`Error::Invalid`] when it is no group,
-    /// [`Error::NoBufferSpace`] when the interface listens to as many as it may.
-    pub fn join_group(&mut self, interface: InterfaceId, group: IpAddr) -> Result<(), Error> {
-        let interface = self.interface_mut(interface).ok_or(Error::NoDevice)?;
-        interface.join(group)
-    }
-
-    /// Takes back one [`join_group`](Self::join_group); false when there was none.
-    pub fn leave_group(&mut self, interface: InterfaceId, group: IpAddr) -> bool {
-        self.interface_mut(interface)
-            .is_some_and(|i| i.leave(group))
-    }
-
     /// Whether `address` is a neighbour on the link of `interface`, by its routes.
     #[must_use]
     pub fn is_on_link(&self, interface: InterfaceId, address: IpAddr) -> bool {
@@ -477,6 +462,9 @@ pub fn set_up(cx: &mut Context<'_>, id: InterfaceId, up: bool) -> bool {
         false => autoconf::stop(cx, id),
     }
     iface::settle(cx, id);
+    if up {
+        multicast::tell_all(cx, id, false);
+    }
     cx.inet.routes_changed();
     true
 }
@@ -524,10 +512,11 @@ pub fn add_address_as(
             metric: 0,
         });
     }
+    iface::follow_address(cx, id, address, true);
     if detect {
         dad::begin(cx, id, address);
     } else {
-        inet.own(address);
+        self::own(cx, id, address);
     }
     if own.lifetime != Lifetime::FOREVER {
         autoconf::rearm(cx, id);
@@ -554,6 +543,15 @@ pub fn set_mtu_v4(cx: &mut Context<'_>, id: InterfaceId, mtu: Option<u32>) -> bo
     interface.set_mtu_v4(mtu);
     cx.inet.routes_changed();
     true
+}
+
+/// `address` of an interface is in use from now on.
+pub(crate) fn own(cx: &mut Context<'_>, id: InterfaceId, address: IpAddr) {
+    cx.inet.own(address);
+    // RFC 3810 §5.2.13: there is an address to report from.
+    if matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+        multicast::tell_all(cx, id, true);
+    }
 }
 
 /// Says that nothing new should start from an address where there is another (or that it may
@@ -598,6 +596,7 @@ pub(crate) fn forget_address(cx: &mut Context<'_>, id: InterfaceId, address: IpA
     if removed.is_usable() {
         inet.disown(address);
     }
+    iface::follow_address(cx, id, address, false);
     iface::settle(cx, id);
     true
 }

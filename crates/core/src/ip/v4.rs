@@ -179,6 +179,7 @@ fn judge(cx: &Context<'_>, arrival: Arrival, header: &Header) -> Option<Audience
     let Header {
         source,
         destination,
+        protocol,
         ..
     } = *header;
     let interface = cx.inet.interface(arrival.interface)?;
@@ -186,7 +187,13 @@ fn judge(cx: &Context<'_>, arrival: Arrival, header: &Header) -> Option<Audience
     let audience = if destination.is_broadcast() || interface.is_subnet_broadcast(destination) {
         Audience::Broadcast
     } else if destination.is_multicast() {
-        if !interface.is_member(IpAddr::V4(destination)) {
+        let group = IpAddr::V4(destination);
+        // Queries come from whom nobody listens to.
+        let heard = match protocol {
+            IpProtocol::IGMP => interface.is_member(group),
+            _ => interface.hears(group, IpAddr::V4(source)),
+        };
+        if !heard {
             return None;
         }
         Audience::Group

@@ -330,6 +330,32 @@ options! {
             MulticastLoop IP_MULTICAST_LOOP = 0 34, rw Flag, Any, "what is sent to a group is heard by the node itself";
             AddMembership IP_ADD_MEMBERSHIP = 0 35, wo Membership, Said("a group, and an address or an interface"), "joins a group";
             DropMembership IP_DROP_MEMBERSHIP = 0 36, wo Membership, Said("a group, and an address or an interface"), "leaves a group";
+            UnblockSource IP_UNBLOCK_SOURCE = 0 37, wo Membership, Said("struct ip_mreq_source"), "hears a source of a group again"
+                ["crates/core/src/multicast/tests/sockets.rs" "calls_and_what_they_return"];
+            BlockSource IP_BLOCK_SOURCE = 0 38, wo Membership, Said("struct ip_mreq_source"), "no longer hears a source of a group"
+                ["crates/core/src/multicast/tests/sockets.rs" "calls_and_what_they_return"];
+            AddSourceMembership IP_ADD_SOURCE_MEMBERSHIP = 0 39, wo Membership, Said("struct ip_mreq_source"), "joins a source of a group"
+                ["crates/udp/src/tests/groups.rs" "who_hears_whom"];
+            DropSourceMembership IP_DROP_SOURCE_MEMBERSHIP = 0 40, wo Membership, Said("struct ip_mreq_source"), "leaves a source of a group"
+                ["crates/core/src/multicast/tests/sockets.rs" "calls_and_what_they_return"];
+            MsFilter IP_MSFILTER = 0 41, rw Membership, Said("struct ip_msfilter; no more than `igmp_max_msf` sources"), "the sources of a group that are heard, or are not"
+                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+            JoinGroup MCAST_JOIN_GROUP = 0 42, wo Membership, Said("struct group_req"), "joins a group (RFC 3678)"
+                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+            BlockSourceOfGroup MCAST_BLOCK_SOURCE = 0 43, wo Membership, Said("struct group_source_req"), "no longer hears a source of a group"
+                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+            UnblockSourceOfGroup MCAST_UNBLOCK_SOURCE = 0 44, wo Membership, Said("struct group_source_req"), "hears a source of a group again"
+                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+            LeaveGroup MCAST_LEAVE_GROUP = 0 45, wo Membership, Said("struct group_req"), "leaves a group"
+                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+            JoinSourceGroup MCAST_JOIN_SOURCE_GROUP = 0 46, wo Membership, Said("struct group_source_req"), "joins a source of a group"
+                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+            LeaveSourceGroup MCAST_LEAVE_SOURCE_GROUP = 0 47, wo Membership, Said("struct group_source_req"), "leaves a source of a group"
+                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+            GroupFilter MCAST_MSFILTER = 0 48, rw Membership, Said("struct group_filter; no more than `igmp_max_msf` or `mld_max_msf` sources"), "the sources of a group that are heard, or are not"
+                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+            MulticastAll IP_MULTICAST_ALL = 0 49, rw Flag, Range(0, 1), "it hears groups of its port that others have joined"
+                ["crates/udp/src/tests/groups.rs" "who_hears_whom"];
         }
         also {}
         refused {}
@@ -342,6 +368,8 @@ options! {
             MulticastLoopV6 IPV6_MULTICAST_LOOP = 41 19, rw Flag, Any, "what is sent to a group is heard by the node itself";
             AddMembershipV6 IPV6_ADD_MEMBERSHIP = 41 20, wo Membership, Said("a group and an interface"), "joins a group";
             DropMembershipV6 IPV6_DROP_MEMBERSHIP = 41 21, wo Membership, Said("a group and an interface"), "leaves a group";
+            MulticastAllV6 IPV6_MULTICAST_ALL = 41 29, rw Flag, Any, "it hears groups of its port that others have joined"
+                ["crates/udp/src/tests/groups.rs" "who_hears_whom"];
             MtuDiscoverV6 IPV6_MTU_DISCOVER = 41 23, rw Int, Said("IPV6_PMTUDISC_*"), "what is done about the size of packets";
             ReceiveErrorsV6 IPV6_RECVERR = 41 25, rw Flag, Any, "errors are told at once";
             OnlyV6 IPV6_V6ONLY = 41 26, rw Flag, Any, "it does without IPv4";
@@ -352,6 +380,13 @@ options! {
         }
         also {
             Mtu IPV6_MTU = 41 24, ro Int, Any, "the MTU of a connected socket's path";
+            JoinGroup MCAST_JOIN_GROUP = 41 42, wo Membership, Said("struct group_req"), "joins a group (RFC 3678)";
+            BlockSourceOfGroup MCAST_BLOCK_SOURCE = 41 43, wo Membership, Said("struct group_source_req"), "no longer hears a source of a group";
+            UnblockSourceOfGroup MCAST_UNBLOCK_SOURCE = 41 44, wo Membership, Said("struct group_source_req"), "hears a source of a group again";
+            LeaveGroup MCAST_LEAVE_GROUP = 41 45, wo Membership, Said("struct group_req"), "leaves a group";
+            JoinSourceGroup MCAST_JOIN_SOURCE_GROUP = 41 46, wo Membership, Said("struct group_source_req"), "joins a source of a group";
+            LeaveSourceGroup MCAST_LEAVE_SOURCE_GROUP = 41 47, wo Membership, Said("struct group_source_req"), "leaves a source of a group";
+            GroupFilter MCAST_MSFILTER = 41 48, rw Membership, Said("struct group_filter; no more than `igmp_max_msf` or `mld_max_msf` sources"), "the sources of a group that are heard, or are not";
         }
         refused {}
     }

@@ -89,7 +89,7 @@ pub enum Layout {
     Device,
     /// struct in_addr, ip_mreq or ip_mreqn.
     MulticastDevice,
-    /// struct ip_mreq, ip_mreqn or ipv6_mreq.
+    /// struct ip_mreq, ip_mreqn, ipv6_mreq, or one of RFC 3678's.
     Membership,
     /// This many bytes: a mask, of which the rest is zero when fewer are given.
     Mask(usize),

@@ -3,10 +3,11 @@
 use super::common_calls;
 use crate::datagram::{Datagram, DatagramSocket, Received, Waiters, check_bindable, interfaces_to};
 use crate::demux::Endpoint;
+use crate::multicast::membership::SourceChange;
 use crate::{
     AddressChange, Config, Context, Counter, Disposition, Domain, Error, Handle, IcmpError,
     InterfaceId, IpInfo, OptionValue, Packet, Readiness, Report, Shutdown, Slab, SocketId,
-    SocketOption, SocketSummary, Transport, TransportId,
+    SocketOption, SocketSummary, SourceFilter, Transport, TransportId,
 };
 use sockeye_link::offload;
 use sockeye_wire::{IpProtocol, checksum};
@@ -342,6 +343,7 @@ impl Socket {
                 .common
                 .device
                 .is_none_or(|own| own == ip.interface)
+            && self.base.hears(ip)
             && !self.is_filtered(packet)
             && self.is_intact(ip, packet)
     }

@@ -110,7 +110,7 @@ macro_rules! common_calls {
             ///
             /// # Errors
             /// [`Error::AddressFamily`] for a group of the other family, and those of
-            /// [`Memberships::join`](crate::membership::Memberships::join).
+            /// [`Memberships::join`](crate::multicast::Memberships::join).
             pub fn join_group(
                 &mut self,
                 cx: &mut Context<'_>,
@@ -137,6 +137,57 @@ macro_rules! common_calls {
                 let base = &mut self.socket_mut(id)?.base;
                 let group = base.common.group(group)?;
                 base.groups.leave(cx, group, interface)
+            }
+
+            /// Changes whether the socket hears `source` in `group`.
+            ///
+            /// # Errors
+            /// [`Error::AddressFamily`] for a group of the other family, and those of
+            /// [`Memberships::change`](crate::multicast::Memberships::change).
+            pub fn change_source(
+                &mut self,
+                cx: &mut Context<'_>,
+                id: SocketId,
+                (group, interface): (IpAddr, Option<InterfaceId>),
+                change: SourceChange,
+                source: IpAddr,
+            ) -> Result<(), Error> {
+                let base = &mut self.socket_mut(id)?.base;
+                let group = base.common.group(group)?;
+                base.groups.change(cx, group, interface, change, source)
+            }
+
+            /// Replaces the source filter of a joined group.
+            ///
+            /// # Errors
+            /// [`Error::AddressFamily`] for a group of the other family, and those of
+            /// [`Memberships::set_filter`](crate::multicast::Memberships::set_filter).
+            pub fn set_source_filter(
+                &mut self,
+                cx: &mut Context<'_>,
+                id: SocketId,
+                (group, interface): (IpAddr, Option<InterfaceId>),
+                filter: SourceFilter,
+            ) -> Result<(), Error> {
+                let base = &mut self.socket_mut(id)?.base;
+                let group = base.common.group(group)?;
+                base.groups.set_filter(cx, group, interface, filter)
+            }
+
+            /// The source filter of a joined group.
+            ///
+            /// # Errors
+            /// [`Error::AddressFamily`] for a group of the other family, and those of
+            /// [`Memberships::filter`](crate::multicast::Memberships::filter).
+            pub fn source_filter(
+                &self,
+                cx: &Context<'_>,
+                id: SocketId,
+                (group, interface): (IpAddr, Option<InterfaceId>),
+            ) -> Result<SourceFilter, Error> {
+                let base = &self.socket(id)?.base;
+                let group = base.common.group(group)?;
+                base.groups.filter(cx, group, interface).cloned()
             }
 
             fn socket(&self, id: SocketId) -> Result<&Socket, Error> {

@@ -6,10 +6,11 @@ use crate::datagram::{
     Datagram, DatagramSocket, Received, SendOptions, Waiters, check_bindable, gather, interfaces_to,
 };
 use crate::demux::{Binding, Claim, Endpoint, Flow};
+use crate::multicast::membership::SourceChange;
 use crate::{
     AddressChange, Context, Demux, Disposition, Domain, Error, Handle, IcmpError, InterfaceId,
     IpInfo, OptionValue, Packet, Ports, Readiness, Report, Rng, Shutdown, Slab, SocketId,
-    SocketOption, SocketSummary, Transport, TransportId,
+    SocketOption, SocketSummary, SourceFilter, Transport, TransportId,
 };
 use sockeye_wire::{IpProtocol, icmpv4, icmpv6};
 use std::any::Any;

@@ -1,7 +1,7 @@
 //! Interfaces come, change and go; and whose packets are taken.
 
 use crate::common::{LINK, Probe, carry, link, node, send};
-use sockeye_core::{Counter, MacAddr, Medium, RouteQuery};
+use sockeye_core::{Counter, MacAddr, Medium, RouteQuery, multicast};
 use sockeye_node::{Batch, Error, Instant, InterfaceId, Node, Packet};
 use sockeye_wire::{IpProtocol, ipv4, ipv6};
 use std::net::IpAddr;
@@ -186,7 +186,7 @@ fn a_member_hears_the_group_and_itself() {
             node(2, link(Medium::Ip, 1500), &["10.0.0.2/24", "fd00::2/64"]),
         ];
         let address = group.parse().unwrap();
-        a.context(NOW).inet.join_group(LINK, address).unwrap();
+        multicast::join(&mut a.context(NOW), LINK, address).unwrap();
         for node in [&mut a, &mut b] {
             Probe::take_log(node, Probe::PROTOCOL);
         }
@@ -195,8 +195,9 @@ fn a_member_hears_the_group_and_itself() {
         carry(NOW, &mut a, &mut b, |_| false);
         assert_eq!(Probe::take_log(&mut a, Probe::PROTOCOL).len(), 2);
         assert_eq!(Probe::take_log(&mut b, Probe::PROTOCOL), [""; 0]);
-        let inet = a.context(NOW).inet;
-        assert!(inet.leave_group(LINK, address) && !inet.leave_group(LINK, address));
+        let mut cx = a.context(NOW);
+        assert!(multicast::leave(&mut cx, LINK, address));
+        assert!(!multicast::leave(&mut cx, LINK, address));
         send(&mut b, NOW, group, Probe::PROTOCOL, b"12345678", true).unwrap();
         carry(NOW, &mut a, &mut b, |_| false);
         assert_eq!(Probe::take_log(&mut a, Probe::PROTOCOL), [""; 0]);

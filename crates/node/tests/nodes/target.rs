@@ -3,6 +3,7 @@
 use sockeye_core::intercept::Scope;
 use sockeye_core::{
     Capabilities, Checksum, Counter, Domain, Gso, GsoKind, MacAddr, Medium, RouteQuery, SendInfo,
+    multicast,
 };
 use sockeye_link::{GsoKinds, Tags};
 use sockeye_node::{
@@ -48,8 +49,8 @@ fn node(seed: u8, mac: MacAddr, addresses: [&str; 2]) -> Node {
 fn victim() -> Node {
     let mut node = node(1, VICTIM, ["10.0.0.1/24", "fd00::1/64"]);
     let group: IpAddr = "224.0.0.251".parse().expect("an address");
-    let cx = node.context(START);
-    cx.inet.join_group(LINK, group).expect("a group");
+    let mut cx = node.context(START);
+    multicast::join(&mut cx, LINK, group).expect("a group");
     let (tcp, mut cx) = node.tcp(START);
     let listener = tcp.open(&mut cx, Domain::V6).expect("a socket");
     let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, TCP_PORT));
