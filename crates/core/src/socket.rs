@@ -193,6 +193,8 @@ pub struct SocketCommon {
     pub multicast_all_v6: bool,
     /// IP_MULTICAST_IF.
     pub multicast_interface: Option<InterfaceId>,
+    /// IP_MULTICAST_IF by address: that is also what groups are reached from.
+    pub multicast_source: Option<Ipv4Addr>,
     /// IPV6_MULTICAST_IF.
     pub multicast_interface_v6: Option<InterfaceId>,
     /// IP_RECVERR, IPV6_RECVERR.
@@ -237,9 +239,11 @@ impl SocketCommon {
             multicast_hops: 1,
             multicast_loop: true,
             multicast_loop_v6: true,
-            multicast_all: true,
+            // As on Linux, where what an IPv6 socket is born with leaves it out.
+            multicast_all: matches!(domain, Domain::V4),
             multicast_all_v6: true,
             multicast_interface: None,
+            multicast_source: None,
             multicast_interface_v6: None,
             receive_errors: (false, false),
             packet_info: (false, false),
@@ -262,6 +266,10 @@ impl SocketCommon {
             return Err(Error::NoProtocolOption);
         }
         if let Some(flag) = self.flag(option) {
+            // Some take 0 and 1 alone.
+            if let OptionValue::Int(_) = value {
+                option.number(value)?;
+            }
             *flag = value.flag()?;
             return Ok(());
         }
@@ -325,8 +333,14 @@ impl SocketCommon {
             SocketOption::MulticastTtl => self.multicast_ttl = hops(value, 0)?.unwrap_or(1),
             SocketOption::MulticastHops if self.stream => return Err(Error::NoProtocolOption),
             SocketOption::MulticastHops => self.multicast_hops = hops(value, 0)?.unwrap_or(1),
-            SocketOption::MulticastInterface => self.multicast_interface = interface(value)?,
-            SocketOption::MulticastInterfaceV6 => self.multicast_interface_v6 = interface(value)?,
+            SocketOption::MulticastInterface if self.stream => return Err(Error::Invalid),
+            SocketOption::MulticastInterface => self.set_multicast_interface(value)?,
+            SocketOption::MulticastInterfaceV6 if self.stream => {
+                return Err(Error::NoProtocolOption);
+            }
+            SocketOption::MulticastInterfaceV6 => {
+                self.multicast_interface_v6 = self.beside_device(interface(value)?)?;
+            }
             _ => return Err(Error::NoProtocolOption),
         }
         Ok(())
@@ -368,7 +382,11 @@ impl SocketCommon {
             SocketOption::MtuDiscoverV6 => self.mtu_discover_v6.value(),
             SocketOption::MulticastTtl => self.multicast_ttl.into(),
             SocketOption::MulticastHops => self.multicast_hops.into(),
-            SocketOption::MulticastInterface => index(self.multicast_interface),
+            SocketOption::MulticastInterface => {
+                let address = self.multicast_source.unwrap_or(Ipv4Addr::UNSPECIFIED);
+                let index = index(self.multicast_interface).to_ne_bytes();
+                return Ok(OptionValue::Bytes([address.octets(), index].concat()));
+            }
             SocketOption::MulticastInterfaceV6 => index(self.multicast_interface_v6),
             _ => return Err(Error::NoProtocolOption),
         }))
@@ -536,6 +554,23 @@ impl SocketCommon {
         Ok(endpoint)
     }
 
+    /// IP_MULTICAST_IF: an interface by number, or four bytes of address and four of number.
+    fn set_multicast_interface(&mut self, value: &OptionValue) -> Result<(), Error> {
+        let (address, index) = multicast_device(value)?;
+        let interface = (index != 0).then_some(InterfaceId(index));
+        self.multicast_interface = self.beside_device(interface)?;
+        self.multicast_source = Some(address).filter(|address| !address.is_unspecified());
+        Ok(())
+    }
+
+    /// An interface for groups, which can't be another than SO_BINDTODEVICE says.
+    fn beside_device(&self, interface: Option<InterfaceId>) -> Result<Option<InterfaceId>, Error> {
+        match (self.device, interface) {
+            (Some(device), Some(interface)) if device != interface => Err(Error::Invalid),
+            _ => Ok(interface),
+        }
+    }
+
     /// A stream's ECN bits are TCP's own.
     fn set_tos(&mut self, tos: i32) {
         const ECN: u8 = 0b11;
@@ -596,6 +631,20 @@ fn hops(value: &OptionValue, low: u8) -> Result<Option<u8>, Error> {
             Ok(n) if n >= low => Ok(Some(n)),
             _ => Err(Error::Invalid),
         },
+    }
+}
+
+/// The address and the number that IP_MULTICAST_IF is set to.
+pub(crate) fn multicast_device(value: &OptionValue) -> Result<(Ipv4Addr, u32), Error> {
+    let OptionValue::Bytes(bytes) = value else {
+        let index = u32::try_from(value.int()?).map_err(|_| Error::Invalid)?;
+        return Ok((Ipv4Addr::UNSPECIFIED, index));
+    };
+    match bytes[..] {
+        [a, b, c, d, e, f, g, h] => {
+            Ok((Ipv4Addr::new(a, b, c, d), u32::from_ne_bytes([e, f, g, h])))
+        }
+        _ => Err(Error::Invalid),
     }
 }
 

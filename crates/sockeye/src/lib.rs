@@ -94,8 +94,9 @@ pub use sockeye_core::config::{FamilySettings, InterfaceSettings, Interfaces, Re
 pub use sockeye_core::congestion::HystartKind;
 pub use sockeye_core::iface::{Address, AddressOrigin, AddressState, NameServer, Router};
 pub use sockeye_core::{
-    AddrGenMode, Config, Counter, Counters, FastOpenMode, Ipv6Config, OptionValue, Readiness,
-    Scope, SocketOption, SocketSummary, SynCookies, SysctlError, TransportId, Unreachable, sysctl,
+    AddrGenMode, Config, Counter, Counters, FastOpenMode, FilterMode, Ipv6Config, OptionValue,
+    Readiness, Scope, SocketOption, SocketSummary, SourceFilter, SynCookies, SysctlError,
+    TransportId, Unreachable, sysctl,
 };
 pub use sockeye_drivers as drivers;
 pub use sockeye_link as link;

@@ -24,8 +24,6 @@ pub(crate) trait Devices {
     fn name(&self, index: u32) -> Option<String>;
     /// The index of the interface that has an address.
     fn with_address(&self, address: Ipv4Addr) -> Option<u32>;
-    /// An address of the interface.
-    fn address(&self, index: u32) -> Option<Ipv4Addr>;
 }
 
 /// The option that setsockopt(2) means, and how its bytes are read.
@@ -125,7 +123,11 @@ pub(crate) fn read(
                 name => index(devices.index(name).ok_or_else(|| to_io(Error::NoDevice))?),
             }
         }
-        Layout::MulticastDevice => index(multicast_device(devices, bytes).map_err(to_io)?),
+        Layout::MulticastDevice => {
+            let missing = Error::AddressNotAvailable;
+            let (address, index) = multicast_device(devices, bytes, missing).map_err(to_io)?;
+            OptionValue::Bytes([address.octets(), index.to_ne_bytes()].concat())
+        }
         Layout::Mask(len) => {
             let mask = bytes.get(..len.min(bytes.len())).unwrap_or(bytes);
             if mask.is_empty() {
@@ -200,11 +202,10 @@ pub(crate) fn write(
                 put(&name, out)
             }
         },
-        Layout::MulticastDevice => {
-            let index = u32::try_from(value.int()?).unwrap_or(0);
-            let address = devices.address(index).unwrap_or(Ipv4Addr::UNSPECIFIED);
-            put(&address.octets(), out)
-        }
+        Layout::MulticastDevice => match value {
+            OptionValue::Bytes(bytes) => put(&bytes[..bytes.len().min(4)], out),
+            _ => return Err(Error::Invalid),
+        },
         Layout::Mask(_) | Layout::Struct(_) | Layout::Keys => match value {
             OptionValue::Bytes(bytes) => put(bytes, out),
             _ => return Err(Error::Invalid),
@@ -296,33 +297,29 @@ fn index(index: u32) -> OptionValue {
     OptionValue::Int(i32::try_from(index).unwrap_or(i32::MAX))
 }
 
-/// struct ip_mreqn {multiaddr, address, ifindex}, ip_mreq {multiaddr, interface} or in_addr.
-pub(crate) fn multicast_device(devices: &dyn Devices, bytes: &[u8]) -> Result<u32, Error> {
-    let address_at = |offset: usize| {
-        let octets = bytes.get(offset..).and_then(<[u8]>::first_chunk::<4>);
-        octets
-            .map(|octets| Ipv4Addr::from(*octets))
-            .ok_or(Error::Invalid)
+/// The address and the number of the interface in struct ip_mreqn {multiaddr, address, ifindex},
+/// ip_mreq {multiaddr, interface} or in_addr.
+///
+/// # Errors
+/// `missing` when there is no such interface.
+pub(crate) fn multicast_device(
+    devices: &dyn Devices,
+    bytes: &[u8],
+    missing: Error,
+) -> Result<(Ipv4Addr, u32), Error> {
+    let at = if bytes.len() < 8 { 0 } else { 4 };
+    let octets = bytes.get(at..).and_then(<[u8]>::first_chunk::<4>);
+    let address = Ipv4Addr::from(*octets.ok_or(Error::Invalid)?);
+    let index = match bytes.len() {
+        12.. => int_at(bytes, 8)?.cast_unsigned(),
+        _ => 0,
     };
-    let address = match bytes.len() {
-        12.. => {
-            let index = int_at(bytes, 8)?.cast_unsigned();
-            if index != 0 {
-                return match devices.name(index) {
-                    Some(_) => Ok(index),
-                    None => Err(Error::NoDevice),
-                };
-            }
-            address_at(4)?
-        }
-        8.. => address_at(4)?,
-        _ => address_at(0)?,
+    let index = match index {
+        0 if address.is_unspecified() => 0,
+        0 => devices.with_address(address).ok_or(missing)?,
+        index => devices.name(index).map(|_| index).ok_or(missing)?,
     };
-    if address.is_unspecified() {
-        return Ok(0);
-    }
-    let index = devices.with_address(address);
-    index.ok_or(Error::AddressNotAvailable)
+    Ok((address, index))
 }
 
 #[cfg(all(test, not(loom)))]
@@ -343,9 +340,6 @@ mod tests {
         }
         fn with_address(&self, address: Ipv4Addr) -> Option<u32> {
             (address.octets() == [10, 0, 0, 1]).then_some(2)
-        }
-        fn address(&self, index: u32) -> Option<Ipv4Addr> {
-            (index == 2).then_some(Ipv4Addr::new(10, 0, 0, 1))
         }
     }
 
@@ -471,15 +465,20 @@ mod tests {
             read(&Eth0, libc::IPPROTO_IP, Layout::MulticastDevice, bytes)
                 .map_err(|error| error.raw_os_error().unwrap())
         };
-        let two = Ok(OptionValue::Int(2));
-        assert_eq!(set(&[10, 0, 0, 1]), two);
-        assert_eq!(set(&[224, 0, 0, 1, 10, 0, 0, 1]), two);
-        assert_eq!(set(&[[0; 8].as_slice(), &ints(&[2])].concat()), two);
+        let device = |address: [u8; 4], index: i32| {
+            let bytes = [address, index.to_ne_bytes()].concat();
+            Ok(OptionValue::Bytes(bytes))
+        };
+        let own = [10, 0, 0, 1];
+        assert_eq!(set(&own), device(own, 2));
+        assert_eq!(set(&[224, 0, 0, 1, 10, 0, 0, 1]), device(own, 2));
+        let by_index = [[0; 8].as_slice(), &ints(&[2])].concat();
+        assert_eq!(set(&by_index), device([0; 4], 2));
         assert_eq!(
             set(&[[0; 8].as_slice(), &ints(&[3])].concat()),
-            Err(libc::ENODEV)
+            Err(libc::EADDRNOTAVAIL)
         );
-        assert_eq!(set(&[0, 0, 0, 0]), Ok(OptionValue::Int(0)));
+        assert_eq!(set(&[0, 0, 0, 0]), device([0; 4], 0));
         assert_eq!(set(&[10, 0, 0, 9]), Err(libc::EADDRNOTAVAIL));
         assert_eq!(set(&[10, 0]), Err(libc::EINVAL));
     }

@@ -297,8 +297,14 @@ impl DatagramSocket {
         let interface = self.leave_by(to, options)?;
         let asked = options.source.map(|ip| ip.to_canonical());
         let bound = local.filter(|&ip| can_be_source(cx, ip));
+        // ip(7), IP_MULTICAST_IF: groups are reached from the address that names the interface.
+        let for_groups = match to.ip {
+            IpAddr::V4(v4) if v4.is_multicast() => self.common.multicast_source.map(IpAddr::V4),
+            _ => None,
+        };
+        let source = asked.or(bound).or(for_groups);
         let route = self
-            .route(cx, (to.ip, asked.or(bound), interface))
+            .route(cx, (to.ip, source, interface))
             .map_err(|error| match error {
                 Error::AddressNotAvailable if asked.is_some() => Error::Invalid,
                 other => other,
@@ -395,17 +401,21 @@ impl DatagramSocket {
         option: SocketOption,
         value: &OptionValue,
     ) -> Result<(), Error> {
-        let names_interface = matches!(
-            option,
-            SocketOption::BindToDevice
-                | SocketOption::MulticastInterface
-                | SocketOption::MulticastInterfaceV6
-        );
-        if names_interface {
-            let index = u32::try_from(value.int()?).map_err(|_| Error::Invalid)?;
-            if index != 0 && cx.inet.interface(InterfaceId(index)).is_none() {
-                return Err(Error::NoDevice);
+        let named = match option {
+            SocketOption::BindToDevice | SocketOption::MulticastInterfaceV6 => {
+                Some(u32::try_from(value.int()?).map_err(|_| Error::NoDevice)?)
             }
+            SocketOption::MulticastInterface => Some(crate::socket::multicast_device(value)?.1),
+            _ => None,
+        };
+        if let Some(index) = named
+            && index != 0
+            && cx.inet.interface(InterfaceId(index)).is_none()
+        {
+            return Err(match option {
+                SocketOption::MulticastInterface => Error::AddressNotAvailable,
+                _ => Error::NoDevice,
+            });
         }
         self.common.set_option(option, value)?;
         self.route = None;

@@ -339,22 +339,22 @@ options! {
             DropSourceMembership IP_DROP_SOURCE_MEMBERSHIP = 0 40, wo Membership, Said("struct ip_mreq_source"), "leaves a source of a group"
                 ["crates/core/src/multicast/tests/sockets.rs" "calls_and_what_they_return"];
             MsFilter IP_MSFILTER = 0 41, rw Membership, Said("struct ip_msfilter; no more than `igmp_max_msf` sources"), "the sources of a group that are heard, or are not"
-                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+                ["tests/interop/group_options.rs" "calls_about_groups_are_as_the_kernels"];
             JoinGroup MCAST_JOIN_GROUP = 0 42, wo Membership, Said("struct group_req"), "joins a group (RFC 3678)"
-                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+                ["tests/interop/group_options.rs" "calls_about_groups_are_as_the_kernels"];
             BlockSourceOfGroup MCAST_BLOCK_SOURCE = 0 43, wo Membership, Said("struct group_source_req"), "no longer hears a source of a group"
-                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+                ["tests/interop/group_options.rs" "calls_about_groups_are_as_the_kernels"];
             UnblockSourceOfGroup MCAST_UNBLOCK_SOURCE = 0 44, wo Membership, Said("struct group_source_req"), "hears a source of a group again"
-                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+                ["tests/interop/group_options.rs" "calls_about_groups_are_as_the_kernels"];
             LeaveGroup MCAST_LEAVE_GROUP = 0 45, wo Membership, Said("struct group_req"), "leaves a group"
-                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+                ["tests/interop/group_options.rs" "calls_about_groups_are_as_the_kernels"];
             JoinSourceGroup MCAST_JOIN_SOURCE_GROUP = 0 46, wo Membership, Said("struct group_source_req"), "joins a source of a group"
-                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+                ["tests/interop/group_options.rs" "calls_about_groups_are_as_the_kernels"];
             LeaveSourceGroup MCAST_LEAVE_SOURCE_GROUP = 0 47, wo Membership, Said("struct group_source_req"), "leaves a source of a group"
-                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
+                ["tests/interop/group_options.rs" "calls_about_groups_are_as_the_kernels"];
             GroupFilter MCAST_MSFILTER = 0 48, rw Membership, Said("struct group_filter; no more than `igmp_max_msf` or `mld_max_msf` sources"), "the sources of a group that are heard, or are not"
-                ["tests/interop/multicast.rs" "calls_about_groups_are_as_the_kernels"];
-            MulticastAll IP_MULTICAST_ALL = 0 49, rw Flag, Range(0, 1), "it hears groups of its port that others have joined"
+                ["tests/interop/group_options.rs" "calls_about_groups_are_as_the_kernels"];
+            MulticastAll IP_MULTICAST_ALL = 0 49, rw Int, Range(0, 1), "it hears groups of its port that others have joined"
                 ["crates/udp/src/tests/groups.rs" "who_hears_whom"];
         }
         also {}
@@ -365,7 +365,7 @@ options! {
             UnicastHops IPV6_UNICAST_HOPS = 41 16, rw Int, Said("0 to 255, -1 for the default"), "the hop limit of what is sent";
             MulticastInterfaceV6 IPV6_MULTICAST_IF = 41 17, rw Int, Said("an interface"), "the interface that groups are reached by";
             MulticastHops IPV6_MULTICAST_HOPS = 41 18, rw Int, Said("0 to 255, -1 for the default"), "the hop limit of what is sent to groups";
-            MulticastLoopV6 IPV6_MULTICAST_LOOP = 41 19, rw Flag, Any, "what is sent to a group is heard by the node itself";
+            MulticastLoopV6 IPV6_MULTICAST_LOOP = 41 19, rw Int, Range(0, 1), "what is sent to a group is heard by the node itself";
             AddMembershipV6 IPV6_ADD_MEMBERSHIP = 41 20, wo Membership, Said("a group and an interface"), "joins a group";
             DropMembershipV6 IPV6_DROP_MEMBERSHIP = 41 21, wo Membership, Said("a group and an interface"), "leaves a group";
             MulticastAllV6 IPV6_MULTICAST_ALL = 41 29, rw Flag, Any, "it hears groups of its port that others have joined"

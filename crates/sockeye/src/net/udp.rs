@@ -1,9 +1,9 @@
 //! UDP, shaped like [`std::net::UdpSocket`].
 
 use super::{ToSocketAddrs, common, domain, each, options};
-use crate::{Node, Protocol, Socket, Type};
+use crate::{Node, Protocol, Socket, SourceFilter, Type};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// A UDP socket.
@@ -140,11 +140,97 @@ impl UdpSocket {
         self.socket.leave_multicast_v6(group, interface)
     }
 
+    /// Joins what one source sends to an IPv4 group, on the interface that has the address
+    /// `interface` (0.0.0.0: any).
+    ///
+    /// # Errors
+    /// `AddrNotAvailable` when the source is joined, `InvalidInput` when it is no group or joined for
+    /// all sources but some, ENODEV without such an interface.
+    pub fn join_ssm_v4(
+        &self,
+        source: &Ipv4Addr,
+        group: &Ipv4Addr,
+        interface: &Ipv4Addr,
+    ) -> io::Result<()> {
+        self.socket.join_ssm_v4(source, group, interface)
+    }
+
+    /// Leaves one source of an IPv4 group.
+    ///
+    /// # Errors
+    /// `AddrNotAvailable` when it was not joined, `InvalidInput` when no source of the group was.
+    pub fn leave_ssm_v4(
+        &self,
+        source: &Ipv4Addr,
+        group: &Ipv4Addr,
+        interface: &Ipv4Addr,
+    ) -> io::Result<()> {
+        self.socket.leave_ssm_v4(source, group, interface)
+    }
+
+    /// Joins what one source sends to a group of either family, on the interface with that index (0:
+    /// any).
+    ///
+    /// # Errors
+    /// See [`join_ssm_v4`](Self::join_ssm_v4).
+    pub fn join_source_group(
+        &self,
+        group: IpAddr,
+        source: IpAddr,
+        interface: u32,
+    ) -> io::Result<()> {
+        self.socket.join_source_group(group, source, interface)
+    }
+
+    /// Leaves one source of a group.
+    ///
+    /// # Errors
+    /// See [`leave_ssm_v4`](Self::leave_ssm_v4).
+    pub fn leave_source_group(
+        &self,
+        group: IpAddr,
+        source: IpAddr,
+        interface: u32,
+    ) -> io::Result<()> {
+        self.socket.leave_source_group(group, source, interface)
+    }
+
+    /// Whom of a joined group it hears, all at once; nobody leaves the group.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it is not joined, ENOBUFS for more sources than there may be.
+    pub fn set_source_filter(
+        &self,
+        group: IpAddr,
+        interface: u32,
+        filter: SourceFilter,
+    ) -> io::Result<()> {
+        self.socket.set_source_filter(group, interface, filter)
+    }
+
+    /// Whom of a joined group it hears.
+    ///
+    /// # Errors
+    /// `AddrNotAvailable` when it is not joined.
+    pub fn source_filter(&self, group: IpAddr, interface: u32) -> io::Result<SourceFilter> {
+        self.socket.source_filter(group, interface)
+    }
+
     options! {
         /// Datagrams may go to broadcast addresses (SO_BROADCAST).
         set_broadcast / broadcast: bool => set_broadcast / broadcast;
         /// TTL of its packets (IP_TTL), 1 to 255.
         set_ttl / ttl: u32 => set_ttl_v4 / ttl_v4;
+        /// This node's members hear what is sent to an IPv4 group (IP_MULTICAST_LOOP).
+        set_multicast_loop_v4 / multicast_loop_v4: bool => set_multicast_loop_v4 / multicast_loop_v4;
+        /// TTL of what is sent to an IPv4 group (IP_MULTICAST_TTL).
+        set_multicast_ttl_v4 / multicast_ttl_v4: u32 => set_multicast_ttl_v4 / multicast_ttl_v4;
+        /// This node's members hear what is sent to an IPv6 group (IPV6_MULTICAST_LOOP).
+        set_multicast_loop_v6 / multicast_loop_v6: bool => set_multicast_loop_v6 / multicast_loop_v6;
+        /// Groups of its port that others have joined are heard (IP_MULTICAST_ALL).
+        set_multicast_all_v4 / multicast_all_v4: bool => set_multicast_all_v4 / multicast_all_v4;
+        /// Groups of its port that others have joined are heard (IPV6_MULTICAST_ALL).
+        set_multicast_all_v6 / multicast_all_v6: bool => set_multicast_all_v6 / multicast_all_v6;
         /// How long a receive waits (SO_RCVTIMEO); `None` for ever.
         set_read_timeout / read_timeout: Option<Duration> => set_read_timeout / read_timeout;
         /// How long a send waits (SO_SNDTIMEO); `None` for ever.

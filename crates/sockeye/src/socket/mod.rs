@@ -10,6 +10,8 @@ mod authentication_option;
 mod connect;
 mod error_queue;
 mod fast_open;
+mod group_option;
+mod groups;
 mod message;
 mod op;
 mod option;

@@ -5,7 +5,11 @@ use super::{Domain, Protocol, Type};
 use crate::error::os;
 use crate::shard::State;
 use sockeye_core::datagram::{Received, SendOptions};
-use sockeye_core::{Context, Error, Handle, Instant, Readiness, Shutdown, SocketId, TransportId};
+use sockeye_core::multicast::membership::SourceChange;
+use sockeye_core::{
+    Context, Error, Handle, Instant, InterfaceId, Readiness, Shutdown, SocketId, SourceFilter,
+    TransportId,
+};
 use sockeye_core::{OptionValue, SocketOption};
 use sockeye_tcp::{Opened, SendFlags, Tcp};
 use sockeye_wire::IpProtocol;
@@ -385,12 +389,41 @@ impl Op<'_> {
     pub(super) fn membership(
         &mut self,
         group: IpAddr,
-        interface: Option<sockeye_core::InterfaceId>,
+        interface: Option<InterfaceId>,
         join: bool,
     ) -> Result<(), Error> {
-        datagram!(self, Err(Error::NoProtocolOption), |t, cx, id| match join {
+        datagram!(self, Err(Error::Protocol), |t, cx, id| match join {
             true => t.join_group(&mut cx, id, group, interface),
             false => t.leave_group(&mut cx, id, group, interface),
+        })
+    }
+
+    pub(super) fn change_source(
+        &mut self,
+        group: (IpAddr, Option<InterfaceId>),
+        change: SourceChange,
+        source: IpAddr,
+    ) -> Result<(), Error> {
+        datagram!(self, Err(Error::Protocol), |t, cx, id| t
+            .change_source(&mut cx, id, group, change, source))
+    }
+
+    pub(super) fn set_source_filter(
+        &mut self,
+        group: (IpAddr, Option<InterfaceId>),
+        filter: SourceFilter,
+    ) -> Result<(), Error> {
+        datagram!(self, Err(Error::Protocol), |t, cx, id| t
+            .set_source_filter(&mut cx, id, group, filter))
+    }
+
+    pub(super) fn source_filter(
+        &mut self,
+        group: (IpAddr, Option<InterfaceId>),
+    ) -> Result<SourceFilter, Error> {
+        datagram!(self, Err(Error::Protocol), |t, cx, id| {
+            let cx = &mut cx;
+            t.source_filter(cx, id, group)
         })
     }
 }

@@ -2,9 +2,8 @@
 
 use super::{Kind, Socket};
 use crate::error::{errno, os, to_io};
-use sockeye_core::{Error, InterfaceId, OptionValue, SocketOption};
+use sockeye_core::{Error, OptionValue, SocketOption};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -166,57 +165,6 @@ impl Socket {
         };
         self.set_int(SocketOption::BindToDevice, index)
     }
-
-    /// Receives what is sent to a group, on the interface with an address, or on the one that the
-    /// group's route leaves by.
-    ///
-    /// # Errors
-    /// EINVAL when it is no group, EADDRINUSE when it is joined, ENODEV, ENOPROTOOPT for a stream.
-    pub fn join_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
-        let interface = self.interface_of(*interface)?;
-        self.call(|op| op.membership(IpAddr::V4(*group), interface, true))
-    }
-
-    /// Takes back [`join_multicast_v4`](Self::join_multicast_v4).
-    ///
-    /// # Errors
-    /// EADDRNOTAVAIL when it is not joined, ENODEV.
-    pub fn leave_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
-        let interface = self.interface_of(*interface)?;
-        self.call(|op| op.membership(IpAddr::V4(*group), interface, false))
-    }
-
-    /// Receives what is sent to a group, on an interface by number; 0 for the one that the group's
-    /// route leaves by.
-    ///
-    /// # Errors
-    /// As for [`join_multicast_v4`](Self::join_multicast_v4).
-    pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        let interface = (interface != 0).then_some(InterfaceId(interface));
-        self.call(|op| op.membership(IpAddr::V6(*group), interface, true))
-    }
-
-    /// Takes back [`join_multicast_v6`](Self::join_multicast_v6).
-    ///
-    /// # Errors
-    /// As for [`leave_multicast_v4`](Self::leave_multicast_v4).
-    pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        let interface = (interface != 0).then_some(InterfaceId(interface));
-        self.call(|op| op.membership(IpAddr::V6(*group), interface, false))
-    }
-
-    fn interface_of(&self, address: Ipv4Addr) -> io::Result<Option<InterfaceId>> {
-        if address.is_unspecified() {
-            return Ok(None);
-        }
-        let interfaces = self.0.node.interfaces()?;
-        let found = interfaces.iter().find(|interface| {
-            let mut addresses = interface.addresses.iter();
-            addresses.any(|a| a.net.addr() == IpAddr::V4(address))
-        });
-        let id = found.map(|interface| interface.id);
-        id.map(Some).ok_or_else(|| to_io(Error::NoDevice))
-    }
 }
 
 macro_rules! flags {
@@ -256,6 +204,8 @@ flags! {
     HeaderIncluded: set_header_included_v4 header_included_v4 "IP_HDRINCL: what a raw socket sends starts with the IP header.";
     MulticastLoop: set_multicast_loop_v4 multicast_loop_v4 "IP_MULTICAST_LOOP: what is sent to a group is heard by the node itself.";
     MulticastLoopV6: set_multicast_loop_v6 multicast_loop_v6 "IPV6_MULTICAST_LOOP: what is sent to a group is heard by the node itself.";
+    MulticastAll: set_multicast_all_v4 multicast_all_v4 "IP_MULTICAST_ALL: groups of its port that others have joined are heard.";
+    MulticastAllV6: set_multicast_all_v6 multicast_all_v6 "IPV6_MULTICAST_ALL: groups of its port that others have joined are heard.";
     ReceiveTos: set_recv_tos_v4 recv_tos_v4 "IP_RECVTOS: recvmsg tells the TOS.";
     ReceiveTrafficClass: set_recv_tclass_v6 recv_tclass_v6 "IPV6_RECVTCLASS: recvmsg tells the traffic class.";
     ReceiveTtl: set_recv_ttl_v4 recv_ttl_v4 "IP_RECVTTL: recvmsg tells the TTL.";

@@ -1,11 +1,11 @@
 //! setsockopt(2) and getsockopt(2) as bytes, with Linux's numbers and layouts.
 
-use super::Socket;
+use super::{Domain, Kind, Socket};
 use crate::error::to_io;
 use crate::option_table::{self, Devices};
-use sockeye_core::{Error, InterfaceId, SocketOption};
+use sockeye_core::{Error, SocketOption};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 impl Socket {
     /// setsockopt(2).
@@ -14,44 +14,40 @@ impl Socket {
     /// ENOPROTOOPT for what the socket does not have, EINVAL for a value of the wrong size or out
     /// of range.
     pub fn set_option_raw(&self, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
+        if !self.has_level(level) {
+            return Err(to_io(Error::NoProtocolOption));
+        }
         let (option, layout) = option_table::to_set(level, name, value).map_err(to_io)?;
         if let Some(done) = self.set_keys_raw(option, value) {
             return done;
         }
-        let join = matches!(
-            option,
-            SocketOption::AddMembership | SocketOption::AddMembershipV6
-        );
-        match option {
-            SocketOption::AddMembership | SocketOption::DropMembership => {
-                let group = octets::<4>(value, 0).map(Ipv4Addr::from)?;
-                // struct ip_mreq at the least.
-                octets::<4>(value, 4)?;
-                let devices = self.devices()?;
-                let interface = option_table::multicast_device(&devices, value).map_err(to_io)?;
-                self.membership(group.into(), interface, join)
-            }
-            SocketOption::AddMembershipV6 | SocketOption::DropMembershipV6 => {
-                let group = octets::<16>(value, 0).map(Ipv6Addr::from)?;
-                let interface = option_table::int_at(value, 16).map_err(to_io)?;
-                self.membership(group.into(), interface.cast_unsigned(), join)
-            }
-            _ => {
-                let devices = self.devices_for(option)?;
-                let value = option_table::read(&devices, level, layout, value)?;
-                self.set_option(option, value)
-            }
+        if let Some(done) = self.set_group_raw(level, option, value) {
+            return done;
         }
+        let devices = self.devices_for(option)?;
+        let value = option_table::read(&devices, level, layout, value)?;
+        self.set_option(option, value)
     }
 
     /// getsockopt(2): writes the value, cut to what fits where Linux cuts it, and says how many
-    /// bytes it wrote. TCP_AO_GET_KEYS and TCP_AO_INFO read `out` first, as they do on Linux.
+    /// bytes it wrote. TCP_AO_GET_KEYS, TCP_AO_INFO, IP_MSFILTER and MCAST_MSFILTER read `out` first,
+    /// as they do on Linux.
     ///
     /// # Errors
     /// ENOPROTOOPT for what the socket does not have.
     pub fn option_raw(&self, level: i32, name: i32, out: &mut [u8]) -> io::Result<usize> {
+        if !self.has_level(level) {
+            // As on Linux, where an IPv4 socket knows no other level to ask at.
+            return Err(to_io(match self.domain() {
+                Domain::IPV4 => Error::NotSupported,
+                _ => Error::NoProtocolOption,
+            }));
+        }
         let (option, layout) = option_table::to_get(level, name).map_err(to_io)?;
         if let Some(done) = self.keys_raw(option, out) {
+            return done;
+        }
+        if let Some(done) = self.group_raw(level, option, out) {
             return done;
         }
         if option == SocketOption::SavedSyn {
@@ -63,9 +59,13 @@ impl Socket {
         option_table::write(&devices, level, layout, &value, out).map_err(to_io)
     }
 
-    fn membership(&self, group: IpAddr, interface: u32, join: bool) -> io::Result<()> {
-        let interface = (interface != 0).then_some(InterfaceId(interface));
-        self.call(|op| op.membership(group, interface, join))
+    /// Whether it has options of that level: an IPv4 socket has none of IPv6, nor a raw IPv6 socket
+    /// any of IPv4.
+    fn has_level(&self, level: i32) -> bool {
+        !matches!(
+            (level, self.domain(), self.0.kind),
+            (libc::IPPROTO_IPV6, Domain::IPV4, _) | (libc::IPPROTO_IP, Domain::IPV6, Kind::Raw)
+        )
     }
 
     /// The interfaces, where the option names one.
@@ -76,7 +76,7 @@ impl Socket {
         }
     }
 
-    fn devices(&self) -> io::Result<Interfaces> {
+    pub(super) fn devices(&self) -> io::Result<Interfaces> {
         let interfaces = self.node().interfaces()?.into_iter();
         let v4 = |interface: crate::node::InterfaceInfo| {
             let addresses = interface.addresses.iter();
@@ -91,7 +91,7 @@ impl Socket {
 }
 
 /// Index, name and IPv4 addresses.
-struct Interfaces(Vec<(u32, String, Vec<Ipv4Addr>)>);
+pub(super) struct Interfaces(Vec<(u32, String, Vec<Ipv4Addr>)>);
 
 impl Devices for Interfaces {
     fn index(&self, name: &str) -> Option<u32> {
@@ -105,14 +105,4 @@ impl Devices for Interfaces {
     fn with_address(&self, address: Ipv4Addr) -> Option<u32> {
         self.0.iter().find(|i| i.2.contains(&address)).map(|i| i.0)
     }
-
-    fn address(&self, index: u32) -> Option<Ipv4Addr> {
-        let interface = self.0.iter().find(|i| i.0 == index)?;
-        interface.2.first().copied()
-    }
-}
-
-fn octets<const N: usize>(bytes: &[u8], offset: usize) -> io::Result<[u8; N]> {
-    let octets = bytes.get(offset..).and_then(<[u8]>::first_chunk);
-    octets.copied().ok_or_else(|| to_io(Error::Invalid))
 }
