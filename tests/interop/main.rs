@@ -5,6 +5,7 @@ mod ecn;
 mod egress;
 mod fast_open;
 mod forward;
+mod group_options;
 mod host;
 mod kill;
 mod md5;
@@ -35,6 +36,7 @@ fn main() {
         tools::TESTS,
         options::TESTS,
         ospf::TESTS,
+        group_options::TESTS,
         counters::TESTS,
     ]);
 }

@@ -32,7 +32,7 @@ const KNOWN: &[(&str, &str)] = &[
 ];
 
 /// Numbers at the ends of what some option takes, and far from it.
-const NUMBERS: &[i32] = &[
+pub(crate) const NUMBERS: &[i32] = &[
     0,
     1,
     2,
@@ -192,16 +192,18 @@ enum State {
 }
 
 #[derive(Debug)]
-enum Call {
+pub(crate) enum Call {
     Set(Vec<u8>),
     Get(usize),
+    /// With what is there at first, which some options read.
+    GetBy(Vec<u8>),
 }
 
 /// What a call returned: bytes, none for a set, or an errno.
-type Answer = std::result::Result<Vec<u8>, i32>;
+pub(crate) type Answer = std::result::Result<Vec<u8>, i32>;
 
 /// The calls that are made for a row, in turn on one socket.
-fn calls(row: &Row) -> Vec<Call> {
+pub(crate) fn calls(row: &Row) -> Vec<Call> {
     let mut calls: Vec<Call> = LENGTHS.iter().map(|&len| Call::Get(len)).collect();
     let values: Vec<Vec<u8>> = match layout(row) {
         Layout::Linger => [[0, 0], [0, 9], [1, 0], [1, 5], [2, i32::MAX]]
@@ -252,12 +254,13 @@ fn calls(row: &Row) -> Vec<Call> {
     calls
 }
 
-fn run(side: &dyn Side, row: &Row, calls: &[Call]) -> Vec<Answer> {
+pub(crate) fn run(side: &dyn Side, row: &Row, calls: &[Call]) -> Vec<Answer> {
     calls
         .iter()
         .map(|call| match call {
             Call::Set(value) => side.set(row.level, row.number, value),
             Call::Get(len) => side.get(row.level, row.number, *len),
+            Call::GetBy(asked) => side.get_by(row.level, row.number, asked.clone()),
         })
         .collect()
 }
@@ -301,7 +304,7 @@ fn near(a: &[u8], b: &[u8], distance: i32) -> bool {
     }
 }
 
-fn ints(ints: &[i32]) -> Vec<u8> {
+pub(crate) fn ints(ints: &[i32]) -> Vec<u8> {
     ints.iter().flat_map(|int| int.to_ne_bytes()).collect()
 }
 
@@ -310,17 +313,32 @@ fn longs(longs: &[i64]) -> Vec<u8> {
 }
 
 /// A socket of one side.
-trait Side {
+pub(crate) trait Side {
     fn set(&self, level: i32, name: i32, value: &[u8]) -> Answer;
-    fn get(&self, level: i32, name: i32, len: usize) -> Answer;
+    fn get_by(&self, level: i32, name: i32, out: Vec<u8>) -> Answer;
+
+    fn get(&self, level: i32, name: i32, len: usize) -> Answer {
+        self.get_by(level, name, vec![0xee; len])
+    }
 }
 
 /// The kernel's, with what keeps it connected.
-struct Kernel {
+pub(crate) struct Kernel {
     socket: socket2::Socket,
     _others: Vec<socket2::Socket>,
     /// Calls are made without capabilities.
     ordinary: bool,
+}
+
+impl Kernel {
+    /// One that is in no connection, asked with all privileges of the test.
+    pub(crate) fn new(socket: socket2::Socket) -> Self {
+        Self {
+            socket,
+            _others: Vec::new(),
+            ordinary: false,
+        }
+    }
 }
 
 impl Side for Kernel {
@@ -329,16 +347,26 @@ impl Side for Kernel {
         as_ordinary(self.ordinary, || set(fd, level, name, value))
     }
 
-    fn get(&self, level: i32, name: i32, len: usize) -> Answer {
+    fn get_by(&self, level: i32, name: i32, out: Vec<u8>) -> Answer {
         let fd = self.socket.as_raw_fd();
-        as_ordinary(self.ordinary, || get(fd, level, name, len))
+        as_ordinary(self.ordinary, || get(fd, level, name, out))
     }
 }
 
 /// Ours.
-struct Ours {
+pub(crate) struct Ours {
     socket: Socket,
     _others: Vec<Socket>,
+}
+
+impl Ours {
+    /// One that is in no connection.
+    pub(crate) fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            _others: Vec::new(),
+        }
+    }
 }
 
 impl Side for Ours {
@@ -347,8 +375,7 @@ impl Side for Ours {
         set.map(|()| Vec::new()).map_err(errno)
     }
 
-    fn get(&self, level: i32, name: i32, len: usize) -> Answer {
-        let mut out = vec![0xee; len];
+    fn get_by(&self, level: i32, name: i32, mut out: Vec<u8>) -> Answer {
         let len = self.socket.option_raw(level, name, &mut out);
         len.map(|len| out[..len].to_vec()).map_err(errno)
     }
@@ -368,8 +395,8 @@ fn set(fd: RawFd, level: i32, name: i32, value: &[u8]) -> Answer {
     }
 }
 
-fn get(fd: RawFd, level: i32, name: i32, len: usize) -> Answer {
-    let mut out = vec![0xee; len];
+fn get(fd: RawFd, level: i32, name: i32, mut out: Vec<u8>) -> Answer {
+    let len = out.len();
     let mut got = u32::try_from(len).unwrap_or(0);
     // SAFETY: the descriptor is open, and the kernel writes at most `got` bytes to `out`.
     let done = unsafe { libc::getsockopt(fd, level, name, out.as_mut_ptr().cast(), &raw mut got) };

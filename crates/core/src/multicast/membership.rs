@@ -46,6 +46,9 @@ struct Membership {
     interface: InterfaceId,
     group: IpAddr,
     filter: SourceFilter,
+    /// Sources were listed one by one. As on Linux the list then keeps its meaning when it is empty
+    /// again.
+    listed: bool,
 }
 
 impl Memberships {
@@ -62,6 +65,10 @@ impl Memberships {
         group: IpAddr,
         interface: Option<InterfaceId>,
     ) -> Result<(), Error> {
+        // As on Linux, for IPv6 one that is named by its route may be any.
+        if group.is_ipv6() && group.is_multicast() && self.position(group, interface).is_some() {
+            return Err(Error::AddressInUse);
+        }
         let interface = find(cx, group, interface)?;
         if self.position(group, Some(interface)).is_some() {
             return Err(Error::AddressInUse);
@@ -121,8 +128,7 @@ impl Memberships {
         };
         let mut filter = self.0[at].filter.clone();
         if filter.mode != change.mode() {
-            // Only a list of nobody may change its meaning.
-            if !filter.sources.is_empty() {
+            if self.0[at].listed {
                 return Err(Error::Invalid);
             }
             filter.mode = change.mode();
@@ -146,7 +152,9 @@ impl Memberships {
             self.remove(cx, at);
             return Ok(());
         }
-        self.replace(cx, at, filter)
+        self.replace(cx, at, filter)?;
+        self.0[at].listed = true;
+        Ok(())
     }
 
     /// Replaces the whole filter of a joined group: IP_MSFILTER, MCAST_MSFILTER. INCLUDE of nobody
@@ -181,7 +189,10 @@ impl Memberships {
             _ => Some(found),
         };
         let at = self.position(group, named).ok_or(Error::Invalid)?;
-        self.replace(cx, at, filter)
+        let listed = !filter.sources.is_empty();
+        self.replace(cx, at, filter)?;
+        self.0[at].listed = listed;
+        Ok(())
     }
 
     /// The filter of a joined group.
@@ -235,8 +246,7 @@ impl Memberships {
     ) -> Result<Option<InterfaceId>, Error> {
         match (group, interface) {
             (IpAddr::V6(v6), _) if !v6.is_multicast() => Err(Error::Invalid),
-            (IpAddr::V4(v4), _) if !v4.is_multicast() => Err(Error::AddressNotAvailable),
-            (IpAddr::V4(_), None) => find(cx, group, None).map(Some),
+            (IpAddr::V4(_), None) => by_route(cx, group).map(Some),
             _ => Ok(interface),
         }
     }
@@ -266,10 +276,12 @@ impl Memberships {
             return Err(Error::NoBufferSpace);
         }
         super::listen(cx, interface, group, None, Some(&filter))?;
+        let listed = !filter.sources.is_empty();
         self.0.push(Membership {
             interface,
             group,
             filter,
+            listed,
         });
         Ok(())
     }
@@ -307,6 +319,10 @@ fn find(
         cx.inet.interface(interface).ok_or(Error::NoDevice)?;
         return Ok(interface);
     }
+    by_route(cx, group)
+}
+
+fn by_route(cx: &Context<'_>, group: IpAddr) -> Result<InterfaceId, Error> {
     let query = RouteQuery {
         destination: group,
         source: None,

@@ -84,8 +84,13 @@ impl Socket {
         if join && !group.is_multicast() {
             return Err(invalid());
         }
+        // Linux: what is not there has joined nothing.
+        let missing = match join {
+            true => Error::NoDevice,
+            false => Error::AddressNotAvailable,
+        };
         let devices = self.devices()?;
-        let device = option_table::multicast_device(&devices, value, Error::NoDevice);
+        let device = option_table::multicast_device(&devices, value, missing);
         self.member(group, device.map_err(to_io)?.1, join)
     }
 

@@ -18,6 +18,9 @@ impl Socket {
             return Err(to_io(Error::NoProtocolOption));
         }
         let (option, layout) = option_table::to_set(level, name, value).map_err(to_io)?;
+        if value.is_empty() && needs_a_byte(option) {
+            return Err(to_io(Error::Invalid));
+        }
         if let Some(done) = self.set_keys_raw(option, value) {
             return done;
         }
@@ -88,6 +91,17 @@ impl Socket {
         };
         Ok(Interfaces(interfaces.map(v4).collect()))
     }
+}
+
+/// Options of ip(7) that take one byte, but not none.
+const fn needs_a_byte(option: SocketOption) -> bool {
+    matches!(
+        option,
+        SocketOption::Ttl
+            | SocketOption::MulticastTtl
+            | SocketOption::MulticastLoop
+            | SocketOption::MulticastAll
+    )
 }
 
 /// Index, name and IPv4 addresses.

@@ -94,7 +94,7 @@ fn calls_and_what_they_return() {
             Ok(()),
             None,
         ),
-        // As on Linux a list of nobody may change its meaning.
+        // As on Linux the meaning may change as long as nobody was listed.
         (&[JoinGroup, Change(Join, "a")], Ok(()), Some("IN a")),
         // RFC 3678 §4.2: all at once.
         (&[JoinGroup, Filter("IN a b")], Ok(()), Some("IN a b")),
