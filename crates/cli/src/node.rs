@@ -65,11 +65,13 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         pcap,
         allow_host_loopback,
         deny_raw,
+        allow_foreign_sources,
         settings,
     } = options;
     let recorder = pcap.as_deref().map(record_to).transpose()?;
     let mut config = Config {
         raw_sockets: !deny_raw,
+        foreign_sources: *allow_foreign_sources,
         ..Config::default()
     };
     for setting in settings {

@@ -44,9 +44,13 @@ pub(crate) struct NodeOptions {
     #[arg(long)]
     pub(crate) allow_host_loopback: bool,
 
-    /// Refuse raw sockets
+    /// Refuse raw and packet sockets (EPERM); ping sockets need no permission
     #[arg(long)]
     pub(crate) deny_raw: bool,
+
+    /// Let raw and packet sockets send from addresses that are not the node's
+    #[arg(long, conflicts_with = "deny_raw")]
+    pub(crate) allow_foreign_sources: bool,
 
     /// Set what Linux's sysctl(8) calls so, such as net.ipv4.tcp_congestion_control=bbr
     ///

@@ -143,11 +143,12 @@ pub struct Config {
     /// Programs may do to their sockets what takes CAP_NET_ADMIN on Linux: SO_DEBUG, SO_PRIORITY
     /// above 6, SO_RCVBUFFORCE and SO_SNDBUFFORCE.
     pub net_admin: bool,
-    /// Raw and packet sockets may be opened.
+    /// The capability of raw sockets: raw and packet sockets may be opened (else EPERM). Ping sockets
+    /// need none. On.
     pub raw_sockets: bool,
-    /// Packets may be sent from addresses that are not the node's (raw sockets with their own
-    /// header).
-    pub spoofing: bool,
+    /// A second capability beside it: what raw and packet sockets send may come from addresses that
+    /// are not the node's, of IP and of the link (else EPERM). Off.
+    pub foreign_sources: bool,
     /// `net.ipv4.conf.default.accept_redirects`: routers may name a better one: on.
     pub accept_redirects: bool,
     /// `net.ipv6.conf.default`: how interfaces configure themselves.
@@ -258,7 +259,7 @@ impl Default for Config {
             tcp_congestion: "cubic".into(),
             net_admin: false,
             raw_sockets: true,
-            spoofing: false,
+            foreign_sources: false,
             accept_redirects: true,
             ipv6: Ipv6Config::default(),
             neighbours_max: 1024,

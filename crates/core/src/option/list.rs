@@ -379,6 +379,7 @@ options! {
             TrafficClass IPV6_TCLASS = 41 67, rw Int, Said("0 to 255, -1 for the default"), "the traffic class of what is sent";
         }
         also {
+            HeaderIncluded IPV6_HDRINCL = 41 36, rw Flag, Any, "what a raw socket sends starts with the IPv6 header";
             Mtu IPV6_MTU = 41 24, ro Int, Any, "the MTU of a connected socket's path";
             JoinGroup MCAST_JOIN_GROUP = 41 42, wo Membership, Said("struct group_req"), "joins a group (RFC 3678)";
             BlockSourceOfGroup MCAST_BLOCK_SOURCE = 41 43, wo Membership, Said("struct group_source_req"), "no longer hears a source of a group";

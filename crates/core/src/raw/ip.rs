@@ -92,6 +92,7 @@ impl Raw {
         base.common.only_v6 = domain == Domain::V6;
         // raw(7): the protocol takes the place of a port.
         base.common.bound = true;
+        base.foreign = cx.config.foreign_sources;
         let icmpv6 = (domain, protocol) == (Domain::V6, IpProtocol::ICMPV6);
         let id = self.sockets.insert(Socket {
             base,
@@ -134,7 +135,8 @@ impl Raw {
     /// Receives only what is sent to `addr`, and sends from it. The port means nothing.
     ///
     /// # Errors
-    /// [`Error::AddressNotAvailable`] when the address is not the node's, and those of
+    /// [`Error::AddressNotAvailable`] when the address is not the node's, unless
+    /// [`Config::foreign_sources`] allows it, and those of
     /// [`SocketCommon::local`](crate::SocketCommon::local).
     pub fn bind(
         &mut self,
@@ -144,7 +146,10 @@ impl Raw {
     ) -> Result<(), Error> {
         let socket = self.socket_mut(id)?;
         let mut local = socket.base.common.local(addr)?;
-        check_bindable(cx, local, &socket.base.common)?;
+        match check_bindable(cx, local, &socket.base.common) {
+            Err(Error::AddressNotAvailable) if cx.config.foreign_sources => {}
+            done => done?,
+        }
         local.port = 0;
         socket.address_fixed = !local.is_unspecified();
         socket.local = socket.address_fixed.then_some(local);
@@ -211,7 +216,8 @@ impl Raw {
                 socket.checksum_offset = match (socket.protocol, value.int()?) {
                     // RFC 3542 §3.1: ICMPv6 always has its own.
                     (IpProtocol::ICMPV6, _) => return Err(Error::Invalid),
-                    (_, -1) => None,
+                    // Linux: whatever is below zero is none.
+                    (_, ..0) => None,
                     (_, at) if at % 2 == 0 => Some(u16::try_from(at).map_err(|_| Error::Invalid)?),
                     _ => return Err(Error::Invalid),
                 };

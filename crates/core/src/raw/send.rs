@@ -2,9 +2,9 @@
 
 use super::Raw;
 use super::ip::Socket;
-use crate::datagram::{Plan, SendOptions, gather};
+use crate::datagram::{Plan, SendOptions, gather, is_broadcast};
 use crate::demux::Endpoint;
-use crate::{Context, Domain, Error, Packet, SocketId};
+use crate::{Context, Domain, Error, Packet, Route, SendInfo, SocketId};
 use sockeye_wire::{IpProtocol, checksum, ipv4, ipv6};
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +25,7 @@ impl Raw {
     /// - [`Error::DestinationRequired`] without address and peer.
     /// - [`Error::Invalid`] for a header that is short, or too little data for its checksum.
     /// - [`Error::NotPermitted`] for a source that is not the node's, unless
-    ///   [`Config::spoofing`](crate::Config::spoofing) allows it.
+    ///   [`Config::foreign_sources`](crate::Config::foreign_sources) allows it.
     /// - [`Error::Access`] for a broadcast without SO_BROADCAST.
     /// - [`Error::MessageSize`] when it is too long; one with an own header is never fragmented.
     /// - [`Error::WouldBlock`] when the interface's queue is full.
@@ -50,6 +50,10 @@ impl Raw {
             return Err(Error::MessageSize);
         }
         let local = socket.local.map(|local| local.ip);
+        // IP_FREEBIND gives it the address, but not the right to send from it.
+        if local.is_some_and(|local| is_foreign(cx, local)) && !cx.config.foreign_sources {
+            return Err(Error::NotPermitted);
+        }
         let plan = socket.base.plan(cx, socket.protocol, to, local, options)?;
         let interface = plan.info.route.interface;
         let packets = if socket.header_included {
@@ -101,6 +105,12 @@ impl Socket {
     }
 }
 
+/// Whether `local` is one that only a node with [`foreign_sources`](crate::Config::foreign_sources)
+/// sends from; groups and broadcasts receive alone.
+fn is_foreign(cx: &Context<'_>, local: IpAddr) -> bool {
+    !local.is_multicast() && !is_broadcast(cx, local) && !cx.inet.is_local(local)
+}
+
 /// Sends a packet with its own IP header.
 fn send_whole(
     cx: &mut Context<'_>,
@@ -108,6 +118,18 @@ fn send_whole(
     plan: &Plan,
     mut packet: Packet,
 ) -> Result<(), Error> {
+    // raw(7): the interface's MTU is the limit, not the path's.
+    let mtu = cx
+        .inet
+        .interface(plan.info.route.interface)
+        .map(|i| i.mtu());
+    let info = SendInfo {
+        route: Route {
+            mtu: mtu.unwrap_or(plan.info.route.mtu),
+            ..plan.info.route
+        },
+        ..plan.info
+    };
     let bytes = packet.head_mut();
     let source = match domain {
         Domain::V4 => complete_v4(cx, plan, bytes)?,
@@ -116,23 +138,24 @@ fn send_whole(
             source_v6(header)
         }
     };
-    let ours = source.is_unspecified() || cx.inet.is_local(source);
-    if !ours && !cx.config.spoofing {
+    if !source.is_unspecified() && !cx.inet.is_local(source) && !cx.config.foreign_sources {
         return Err(Error::NotPermitted);
     }
-    cx.send_with_header(&plan.info, packet)
+    cx.send_with_header(&info, packet)
 }
 
 /// Fills in what raw(7) says of an IPv4 header; gives back its source.
 fn complete_v4(cx: &mut Context<'_>, plan: &Plan, packet: &mut [u8]) -> Result<IpAddr, Error> {
     let len = u16::try_from(packet.len()).map_err(|_| Error::MessageSize)?;
-    let header_len = packet
-        .first()
-        .map_or(0, |first| usize::from(first & 0x0f) * 4);
-    if header_len < ipv4::HEADER_LEN {
+    if packet.len() < ipv4::HEADER_LEN {
         return Err(Error::Invalid);
     }
+    let header_len = usize::from(packet[0] & 0x0f) * 4;
     let header = packet.get_mut(..header_len).ok_or(Error::Invalid)?;
+    if header.len() < ipv4::HEADER_LEN {
+        // As on Linux, what is no header is left as it is.
+        return Ok(source_v4(packet));
+    }
     if header[SOURCE] == [0; 4]
         && let IpAddr::V4(own) = plan.info.route.source
     {
@@ -152,8 +175,14 @@ fn complete_v4(cx: &mut Context<'_>, plan: &Plan, packet: &mut [u8]) -> Result<I
     header[CHECKSUM].fill(0);
     let checksum = checksum::of(header);
     header[CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
-    let source: [u8; 4] = header[SOURCE].try_into().map_err(|_| Error::Invalid)?;
-    Ok(source.into())
+    Ok(source_v4(header))
+}
+
+/// The source in an IPv4 header, or where one is too short, what lies there.
+fn source_v4(header: &[u8]) -> IpAddr {
+    let mut source = [0; 4];
+    source.copy_from_slice(&header[SOURCE]);
+    source.into()
 }
 
 /// The source in an IPv6 header.

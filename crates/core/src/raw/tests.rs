@@ -201,7 +201,7 @@ proptest::proptest! {
         kind in proptest::sample::select(vec![0u8, 3, 8, 128, 129]),
         foreign: bool,
     ) {
-        let mut a = Host::with(Config { spoofing: true, ..Config::default() });
+        let mut a = Host::with(Config { foreign_sources: true, ..Config::default() });
         let (domain, protocol) = if v6 {
             (Domain::V6, IpProtocol::ICMPV6)
         } else {
