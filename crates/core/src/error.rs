@@ -92,6 +92,9 @@ pub enum Error {
     /// EPROTO
     #[error("the peer broke the protocol")]
     Protocol,
+    /// ENXIO
+    #[error("the address names no interface")]
+    NoAddress,
     /// ENODEV
     #[error("there is no such interface")]
     NoDevice,

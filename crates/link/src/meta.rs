@@ -66,6 +66,8 @@ pub struct Meta {
     pub encap: Option<UdpPorts>,
     /// What the sender's socket says of it.
     pub tags: Tags,
+    /// The packet socket of this node that sent it, by SO_COOKIE, and that does not hear it; else 0.
+    pub sender: u64,
 }
 
 /// What a link may tell a node's packets apart by, beside what they say themselves (socket(7)). It is

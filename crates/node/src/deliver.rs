@@ -16,6 +16,9 @@ const DECAPSULATIONS_MAX: usize = 4;
 impl Node {
     pub(crate) fn receive(&mut self, now: Instant, interface: InterfaceId, packet: Packet) {
         let mut cx = self.parts.context(now);
+        if self.transports.packets.listens() {
+            self.transports.packets.arrives(&mut cx, interface, &packet);
+        }
         if let Some((info, packet)) = iface::receive(&mut cx, interface, packet)
             && let Some(packet) = self.dhcp.on_packet(&mut cx, &info, packet)
         {
@@ -39,6 +42,13 @@ impl Node {
                 budget -= 1;
                 idle = false;
                 let mut cx = self.parts.context(now);
+                // As on Linux, the loopback shows each packet twice; of what is sent to a group the
+                // link alone shows something.
+                if interface == InterfaceId::LOOPBACK && self.transports.packets.listens() {
+                    let packets = &mut self.transports.packets;
+                    packets.leaves(&mut cx, interface, &packet);
+                    packets.arrives(&mut cx, interface, &packet);
+                }
                 if let Some((info, packet)) = iface::receive_own(&mut cx, interface, packet) {
                     self.deliver(now, info, packet);
                 }

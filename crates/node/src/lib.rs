@@ -22,7 +22,7 @@ pub use sockeye_core::iface::{
     NeighbourState, Router, Traffic,
 };
 pub use sockeye_core::ip::route::RouteEntry;
-pub use sockeye_core::raw::{Ping, Raw};
+pub use sockeye_core::raw::{Packets, Ping, Raw};
 pub use sockeye_core::{
     Batch, Capabilities, Config, Context, Counters, Error, Handle, Instant, Interface, InterfaceId,
     Observer, Packet, Readiness, SocketSummary, Transport,
@@ -242,6 +242,11 @@ impl Node {
         (&mut self.transports.raw, self.parts.context(now))
     }
 
+    /// Packet sockets, with the context that their calls take.
+    pub fn packets(&mut self, now: Instant) -> (&mut Packets, Context<'_>) {
+        (&mut self.transports.packets, self.parts.context(now))
+    }
+
     /// Adds a transport for the packets of `protocol`, in place of a built-in one or one that was
     /// added before.
     pub fn register(&mut self, transport: Box<dyn Transport>, protocol: IpProtocol) {
@@ -392,7 +397,14 @@ impl Node {
         let mut cx = self.parts.context(now);
         let more = self.transports.pull(&mut cx, interface, wanted);
         self.pass_notices(now);
+        let first = batch.len();
         let left = self.parts.inet.poll_transmit(interface, batch, budget);
+        if self.transports.packets.listens() {
+            let mut cx = self.parts.context(now);
+            for frame in batch.range(first..) {
+                self.transports.packets.leaves(&mut cx, interface, frame);
+            }
+        }
         more || left
     }
 

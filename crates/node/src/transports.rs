@@ -1,14 +1,14 @@
 //! The transports of a node, by name and by protocol number.
 
-use sockeye_core::raw::{Ping, Raw};
+use sockeye_core::raw::{Packets, Ping, Raw};
 use sockeye_core::{Config, Context, InterfaceId, Rng, Transport, TransportId};
 use sockeye_tcp::Tcp;
 use sockeye_udp::Udp;
 use sockeye_wire::IpProtocol;
 use std::collections::BTreeMap;
 
-/// TCP, UDP, ping and raw sockets.
-const BUILT_IN: usize = 4;
+/// TCP, UDP, ping, raw and packet sockets.
+const BUILT_IN: usize = 5;
 
 /// The built-in transports as typed fields, and those that were registered.
 pub(crate) struct Transports {
@@ -16,6 +16,7 @@ pub(crate) struct Transports {
     pub(crate) udp: Udp,
     pub(crate) ping: Ping,
     pub(crate) raw: Raw,
+    pub(crate) packets: Packets,
     others: BTreeMap<IpProtocol, Box<dyn Transport>>,
     /// Who is first to send next time.
     turn: usize,
@@ -28,6 +29,7 @@ impl Transports {
             udp: Udp::new(config, rng),
             ping: Ping::new(rng),
             raw: Raw::new(config),
+            packets: Packets::default(),
             others: BTreeMap::new(),
             turn: 0,
         }
@@ -57,6 +59,7 @@ impl Transports {
             TransportId::UDP => Some(&mut self.udp),
             TransportId::PING => Some(&mut self.ping),
             TransportId::RAW => Some(&mut self.raw),
+            TransportId::PACKET => Some(&mut self.packets),
             _ => {
                 let mut others = self.others.values_mut();
                 Some(&mut **others.find(|t| t.id() == id)?)
@@ -109,10 +112,11 @@ impl Transports {
             udp,
             ping,
             raw,
+            packets,
             others,
             turn: _,
         } = self;
-        let built_in: [&dyn Transport; BUILT_IN] = [tcp, udp, ping, raw];
+        let built_in: [&dyn Transport; BUILT_IN] = [tcp, udp, ping, raw, packets];
         built_in.into_iter().chain(others.values().map(|t| &**t))
     }
 
@@ -126,6 +130,7 @@ impl Transports {
             1 => Some(&mut self.udp),
             2 => Some(&mut self.ping),
             3 => Some(&mut self.raw),
+            4 => Some(&mut self.packets),
             _ => Some(&mut **self.others.values_mut().nth(n - BUILT_IN)?),
         }
     }

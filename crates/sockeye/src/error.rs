@@ -35,6 +35,7 @@ pub const fn errno(error: Error) -> i32 {
         Error::BadSocket => libc::EBADF,
         Error::TooManySockets => libc::ENFILE,
         Error::Protocol => libc::EPROTO,
+        Error::NoAddress => libc::ENXIO,
         Error::NoDevice => libc::ENODEV,
         Error::NoEntry => libc::ENOENT,
         Error::Exists => libc::EEXIST,

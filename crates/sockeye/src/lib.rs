@@ -85,14 +85,15 @@ pub use intercept::{EchoRequest, Incoming, Intercept, PingIntercept};
 pub use node::{EnterGuard, InterfaceInfo, Node, SHUTDOWN_TIMEOUT};
 pub use poll::{PollFd, poll};
 pub use socket::{
-    Ancillary, Domain, ExtendedError, MessageFlags, Protocol, Received, RecvMessage, SendMessage,
-    Socket, Type,
+    Ancillary, Domain, ExtendedError, MessageFlags, Protocol, Received, ReceivedFrame, RecvMessage,
+    SendMessage, Socket, Type,
 };
 
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use sockeye_core::config::{FamilySettings, InterfaceSettings, Interfaces, ReversePath};
 pub use sockeye_core::congestion::HystartKind;
 pub use sockeye_core::iface::{Address, AddressOrigin, AddressState, NameServer, Router};
+pub use sockeye_core::raw::packet::{FrameInfo, LinkAddr, PacketType, Vlan};
 pub use sockeye_core::{
     AddrGenMode, Config, Counter, Counters, FastOpenMode, FilterMode, Ipv6Config, OptionValue,
     Readiness, Scope, SocketOption, SocketSummary, SourceFilter, SynCookies, SysctlError,

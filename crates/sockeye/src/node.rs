@@ -480,6 +480,10 @@ impl crate::shard::State {
                 let (raw, mut cx) = self.node.raw(now);
                 raw.close(&mut cx, handle.id)
             }
+            TransportId::PACKET => {
+                let (packets, mut cx) = self.node.packets(now);
+                packets.close(&mut cx, handle.id)
+            }
             _ => Err(Error::NotSupported),
         };
         self.waiters.all(handle, &mut self.woken);

@@ -2,7 +2,7 @@
 //! routers are told of it, is [`multicast`](crate::multicast)'s.
 
 use super::Interface;
-use crate::{Context, InterfaceId, Medium, multicast};
+use crate::{Context, InterfaceId, MacAddr, Medium, multicast};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 impl Interface {
@@ -28,6 +28,25 @@ impl Interface {
             }
         };
         implied || self.groups.has(group)
+    }
+
+    /// Whether a frame to the stations of `group` may be for a group of [`is_member`](Self::is_member).
+    #[must_use]
+    pub fn listens_to(&self, group: MacAddr) -> bool {
+        let all = [
+            MacAddr::of_group_v4(Ipv4Addr::new(224, 0, 0, 1)),
+            MacAddr::of_group_v6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1)),
+        ];
+        let is = |joined: &IpAddr| match *joined {
+            IpAddr::V4(v4) => MacAddr::of_group_v4(v4) == group,
+            IpAddr::V6(v6) => MacAddr::of_group_v6(v6) == group,
+        };
+        all.contains(&group)
+            || self.groups.all().any(is)
+            || self.addresses.iter().any(|a| match a.net.addr() {
+                IpAddr::V6(own) => is(&solicited_node(own).into()),
+                IpAddr::V4(_) => false,
+            })
     }
 
     /// Whether packets from `source` to `group` are received here: somebody listens to it, or every

@@ -111,6 +111,11 @@ impl Groups {
         self.of(group).has(group)
     }
 
+    /// All that somebody listens to.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &IpAddr> {
+        self.v4.groups.keys().chain(self.v6.groups.keys())
+    }
+
     /// Whether somebody listens to `source` in `group`.
     pub(crate) fn admits(&self, group: IpAddr, source: IpAddr) -> bool {
         self.of(group).admits(group, source)

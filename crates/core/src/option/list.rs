@@ -402,4 +402,40 @@ options! {
         }
         refused {}
     }
+    "packet(7)" {
+        works {
+            PacketAddMembership PACKET_ADD_MEMBERSHIP = 263 1, wo Struct(16), Said("an interface, PACKET_MR_PROMISC, ALLMULTI, MULTICAST or UNICAST, and an address; 64 of a socket at the most, else ENOBUFS"), "the link lets more through: everything, all groups, one group or station"
+                ["crates/core/src/raw/tests/packet.rs" "a_link_lets_through_what_a_membership_asks_for"];
+            PacketDropMembership PACKET_DROP_MEMBERSHIP = 263 2, wo Struct(16), Said("as it was added"), "takes a membership back"
+                ["crates/core/src/raw/tests/packet.rs" "a_link_lets_through_what_a_membership_asks_for"];
+            PacketStatistics PACKET_STATISTICS = 263 6, ro Struct(8), Any, "frames received and dropped since this was last read"
+                ["crates/core/src/raw/tests/packet.rs" "a_full_queue_drops_and_counts"];
+            PacketAuxdata PACKET_AUXDATA = 263 8, rw Flag, Any, "recvmsg tells length, tag and what is known of the checksum"
+                ["crates/sockeye/tests/packet.rs" "recvmsg_tells_what_was_asked_for"];
+            PacketOriginalDevice PACKET_ORIGDEV = 263 9, rw Flag, Any, "the interface told is the one that a frame came by; no other is ever told, as links are not bonded"
+                ["crates/sockeye/tests/packet.rs" "recvmsg_tells_what_was_asked_for"];
+            PacketIgnoreOutgoing PACKET_IGNORE_OUTGOING = 263 23, rw Int, Range(0, 1), "what leaves is not received"
+                ["crates/core/src/raw/tests/packet.rs" "what_leaves_is_seen_by_those_who_see_everything"];
+        }
+        also {}
+        refused {
+            PACKET_RECV_OUTPUT = 263 3, NONE, NONE, "no Linux has it any more";
+            PACKET_RX_RING = 263 5, NONE, NONE, "a ring is memory that a kernel shares with the program; recvmsg reads here, without a system call";
+            PACKET_COPY_THRESH = 263 7, NONE, NONE, "copies beside a ring: there is none";
+            PACKET_VERSION = 263 10, NONE, NONE, "the layout of a ring: there is none";
+            PACKET_HDRLEN = 263 11, NONE, NONE, "the layout of a ring: there is none";
+            PACKET_RESERVE = 263 12, NONE, NONE, "the layout of a ring: there is none";
+            PACKET_TX_RING = 263 13, NONE, NONE, "a ring is memory that a kernel shares with the program";
+            PACKET_LOSS = 263 14, NONE, NONE, "malformed frames of a ring: there is none";
+            PACKET_VNET_HDR = 263 15, NONE, NONE, "frames are shown as they are on the wire, their checksums made";
+            PACKET_TX_TIMESTAMP = 263 16, NONE, NONE, "when a frame left is seen by links alone";
+            PACKET_TIMESTAMP = 263 17, NONE, NONE, "the clock of a ring; SO_TIMESTAMPNS tells when a frame was seen";
+            PACKET_FANOUT = 263 18, NONE, NONE, "a node's frames come one after the other: there is nothing to spread over threads";
+            PACKET_TX_HAS_OFF = 263 19, NONE, NONE, "the layout of a ring: there is none";
+            PACKET_QDISC_BYPASS = 263 20, NONE, NONE, "interfaces have one queue and no disciplines to go around";
+            PACKET_ROLLOVER_STATS = 263 21, NONE, NONE, "of a fanout group: there is none";
+            PACKET_FANOUT_DATA = 263 22, NONE, NONE, "of a fanout group: there is none";
+            PACKET_VNET_HDR_SZ = 263 24, NONE, NONE, "as PACKET_VNET_HDR";
+        }
+    }
 }

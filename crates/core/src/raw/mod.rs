@@ -1,11 +1,13 @@
 //! Sockets of the internet layer itself.
 //!
 //! - [`Raw`]: raw IP sockets (raw(7)), any protocol, with or without an own IP header.
+//! - [`Packets`]: packet sockets (packet(7)), which see the frames of the links.
 //! - [`Ping`]: ICMP echo sockets (icmp(7), `SOCK_DGRAM`), which need no permission; and echo
 //!   requests to addresses that are not the node's, for its owner to answer.
 
 mod echo;
 mod ip;
+pub mod packet;
 mod ping;
 mod send;
 
@@ -14,6 +16,7 @@ mod tests;
 
 pub use echo::EchoRequest;
 pub use ip::Raw;
+pub use packet::Packets;
 pub use ping::Ping;
 
 use crate::{Error, SocketOption};

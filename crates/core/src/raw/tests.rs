@@ -2,6 +2,7 @@
 
 mod echo;
 mod ip;
+mod packet;
 mod ping;
 
 use super::*;

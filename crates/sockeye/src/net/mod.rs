@@ -6,12 +6,14 @@
 
 mod addr;
 mod icmp;
+mod packet;
 mod raw;
 mod tcp;
 mod udp;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use icmp::IcmpSocket;
+pub use packet::PacketSocket;
 pub use raw::RawSocket;
 pub use std::net::Shutdown;
 pub use tcp::{Incoming, ReadHalf, TcpListener, TcpStream, WriteHalf};

@@ -1,6 +1,7 @@
 //! What sendmsg(2) and recvmsg(2) carry beside the data.
 
 use super::error_queue::ExtendedError;
+use sockeye_core::raw::packet::{FrameInfo, LinkAddr};
 use sockeye_core::{Instant, InterfaceId};
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
@@ -64,6 +65,13 @@ pub enum Ancillary {
     Timestamp(SystemTime),
     /// SCM_TIMESTAMPNS received (with SO_TIMESTAMPNS set): the same in nanoseconds.
     TimestampNs(SystemTime),
+    /// PACKET_AUXDATA received (with it set): what is known of a frame.
+    PacketAuxdata {
+        /// What that is.
+        info: FrameInfo,
+        /// Bytes of the whole frame, as the socket sees it.
+        len: usize,
+    },
     /// IP_RECVERR, IPV6_RECVERR: received with [`MessageFlags::ERROR_QUEUE`].
     Error(ExtendedError),
 }
@@ -86,8 +94,11 @@ pub struct SendMessage<'a> {
 pub struct RecvMessage {
     /// Bytes put into the buffers; with [`MessageFlags::TRUNCATE`], of the whole datagram.
     pub len: usize,
-    /// Who sent it, or with [`MessageFlags::ERROR_QUEUE`] whom it was sent to; none for a stream.
+    /// Who sent it, or with [`MessageFlags::ERROR_QUEUE`] whom it was sent to; none for a stream and
+    /// a frame.
     pub from: Option<SocketAddr>,
+    /// Who sent a frame.
+    pub link: Option<LinkAddr>,
     /// [`MessageFlags::TRUNCATE`] when the datagram did not fit, [`MessageFlags::ERROR_QUEUE`] for a
     /// report.
     pub flags: MessageFlags,

@@ -122,6 +122,7 @@ impl Socket {
         Ok(RecvMessage {
             len,
             from,
+            link: None,
             flags,
             ancillary: vec![Ancillary::Error(ExtendedError::of(&report))],
         })
@@ -146,6 +147,8 @@ impl Op<'_> {
             Kind::Udp => self.state.node.udp(self.now).0.recv_error(self.id),
             Kind::Ping => self.state.node.ping(self.now).0.recv_error(self.id),
             Kind::Raw => self.state.node.raw(self.now).0.recv_error(self.id),
+            // packet(7): they are told no errors.
+            Kind::Packet { .. } => Err(Error::WouldBlock),
         }
     }
 
@@ -160,7 +163,7 @@ impl Op<'_> {
                 udp.sent_zero_copy(&mut cx, self.id)
             }
             // They do not have SO_ZEROCOPY, without which the flag means nothing.
-            Kind::Ping | Kind::Raw => Ok(()),
+            Kind::Ping | Kind::Raw | Kind::Packet { .. } => Ok(()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::ancillary::{Ancillary, MessageFlags, RecvMessage, SendMessage};
 use super::receive::Notes;
 use super::send::Sending;
-use super::{Domain, Received, Socket};
+use super::{Domain, Kind, Received, Socket};
 use crate::error::to_io;
 use sockeye_core::SocketOption;
 use sockeye_core::datagram::SendOptions;
@@ -30,6 +30,7 @@ impl Socket {
                 Ancillary::Inq(_)
                 | Ancillary::Timestamp(_)
                 | Ancillary::TimestampNs(_)
+                | Ancillary::PacketAuxdata { .. }
                 | Ancillary::Error(_) => return Err(to_io(Error::Invalid)),
             }
         }
@@ -61,6 +62,8 @@ impl Socket {
         };
         let message = if flags.contains(MessageFlags::ERROR_QUEUE) {
             self.recv_error_queue(buffer)?
+        } else if matches!(self.0.kind, Kind::Packet { .. }) {
+            self.recv_frame_message(buffer, flags)?
         } else if self.0.kind.is_datagram() {
             let received = self.recv_from_with(buffer, flags)?;
             self.describe(&received, flags)?
@@ -73,6 +76,7 @@ impl Socket {
             RecvMessage {
                 len,
                 from: None,
+                link: None,
                 flags: MessageFlags::empty(),
                 ancillary: arrived.into_iter().chain(left).collect(),
             }
@@ -90,7 +94,7 @@ impl Socket {
         Ok(message)
     }
 
-    fn stamped(&self, stamp: Stamp, at: Instant) -> Option<Ancillary> {
+    pub(super) fn stamped(&self, stamp: Stamp, at: Instant) -> Option<Ancillary> {
         let at = self.shard().to_system(at)?;
         Some(match stamp {
             Stamp::Micros => Ancillary::Timestamp(at),
@@ -143,6 +147,7 @@ impl Socket {
                 false => received.len,
             },
             from: Some(received.from),
+            link: None,
             flags: match cut {
                 true => MessageFlags::TRUNCATE,
                 false => MessageFlags::empty(),

@@ -15,6 +15,7 @@ mod groups;
 mod message;
 mod op;
 mod option;
+mod packet;
 mod raw_ancillary;
 mod raw_option;
 mod receive;
@@ -25,6 +26,7 @@ mod wait;
 
 pub use ancillary::{Ancillary, MessageFlags, Received, RecvMessage, SendMessage};
 pub use error_queue::ExtendedError;
+pub use packet::ReceivedFrame;
 
 use crate::driver::block_on;
 use crate::error::{os, to_io};
@@ -53,6 +55,9 @@ impl Domain {
     /// AF_INET6: dual-stack unless IPV6_V6ONLY is set.
     pub const IPV6: Self = Self(libc::AF_INET6);
 
+    /// AF_PACKET: the frames of links.
+    pub const PACKET: Self = Self(libc::AF_PACKET);
+
     /// The family of an address.
     #[must_use]
     pub const fn for_address(address: SocketAddr) -> Self {
@@ -78,13 +83,14 @@ pub struct Type(i32);
 impl Type {
     /// SOCK_STREAM: a stream of bytes.
     pub const STREAM: Self = Self(libc::SOCK_STREAM);
-    /// SOCK_DGRAM: messages.
+    /// SOCK_DGRAM: messages; of a packet socket, without their link header.
     pub const DGRAM: Self = Self(libc::SOCK_DGRAM);
-    /// SOCK_RAW: IP packets.
+    /// SOCK_RAW: IP packets; of a packet socket, whole frames.
     pub const RAW: Self = Self(libc::SOCK_RAW);
 }
 
-/// The protocol of a socket: an IP protocol number.
+/// The protocol of a socket: an IP protocol number; of a packet socket an EtherType in network
+/// order, as Linux has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Protocol(i32);
 
@@ -97,6 +103,20 @@ impl Protocol {
     pub const TCP: Self = Self(libc::IPPROTO_TCP);
     /// UDP.
     pub const UDP: Self = Self(libc::IPPROTO_UDP);
+    /// Of a packet socket: every protocol, and what leaves as well (ETH_P_ALL).
+    pub const ALL_FRAMES: Self = Self::of_frames(sockeye_core::raw::packet::ETH_P_ALL);
+
+    /// Of a packet socket: frames of an EtherType.
+    #[must_use]
+    pub const fn of_frames(ethertype: u16) -> Self {
+        Self(ethertype.to_be() as i32)
+    }
+
+    /// The EtherType that [`of_frames`](Self::of_frames) was given.
+    pub(super) const fn ethertype(self) -> u16 {
+        let [low, high, ..] = self.0.to_le_bytes();
+        u16::from_be(u16::from_le_bytes([low, high]))
+    }
 }
 
 macro_rules! int_conversions {
@@ -160,11 +180,10 @@ impl Socket {
         ty: Type,
         protocol: Option<Protocol>,
     ) -> io::Result<Self> {
-        let family = domain.core().map_err(to_io)?;
         let kind = Kind::find(domain, ty, protocol)?;
         let protocol = kind.protocol(protocol);
         let handle = node.shard().with(|state, now| {
-            let handle = kind.open(&mut state.node, now, family, protocol)?;
+            let handle = kind.open(&mut state.node, now, domain, protocol)?;
             state.open.insert(handle);
             Ok(handle)
         });

@@ -23,11 +23,22 @@ pub(crate) enum Kind {
     Udp,
     Ping,
     Raw,
+    /// AF_PACKET, `cooked` as SOCK_DGRAM.
+    Packet {
+        cooked: bool,
+    },
 }
 
 impl Kind {
     /// The kind that socket(2)'s arguments mean.
     pub(super) fn find(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Self> {
+        if domain == Domain::PACKET {
+            return match ty {
+                Type::RAW => Ok(Self::Packet { cooked: false }),
+                Type::DGRAM => Ok(Self::Packet { cooked: true }),
+                _ => Err(os(libc::ESOCKTNOSUPPORT)),
+            };
+        }
         let echo = match domain {
             Domain::IPV6 => Protocol::ICMPV6,
             _ => Protocol::ICMPV4,
@@ -45,8 +56,8 @@ impl Kind {
     pub(super) const fn ty(self) -> Type {
         match self {
             Self::Tcp => Type::STREAM,
-            Self::Udp | Self::Ping => Type::DGRAM,
-            Self::Raw => Type::RAW,
+            Self::Udp | Self::Ping | Self::Packet { cooked: true } => Type::DGRAM,
+            Self::Raw | Self::Packet { cooked: false } => Type::RAW,
         }
     }
 
@@ -55,7 +66,7 @@ impl Kind {
         match self {
             Self::Tcp => Protocol::TCP,
             Self::Udp => Protocol::UDP,
-            Self::Ping | Self::Raw => asked.unwrap_or(Protocol(0)),
+            Self::Ping | Self::Raw | Self::Packet { .. } => asked.unwrap_or(Protocol(0)),
         }
     }
 
@@ -65,6 +76,7 @@ impl Kind {
             Self::Udp => TransportId::UDP,
             Self::Ping => TransportId::PING,
             Self::Raw => TransportId::RAW,
+            Self::Packet { .. } => TransportId::PACKET,
         }
     }
 
@@ -77,10 +89,20 @@ impl Kind {
         self,
         node: &mut sockeye_node::Node,
         now: Instant,
-        domain: sockeye_core::Domain,
+        domain: Domain,
         protocol: Protocol,
     ) -> Result<Handle, Error> {
+        if let Self::Packet { cooked } = self {
+            let (packets, mut cx) = node.packets(now);
+            let id = packets.open(&mut cx, cooked, protocol.ethertype())?;
+            return Ok(Handle {
+                transport: self.transport(),
+                id,
+            });
+        }
+        let domain = domain.core()?;
         let id = match self {
+            Self::Packet { .. } => unreachable!("it has been made"),
             Self::Tcp => {
                 let (tcp, mut cx) = node.tcp(now);
                 tcp.open(&mut cx, domain)?
@@ -140,6 +162,11 @@ macro_rules! any {
                 let ($transport, mut $cx) = $op.state.node.raw($op.now);
                 $call
             }
+            Kind::Packet { .. } => {
+                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
+                let ($transport, mut $cx) = $op.state.node.packets($op.now);
+                $call
+            }
         }
     }};
 }
@@ -162,6 +189,34 @@ macro_rules! datagram {
                 let ($transport, mut $cx) = $op.state.node.raw($op.now);
                 $call
             }
+            Kind::Packet { .. } => {
+                let ($transport, mut $cx) = $op.state.node.packets($op.now);
+                $call
+            }
+        }
+    }};
+}
+
+/// The same call on whatever joins groups of hosts. A packet socket has those of stations, by an
+/// option of its own.
+macro_rules! grouped {
+    ($op:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {{
+        let $id = $op.id;
+        match $op.kind {
+            Kind::Tcp => Err(Error::Protocol),
+            Kind::Udp => {
+                let ($transport, mut $cx) = $op.state.node.udp($op.now);
+                $call
+            }
+            Kind::Ping => {
+                let ($transport, mut $cx) = $op.state.node.ping($op.now);
+                $call
+            }
+            Kind::Raw => {
+                let ($transport, mut $cx) = $op.state.node.raw($op.now);
+                $call
+            }
+            Kind::Packet { .. } => Err(Error::NoProtocolOption),
         }
     }};
 }
@@ -345,14 +400,16 @@ impl Op<'_> {
                 let (tcp, mut cx) = self.state.node.tcp(self.now);
                 call(tcp, &mut cx, self.id)
             }
-            Kind::Udp | Kind::Ping | Kind::Raw => Err(Error::NoProtocolOption),
+            Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet { .. } => {
+                Err(Error::NoProtocolOption)
+            }
         }
     }
 
     pub(super) fn info(&mut self) -> Result<sockeye_tcp::Info, Error> {
         match self.kind {
             Kind::Tcp => self.state.node.tcp(self.now).0.info(self.now, self.id),
-            Kind::Udp | Kind::Ping | Kind::Raw => Err(Error::NotSupported),
+            Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet { .. } => Err(Error::NotSupported),
         }
     }
 
@@ -363,7 +420,7 @@ impl Op<'_> {
     pub(super) fn queued(&mut self) -> Result<sockeye_tcp::Queued, Error> {
         match self.kind {
             Kind::Tcp => self.state.node.tcp(self.now).0.queued(self.id),
-            Kind::Udp | Kind::Ping | Kind::Raw => Err(Error::NotSupported),
+            Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet { .. } => Err(Error::NotSupported),
         }
     }
 
@@ -382,7 +439,7 @@ impl Op<'_> {
                 let state = self.state.node.tcp(self.now).0.state(self.id)?;
                 Ok(state == sockeye_tcp::State::Listen)
             }
-            Kind::Udp | Kind::Ping | Kind::Raw => Ok(false),
+            Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet { .. } => Ok(false),
         }
     }
 
@@ -392,7 +449,7 @@ impl Op<'_> {
         interface: Option<InterfaceId>,
         join: bool,
     ) -> Result<(), Error> {
-        datagram!(self, Err(Error::Protocol), |t, cx, id| match join {
+        grouped!(self, |t, cx, id| match join {
             true => t.join_group(&mut cx, id, group, interface),
             false => t.leave_group(&mut cx, id, group, interface),
         })
@@ -404,7 +461,7 @@ impl Op<'_> {
         change: SourceChange,
         source: IpAddr,
     ) -> Result<(), Error> {
-        datagram!(self, Err(Error::Protocol), |t, cx, id| t
+        grouped!(self, |t, cx, id| t
             .change_source(&mut cx, id, group, change, source))
     }
 
@@ -413,7 +470,7 @@ impl Op<'_> {
         group: (IpAddr, Option<InterfaceId>),
         filter: SourceFilter,
     ) -> Result<(), Error> {
-        datagram!(self, Err(Error::Protocol), |t, cx, id| t
+        grouped!(self, |t, cx, id| t
             .set_source_filter(&mut cx, id, group, filter))
     }
 
@@ -421,7 +478,7 @@ impl Op<'_> {
         &mut self,
         group: (IpAddr, Option<InterfaceId>),
     ) -> Result<SourceFilter, Error> {
-        datagram!(self, Err(Error::Protocol), |t, cx, id| {
+        grouped!(self, |t, cx, id| {
             let cx = &mut cx;
             t.source_filter(cx, id, group)
         })

@@ -91,6 +91,10 @@ impl Ancillary {
                 let time = [seconds, nanos].map(i64::to_ne_bytes).concat();
                 (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, time)
             }
+            Self::PacketAuxdata { info, len } => {
+                let data = info.auxdata(len).to_vec();
+                (libc::SOL_PACKET, libc::PACKET_AUXDATA, data)
+            }
             Self::Error(error) => error.to_raw(domain),
             Self::Segment(size) => (libc::IPPROTO_UDP, libc::UDP_GRO, int(size.into())),
         }

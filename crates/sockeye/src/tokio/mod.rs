@@ -22,6 +22,7 @@ mod buf;
 mod icmp;
 mod lookup_host;
 mod options;
+mod packet;
 mod raw;
 mod ready;
 mod scope;
@@ -31,6 +32,7 @@ mod udp;
 pub use addr::ToSocketAddrs;
 pub use icmp::IcmpSocket;
 pub use lookup_host::{lookup_host, lookup_host_on};
+pub use packet::PacketSocket;
 pub use raw::RawSocket;
 pub use scope::{Scoped, scope};
 pub use tcp::{
@@ -52,7 +54,7 @@ mod tests {
         shared::<(TcpListener, TcpStream, TcpSocket)>();
         shared::<(ReadHalf<'_>, WriteHalf<'_>)>();
         shared::<(OwnedReadHalf, OwnedWriteHalf)>();
-        shared::<(UdpSocket, IcmpSocket, RawSocket)>();
+        shared::<(UdpSocket, IcmpSocket, RawSocket, PacketSocket)>();
         sent(|| TcpListener::bind("a:1"));
         sent(|| TcpStream::connect(("a", 1)));
         sent(|| UdpSocket::bind("[::]:0"));

@@ -6,6 +6,7 @@ mod cancel;
 mod common;
 mod intercept;
 mod names;
+mod packet;
 mod runtime;
 mod streams;
 mod udp;
