@@ -21,6 +21,13 @@ fn main() {
         nc_sends_and_receives_a_stream,
         nc_says_what_it_could_not_connect_to,
         nc_sends_and_receives_datagrams,
+        scan_finds_the_services_of_the_gateway,
+        scan_of_datagrams_tells_open_from_closed,
+        scan_sweeps_a_network,
+        scan_prints_json,
+        scan_without_a_result_exits_with_1,
+        scan_names_what_is_wrong_with_ports,
+        raw_sockets_can_be_denied_to_each_command,
         a_capture_is_written,
         run_without_a_program_is_a_mistake,
         run_of_no_program_exits_with_127,
@@ -283,6 +290,133 @@ fn nc_sends_and_receives_datagrams() -> Result {
         .expect(0)?
         .stdout_text();
     check!(echo == "one datagram", "{echo:?}");
+    Ok(Outcome::Passed)
+}
+
+/// The lines of the table of ports, in words.
+fn table(text: &str) -> Vec<Vec<&str>> {
+    let lines = text.lines().skip_while(|line| !line.starts_with("PORT"));
+    let lines = lines.skip(1).take_while(|line| !line.is_empty());
+    lines
+        .map(|line| line.split_whitespace().collect())
+        .collect()
+}
+
+fn scan_finds_the_services_of_the_gateway() -> Result {
+    let open = [
+        ["7/tcp", "open", "echo"],
+        ["9/tcp", "open", "discard"],
+        ["13/tcp", "open", "daytime"],
+        ["19/tcp", "open", "chargen"],
+        ["80/tcp", "open", "http"],
+    ];
+    for how in ["--syn", "--connect"] {
+        for host in ["10.0.2.2", "fd00:2::2"] {
+            let text = run(&["scan", how, "-p", "-80", host])?.expect(0)?;
+            let text = text.stdout_text();
+            check!(table(&text) == open, "{how} {host}: {text}");
+            let closed = text.contains("Not shown: 75 closed tcp ports (");
+            check!(closed, "{how} {host}: {text}");
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+fn scan_of_datagrams_tells_open_from_closed() -> Result {
+    let args = [
+        "scan", "-U", "--reason", "-w", "0.2", "-p", "7,9,11", "10.0.2.2",
+    ];
+    let text = run(&args)?.expect(0)?.stdout_text();
+    let wanted = [
+        ["7/udp", "open", "echo", "udp-response"],
+        ["9/udp", "open|filtered", "discard", "no-response"],
+        ["11/udp", "closed", "unknown", "port-unreach"],
+    ];
+    check!(table(&text) == wanted, "{text}");
+    Ok(Outcome::Passed)
+}
+
+fn scan_sweeps_a_network() -> Result {
+    let text = run(&["scan", "--ping", "10.0.2.0/29"])?.expect(0)?;
+    let text = text.stdout_text();
+    let up: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("Scan report for "))
+        .collect();
+    check!(up == ["10.0.2.2", "10.0.2.3"], "{text}");
+    check!(text.contains("6 IP addresses (2 hosts up)"), "{text}");
+    // Only they are asked for ports then.
+    let text = run(&["scan", "-p", "80", "10.0.2.0/29"])?.expect(0)?;
+    let text = text.stdout_text();
+    let asked = text.matches("80/tcp").count();
+    check!(asked == 2, "{asked} hosts were asked: {text}");
+    Ok(Outcome::Passed)
+}
+
+fn scan_prints_json() -> Result {
+    let text = run(&["scan", "--json", "-p", "http", "10.0.2.2"])?.expect(0)?;
+    let text = text.stdout_text();
+    for wanted in [
+        "\"state\": \"open\"",
+        "\"reason\": \"syn-ack\"",
+        "\"service\": \"http\"",
+    ] {
+        check!(text.contains(wanted), "no {wanted}: {text}");
+    }
+    Ok(Outcome::Passed)
+}
+
+fn scan_without_a_result_exits_with_1() -> Result {
+    let text = run(&["scan", "-p", "1", "10.0.2.2"])?
+        .expect(1)?
+        .stdout_text();
+    check!(table(&text) == [["1/tcp", "closed", "tcpmux"]], "{text}");
+    // Silence is what nmap calls filtered, and the host may be down.
+    let silent = ["scan", "-p", "80", "-w", "0.1", "--link", "user,loss=100%"];
+    let text = run(&[&silent[..], &["10.0.2.2"]].concat())?.expect(1)?;
+    let text = text.stdout_text();
+    check!(table(&text) == [["80/tcp", "filtered", "http"]], "{text}");
+    check!(text.contains("Host has not answered."), "{text}");
+    Ok(Outcome::Passed)
+}
+
+fn scan_names_what_is_wrong_with_ports() -> Result {
+    for (args, wanted) in [
+        (&["-p", "70000"][..], "'70000' names no ports"),
+        (&["-p", "9-3"], "'9-3' ends before it begins"),
+        (&["--ping", "-p", "80"], "cannot be used with"),
+        (&["--udp", "--syn"], "cannot be used with"),
+    ] {
+        let args: Vec<&str> = [&["scan"], args, &["10.0.2.2"]].concat();
+        let said = run(&args)?.expect(2)?.stderr_text();
+        check!(said.contains(wanted), "{args:?}: {said}");
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Raw sockets are a capability of the node: EPERM without it. Ping sockets need none.
+fn raw_sockets_can_be_denied_to_each_command() -> Result {
+    for args in [
+        &["scan", "-p", "80", "10.0.2.2"][..],
+        &["scan", "--ack", "-p", "80", "10.0.2.2"],
+        &["trace", "--tcp", "10.0.2.2"],
+    ] {
+        let args = [&args[..1], &["--deny-raw"], &args[1..]].concat();
+        let said = run(&args)?.expect(2)?.stderr_text();
+        let eperm = said.contains("Operation not permitted");
+        check!(eperm, "{args:?}: {said}");
+    }
+    for args in [
+        &["ping", "-c", "1", "10.0.2.2"][..],
+        &["scan", "--ping", "10.0.2.2"],
+        &["scan", "--connect", "-p", "80", "10.0.2.2"],
+        &["trace", "10.0.2.2"],
+        &["nc", "-w", "5", "10.0.2.2", "13"],
+        &["run", "--", "true"],
+    ] {
+        let args = [&args[..1], &["--deny-raw"], &args[1..]].concat();
+        let _ = run(&args)?.expect(0)?;
+    }
     Ok(Outcome::Passed)
 }
 

@@ -11,6 +11,7 @@ mod options;
 mod ping;
 mod report;
 mod run;
+mod scan;
 mod trace;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +35,7 @@ enum Command {
     Run(run::Run),
     Ping(ping::Ping),
     Trace(trace::Trace),
+    Scan(scan::Scan),
     Nc(nc::Nc),
     Doctor(doctor::Doctor),
 }
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Run(command) => command.run(),
         Command::Ping(command) => command.run(),
         Command::Trace(command) => command.run(),
+        Command::Scan(command) => command.run(),
         Command::Nc(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };

@@ -211,7 +211,7 @@ pub(crate) fn resolve_one(node: &Node, host: &str) -> Result<IpAddr> {
 }
 
 /// Waits until no address is tentative any more (RFC 4862 §5.4): nothing is sent by one that is.
-fn await_addresses(node: &Node) -> Result<()> {
+pub(crate) fn await_addresses(node: &Node) -> Result<()> {
     let end = Instant::now() + DETECTION;
     let tentative = || -> Result<bool> {
         let interfaces = node.interfaces()?;
