@@ -1,5 +1,6 @@
 //! sockeye against programs and a kernel that know nothing of it.
 
+mod autoconf;
 mod counters;
 mod ecn;
 mod egress;
@@ -38,5 +39,6 @@ fn main() {
         ospf::TESTS,
         group_options::TESTS,
         counters::TESTS,
+        autoconf::TESTS,
     ]);
 }
