@@ -73,6 +73,18 @@ impl Context<'_> {
         crate::ip::send_with_header(self, info, packet)
     }
 
+    /// The TTL or hop limit of packets by `route`, where nobody asks for another one: what a router
+    /// of the link advertised (RFC 4861 §6.3.2: CurHopLimit), or else the node's.
+    #[must_use]
+    pub fn hop_limit(&self, route: &Route) -> u8 {
+        let advertised = match route.source.is_ipv6() {
+            true => self.inet.interface(route.interface),
+            false => None,
+        };
+        let advertised = advertised.and_then(crate::Interface::advertised_hop_limit);
+        advertised.unwrap_or(self.config.ttl)
+    }
+
     /// Packets that the queue of `interface` still takes.
     #[must_use]
     pub fn tx_room(&self, interface: InterfaceId) -> usize {

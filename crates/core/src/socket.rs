@@ -492,14 +492,15 @@ impl SocketCommon {
         }
     }
 
-    /// TTL or hop limit of packets to `destination`.
+    /// TTL or hop limit of packets to `destination`; `None` for the way's own
+    /// ([`Context::hop_limit`](crate::Context::hop_limit)).
     #[must_use]
-    pub fn hop_limit(&self, destination: IpAddr, config: &Config) -> u8 {
+    pub fn hop_limit(&self, destination: IpAddr) -> Option<u8> {
         match (destination, destination.is_multicast()) {
-            (IpAddr::V4(_), true) => self.multicast_ttl,
-            (IpAddr::V6(_), true) => self.multicast_hops,
-            (IpAddr::V4(_), false) => self.ttl.unwrap_or(config.ttl),
-            (IpAddr::V6(_), false) => self.unicast_hops.unwrap_or(config.ttl),
+            (IpAddr::V4(_), true) => Some(self.multicast_ttl),
+            (IpAddr::V6(_), true) => Some(self.multicast_hops),
+            (IpAddr::V4(_), false) => self.ttl,
+            (IpAddr::V6(_), false) => self.unicast_hops,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::auth::Signer;
 use sockeye_core::demux::Flow;
 use sockeye_core::socket::SocketCommon;
 use sockeye_core::{
-    Checksum, Config, Context, Counter, Error, Gso, GsoKind, Packet, Payload, Route, SendInfo, Tags,
+    Checksum, Context, Counter, Error, Gso, GsoKind, Packet, Payload, Route, SendInfo, Tags,
 };
 use sockeye_wire::tcp::{CHECKSUM_OFFSET, Flags, Header};
 use sockeye_wire::{IpProtocol, checksum};
@@ -13,7 +13,8 @@ use std::net::IpAddr;
 /// What the IP header of a connection's packets says, and what signs its segments.
 #[derive(Clone, Debug)]
 pub(crate) struct Carrier {
-    pub(crate) hop_limit: u8,
+    /// `None` for the way's own.
+    pub(crate) hop_limit: Option<u8>,
     pub(crate) traffic_class: u8,
     pub(crate) flow_label: u32,
     pub(crate) dont_fragment: bool,
@@ -24,14 +25,9 @@ pub(crate) struct Carrier {
 impl Carrier {
     /// As `common` sets it for packets to `remote`: RFC 9293 §3.9.1.9, §3.9.2 (MUST-48, SHLD-22,
     /// MUST-49), asked for each segment, so that it may change meanwhile (SHLD-21).
-    pub(crate) fn new(
-        common: &SocketCommon,
-        remote: IpAddr,
-        flow_label: u32,
-        config: &Config,
-    ) -> Self {
+    pub(crate) fn new(common: &SocketCommon, remote: IpAddr, flow_label: u32) -> Self {
         Self {
-            hop_limit: common.hop_limit(remote, config),
+            hop_limit: common.hop_limit(remote),
             traffic_class: common.class(remote),
             flow_label,
             dont_fragment: common.mtu_policy(remote).sets_dont_fragment(),
@@ -46,9 +42,9 @@ impl Carrier {
     }
 
     /// For segments that belong to no socket.
-    pub(crate) fn of_nobody(config: &Config) -> Self {
+    pub(crate) fn of_nobody() -> Self {
         Self {
-            hop_limit: config.ttl,
+            hop_limit: None,
             traffic_class: 0,
             flow_label: 0,
             dont_fragment: true,
@@ -107,7 +103,7 @@ pub(crate) fn send(
         route: *route,
         destination: flow.remote.ip,
         protocol: IpProtocol::TCP,
-        hop_limit: carrier.hop_limit,
+        hop_limit: carrier.hop_limit.unwrap_or_else(|| cx.hop_limit(route)),
         traffic_class: carrier.traffic_class,
         flow_label: carrier.flow_label,
         dont_fragment: carrier.dont_fragment,

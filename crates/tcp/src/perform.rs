@@ -12,7 +12,7 @@ use crate::recovery::scoreboard::Piece;
 use crate::tcb::Tcb;
 use crate::timers::Retransmit;
 use sockeye_core::congestion::Sent;
-use sockeye_core::{Config, Context, Counter, Event, Instant, Payload, Route};
+use sockeye_core::{Context, Counter, Event, Instant, Payload, Route};
 use sockeye_wire::SeqNum;
 use sockeye_wire::tcp::{Flags, HEADER_LEN, Header};
 use sockeye_wire::tcp_options::{Options, SackBlock};
@@ -22,14 +22,9 @@ const PACKET_MAX: u32 = 65_535;
 
 impl Tcb {
     /// What the IP headers say.
-    pub(crate) fn carrier(&self, config: &Config) -> Carrier {
-        Carrier::new(
-            &self.settings.common,
-            self.flow.remote.ip,
-            self.flow_label,
-            config,
-        )
-        .signed(self.signer())
+    pub(crate) fn carrier(&self) -> Carrier {
+        Carrier::new(&self.settings.common, self.flow.remote.ip, self.flow_label)
+            .signed(self.signer())
     }
 
     pub(crate) fn perform(&mut self, cx: &mut Context<'_>, route: &Route, action: Action) {
@@ -99,7 +94,7 @@ impl Tcb {
         };
         let (text, text_len) = self.syn_text(&mut header.options);
         let flow = self.flow;
-        let carrier = self.carrier(cx.config);
+        let carrier = self.carrier();
         // A failure is as good as a loss on the way: the timer sends it again.
         let _ = emit::send(cx, route, &flow, &carrier, &header, text, u32::MAX);
         self.marks.syn_due = false;
@@ -386,7 +381,7 @@ impl Tcb {
         let window = self
             .rcv
             .offer(self.waiting(), self.mss, self.settings.window_clamp, false);
-        let mut carrier = self.carrier(cx.config);
+        let mut carrier = self.carrier();
         let flags = self.mark(flags, &mut carrier, seq, len);
         let mut header = Header {
             seq,

@@ -55,7 +55,7 @@ pub(crate) fn send_alone(
         foreign_source: true,
     });
     if let Ok(route) = route {
-        let carrier = Carrier::of_nobody(cx.config).signed(signer);
+        let carrier = Carrier::of_nobody().signed(signer);
         let _ = emit::send(cx, &route, flow, &carrier, header, Payload::new(), u32::MAX);
     }
 }
@@ -88,7 +88,7 @@ impl Tcb {
             ..Header::default()
         };
         let Ok(route) = self.route(cx) else { return };
-        let carrier = self.carrier(cx.config);
+        let carrier = self.carrier();
         let flow = self.flow;
         let _ = emit::send(
             cx,

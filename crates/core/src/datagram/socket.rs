@@ -333,10 +333,10 @@ impl DatagramSocket {
                 route,
                 destination: to.ip,
                 protocol,
-                hop_limit: match options.ttl {
-                    Some(ttl) => ttl,
-                    None => self.common.hop_limit(to.ip, cx.config),
-                },
+                hop_limit: options
+                    .ttl
+                    .or(self.common.hop_limit(to.ip))
+                    .unwrap_or_else(|| cx.hop_limit(&route)),
                 traffic_class: options.tos.unwrap_or(self.common.class(to.ip)),
                 flow_label: 0,
                 dont_fragment: policy.sets_dont_fragment(),

@@ -6,7 +6,7 @@
 //!
 //! - `redirect` tells a neighbour of a better first hop.
 //!
-//! Not here: redirects received (ignored), timestamps (a node has no time of day), source quench
+//! Not here: timestamps (a node has no time of day), source quench
 //! (RFC 6633: ignored).
 
 mod error;
@@ -97,7 +97,7 @@ fn answer(
         route,
         destination: ip.source,
         protocol: ip.protocol,
-        hop_limit: cx.config.ttl,
+        hop_limit: cx.hop_limit(&route),
         traffic_class: 0,
         flow_label: 0,
         dont_fragment: false,

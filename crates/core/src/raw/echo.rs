@@ -119,7 +119,7 @@ impl Ping {
             route,
             destination: remote,
             protocol: protocol_for(remote),
-            hop_limit: cx.config.ttl,
+            hop_limit: cx.hop_limit(&route),
             traffic_class: 0,
             flow_label: 0,
             dont_fragment: false,

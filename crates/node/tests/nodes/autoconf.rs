@@ -126,6 +126,8 @@ fn a_prefix_becomes_an_address_once_nobody_objected() {
     assert_eq!(wire.link().advertised_hop_limit(), Some(40));
     assert_eq!(wire.link().mtu_for(own.addr()), 1400);
     assert_eq!(wire.link().mtu_for([10, 0, 0, 1].into()), 1500);
+    let leaves = crate::wire::hop_limit(&mut wire, "2001:db8:9::9");
+    assert_eq!(leaves, 40);
     // It leaves by the router, whose station the advertisement has named.
     assert_eq!(
         send(&mut wire, "2001:db8:9::9"),

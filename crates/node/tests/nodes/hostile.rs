@@ -9,7 +9,7 @@ use sockeye_core::{Counter, Rng};
 const ROUNDS: u8 = 250;
 const PACKETS: usize = 6000;
 /// What is counted deep inside: the attack must come that far.
-const REACHED: [Counter; 9] = [
+const REACHED: [Counter; 12] = [
     Counter::IpReasmOKs,
     Counter::IpReasmFails,
     Counter::IcmpOutMsgs,
@@ -19,6 +19,9 @@ const REACHED: [Counter; 9] = [
     Counter::TcpPassiveOpens,
     Counter::TcpOutRsts,
     Counter::UdpInDatagrams,
+    Counter::Icmp6InRouterAdvertisements,
+    Counter::Icmp6InRedirects,
+    Counter::RedirectsIgnored,
 ];
 
 /// A packet of `corpus`, or noise, after a few changes.

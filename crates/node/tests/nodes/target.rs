@@ -1,5 +1,7 @@
 //! A node to attack, and real traffic to start from. Shared with the `fuzz/` crate.
 
+use sockeye_core::Ipv6Config;
+use sockeye_core::iface::{NAME_SERVERS_MAX, PREFIXES_MAX, ROUTERS_MAX, ROUTES_MAX};
 use sockeye_core::intercept::Scope;
 use sockeye_core::{
     Capabilities, Checksum, Counter, Domain, Gso, GsoKind, MacAddr, Medium, RouteQuery, SendInfo,
@@ -9,7 +11,9 @@ use sockeye_link::{GsoKinds, Tags};
 use sockeye_node::{
     Batch, Config, Instant, InterfaceConfig, InterfaceId, IpProtocol, Node, Packet, SendOptions,
 };
-use sockeye_wire::{checksum, ipv4, ipv6};
+use sockeye_wire::ndp::{self, Preference, RouterAdvertisement};
+use sockeye_wire::ndp_options::{NdpOption, PrefixInformation, RouteInformation};
+use sockeye_wire::{EtherType, checksum, ethernet, icmpv6, ipv4, ipv6};
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -25,6 +29,11 @@ fn node(seed: u8, mac: MacAddr, addresses: [&str; 2]) -> Node {
     let config = Config {
         reassembly_max: 1 << 20,
         neighbours_max: 64,
+        // So that it comes to rest where no router answers.
+        ipv6: Ipv6Config {
+            router_solicitations: 3,
+            ..Ipv6Config::default()
+        },
         ..Config::default()
     };
     let mut node = Node::new(config, [seed; 32]);
@@ -40,6 +49,7 @@ fn node(seed: u8, mac: MacAddr, addresses: [&str; 2]) -> Node {
     config.addresses = addresses.map(|a| a.parse().expect("an address")).into();
     // So that traffic can begin at once.
     config.detect_duplicates = false;
+    config.slaac = true;
     node.add_interface(Instant::ZERO, config);
     node
 }
@@ -127,6 +137,13 @@ impl Target {
     /// Nothing may have grown beyond its limit.
     pub(crate) fn check(&self) {
         assert!(self.node.neighbours().count() <= 64);
+        for (_, link) in self.node.interfaces() {
+            assert!(link.addresses().len() <= 20);
+            assert!(link.routers().len() <= ROUTERS_MAX);
+            assert!(link.prefixes().len() <= PREFIXES_MAX);
+            assert!(link.learnt_routes().len() <= ROUTES_MAX);
+            assert!(link.name_servers().len() <= NAME_SERVERS_MAX);
+        }
     }
 
     pub(crate) fn count(&self, counter: Counter) -> u64 {
@@ -136,7 +153,7 @@ impl Target {
     /// Lets all timers run out: then nothing is left that waits.
     pub(crate) fn rest(&mut self) {
         self.now += Duration::from_secs(4000);
-        for _ in 0..100 {
+        for _ in 0..300 {
             self.node.handle_timeout(self.now);
             self.transmit();
             match self.node.poll_timeout() {
@@ -189,7 +206,80 @@ pub(crate) fn recorded() -> Vec<Vec<u8>> {
             carry(&mut peer, &mut victim, now, &mut frames);
         }
     }
+    frames.extend(advertisements());
     frames
+}
+
+/// A router advertisement with all that it may have, and redirects of its sender.
+fn advertisements() -> Vec<Vec<u8>> {
+    let ip = |text: &str| text.parse::<Ipv6Addr>().expect("an address");
+    let router = ip("fe80::2");
+    let prefix = |prefix| {
+        NdpOption::PrefixInformation(PrefixInformation {
+            prefix_len: 64,
+            on_link: true,
+            autonomous: true,
+            valid_lifetime: 3000,
+            preferred_lifetime: 2000,
+            prefix,
+        })
+    };
+    let servers = [ip("2001:db8::53").octets()];
+    let options = [
+        NdpOption::SourceLinkLayerAddress(PEER),
+        NdpOption::Mtu(1400),
+        prefix(ip("2001:db8:1::")),
+        prefix(ip("2001:db8:2::")),
+        NdpOption::RouteInformation(RouteInformation {
+            prefix_len: 48,
+            preference: Preference::High,
+            lifetime: 1000,
+            prefix: ip("2001:db8:7::"),
+        }),
+        NdpOption::RecursiveDnsServers {
+            lifetime: 900,
+            servers: &servers,
+        },
+    ];
+    let advertisement = ndp::Header::RouterAdvertisement(RouterAdvertisement {
+        cur_hop_limit: 60,
+        router_lifetime: 1800,
+        reachable_time: 20_000,
+        retrans_timer: 900,
+        ..RouterAdvertisement::default()
+    });
+    let redirect = ndp::Header::Redirect {
+        target: ip("fe80::3"),
+        destination: ip("2001:db8:9::9"),
+    };
+    let frame = |to: Ipv6Addr, header: ndp::Header, options: &[NdpOption<'_>]| {
+        let mut message = vec![0; header.header_len()];
+        header.emit(&mut message);
+        for option in options {
+            let at = message.len();
+            message.resize(at + option.emitted_len(), 0);
+            option.emit(&mut message[at..]);
+        }
+        icmpv6::fill_checksum(router, to, &mut message);
+        let len = u16::try_from(message.len()).expect("a short message");
+        let mut header = ipv6::Header::new(router, to, IpProtocol::ICMPV6, len);
+        header.hop_limit = ndp::HOP_LIMIT;
+        let mut frame = vec![0; ethernet::HEADER_LEN + ipv6::HEADER_LEN];
+        ethernet::Header {
+            destination: VICTIM,
+            source: PEER,
+            ethertype: EtherType::IPV6,
+        }
+        .emit(&mut frame);
+        header.emit(&mut frame[ethernet::HEADER_LEN..]);
+        frame.extend(message);
+        frame
+    };
+    let target = NdpOption::TargetLinkLayerAddress(PEER);
+    vec![
+        frame(ip("fd00::1"), advertisement, &options),
+        frame(ip("fd00::1"), redirect, &[target]),
+    ]
 }
 
 /// A datagram and a connection from `peer` to `victim`.

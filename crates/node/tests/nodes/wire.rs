@@ -190,3 +190,27 @@ pub(crate) fn send(wire: &mut Wire, to: &str) -> Vec<String> {
     wire.take();
     wire.heard()
 }
+
+/// The hop limit of the answer to an echo request from `from`, which the node's first router brings.
+pub(crate) fn hop_limit(wire: &mut Wire, from: &str) -> u8 {
+    let from: Ipv6Addr = from.parse().unwrap();
+    let own = wire.link().addresses().iter();
+    let mut own = own.filter(|a| a.origin == sockeye_node::AddressOrigin::Autoconf);
+    let std::net::IpAddr::V6(own) = own.next_back().unwrap().net.addr() else {
+        panic!("an address of a router's prefix")
+    };
+    let mut message = vec![128, 0, 0, 0, 0, 1, 0, 1];
+    icmpv6::fill_checksum(from, own, &mut message);
+    let ip = ipv6::Header::new(from, own, IpProtocol::ICMPV6, 8);
+    let mut packet = vec![0; ipv6::HEADER_LEN];
+    ip.emit(&mut packet);
+    packet.extend(message);
+    let request = frame(MacAddr([2, 0, 0, 0, 1, 1]), OURS, EtherType::IPV6, &packet);
+    wire.node.handle_packet(wire.now, LINK, request);
+    let mut batch = Batch::new();
+    wire.node.poll_transmit(wire.now, LINK, &mut batch, 10);
+    let reply = batch.pop_back().unwrap().to_vec();
+    ipv6::Header::parse(&reply[ethernet::HEADER_LEN..])
+        .unwrap()
+        .hop_limit
+}
