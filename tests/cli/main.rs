@@ -120,7 +120,10 @@ fn a_reader_that_went_away_is_success() -> Result {
 fn a_bad_link_is_named_with_what_would_be_right() -> Result {
     for (link, wanted) in [
         ("tape:t0", "they are user, tap:NAME, tun:NAME"),
-        ("user,lag=1ms", "they are addr=CIDR, gw=IP, mac=MAC, delay"),
+        (
+            "user,lag=1ms",
+            "they are addr=CIDR|auto|slaac|dhcp, gw=IP, mac=MAC, delay",
+        ),
         ("user,loss=1", "loss is a percentage"),
         ("tap:t0", "addr=192.0.2.2/24"),
         (
