@@ -18,9 +18,14 @@ mod target;
 
 const MEND: u8 = 1;
 const META: u8 = 2;
+const ROUTER: u8 = 4;
 
 fuzz_target!(|input: &[u8]| {
-    let mut target = target::Target::new();
+    // The first frame's flags say which node it is.
+    let mut target = match input.get(2) {
+        Some(flags) if flags & ROUTER != 0 => target::Target::router(),
+        _ => target::Target::new(),
+    };
     let mut rest = input;
     while let Some((&[low, high, flags], behind)) = rest.split_first_chunk() {
         rest = behind;

@@ -1,6 +1,6 @@
 //! Sending errors about received packets (RFC 1122 §3.2.2, RFC 4443 §2.4).
 
-use super::{answer, v4, v6};
+use super::{answer, tos_of_error, v4, v6};
 use crate::{Context, InterfaceId, IpInfo, Packet};
 use sockeye_wire::{IpProtocol, icmpv4, icmpv6, ipv6, ipv6_ext};
 use std::net::IpAddr;
@@ -88,8 +88,12 @@ pub fn send_error(cx: &mut Context<'_>, ip: &IpInfo, mut packet: Packet, problem
         },
         ..*ip
     };
+    let traffic_class = match ip.source {
+        IpAddr::V4(_) => tos_of_error(ip.traffic_class),
+        IpAddr::V6(_) => 0,
+    };
     // Without a way back, or with a full queue, nobody hears of it.
-    let _ = answer(cx, &about, source, message);
+    let _ = answer(cx, &about, source, traffic_class, message);
 }
 
 /// Whether the rules allow an error about the packet at all.

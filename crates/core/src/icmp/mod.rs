@@ -79,6 +79,7 @@ fn answer(
     cx: &mut Context<'_>,
     ip: &IpInfo,
     source: Option<IpAddr>,
+    traffic_class: u8,
     mut message: Packet,
 ) -> Result<(), Error> {
     let scoped = matches!(ip.source, IpAddr::V6(v6) if v6.is_unicast_link_local());
@@ -98,12 +99,20 @@ fn answer(
         destination: ip.source,
         protocol: ip.protocol,
         hop_limit: cx.hop_limit(&route),
-        traffic_class: 0,
+        traffic_class,
         flow_label: 0,
         dont_fragment: false,
         tags: Tags::default(),
     };
     cx.send(&info, message)
+}
+
+/// RFC 1812 §4.3.2.5: what an error about a packet with `tos` carries itself: its service, at the
+/// precedence of the network's own control.
+const fn tos_of_error(tos: u8) -> u8 {
+    const INTERNETWORK_CONTROL: u8 = 0xc0;
+    const SERVICE: u8 = 0x1c;
+    tos & SERVICE | INTERNETWORK_CONTROL
 }
 
 /// What an error quotes: the addresses, the protocol and the start of its header.

@@ -1,6 +1,6 @@
 //! Telling a neighbour of a better first hop (RFC 1812 §5.2.7.2, RFC 4861 §8.2).
 
-use super::{answer, error};
+use super::{answer, error, tos_of_error};
 use crate::{Context, Counter, InterfaceId, IpInfo, Medium, Packet, Payload, iface};
 use sockeye_wire::ndp::{HOP_LIMIT, Header as NdHeader};
 use sockeye_wire::ndp_options::NdpOption;
@@ -83,7 +83,7 @@ fn redirect_v4(cx: &mut Context<'_>, detour: &Detour<'_>, gateway: std::net::Ipv
     };
     cx.counters.add(Counter::IcmpOutRedirects);
     // A full queue loses it.
-    let _ = answer(cx, &about, None, message);
+    let _ = answer(cx, &about, None, tos_of_error(0), message);
 }
 
 fn redirect_v6(

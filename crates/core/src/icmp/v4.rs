@@ -8,7 +8,7 @@ use sockeye_wire::icmpv4::{
     HEADER_LEN, Header, ParameterProblemCode, TimeExceededCode, Type, UnreachableCode,
 };
 use sockeye_wire::{IpProtocol, ipv4};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 pub(super) fn receive(
     cx: &mut Context<'_>,
@@ -32,7 +32,8 @@ pub(super) fn receive(
         Header::Echo(_) => {
             packet.head_mut()[0] = Type::ECHO_REPLY.0;
             // RFC 1122 §3.2.2.6: from the address that was asked. A full queue loses the reply.
-            let _ = answer(cx, ip, Some(IpAddr::V4(destination)), packet);
+            // RFC 1122 §3.2.2: with the service of the request.
+            let _ = answer(cx, ip, Some(destination.into()), ip.traffic_class, packet);
             Ok(None)
         }
         Header::EchoReply(_) if ip.local => Ok(Some(packet)),

@@ -33,7 +33,7 @@ pub(super) fn receive(
             // RFC 4443 §4.2: from the address that was asked; asked by group, from one of ours.
             let source = ip.is_unicast().then_some(IpAddr::V6(destination));
             // A full queue loses the reply.
-            let _ = answer(cx, ip, source, packet);
+            let _ = answer(cx, ip, source, ip.traffic_class, packet);
             Ok(None)
         }
         Header::EchoReply(_) if ip.local => Ok(Some(packet)),

@@ -2,7 +2,7 @@
 //!
 //! The `fuzz/` crate drives the same [`Target`] with libFuzzer.
 
-use crate::target::{Target, mend, recorded};
+use crate::target::{Target, mend, readdress, recorded};
 use sockeye_core::{Counter, Rng};
 
 /// Nodes that are attacked, and packets that each gets; a few seconds in all.
@@ -65,6 +65,52 @@ fn mutated(rng: &mut Rng, corpus: &[Vec<u8>]) -> Vec<u8> {
         mend(&mut bytes);
     }
     bytes
+}
+
+/// What is counted where packets are sent on.
+const REACHED_FORWARDING: [Counter; 10] = [
+    Counter::IpForwDatagrams,
+    Counter::IpFragOKs,
+    Counter::IpFragFails,
+    Counter::Ip6InTooBigErrors,
+    Counter::IpInMartians,
+    Counter::IpExtInNoRoutes,
+    Counter::IpInHdrErrors,
+    Counter::IpReasmTiny,
+    Counter::IcmpOutRedirects,
+    Counter::IcmpOutRateLimitHost,
+];
+
+#[test]
+fn a_router_comes_to_no_harm_by_what_it_sends_on() {
+    let mut corpus = recorded();
+    let mut beyond: Vec<Vec<u8>> = corpus.iter().chain(&corpus).cloned().collect();
+    for (n, frame) in beyond.iter_mut().enumerate() {
+        readdress(frame, n >= corpus.len());
+    }
+    // To the router itself, behind it, and back where it came from.
+    corpus.extend(beyond);
+    let mut reached = [0; REACHED_FORWARDING.len()];
+    for seed in 0..ROUNDS / 5 {
+        let mut rng = Rng::new([seed; 32]);
+        let mut target = Target::router();
+        for n in 0..PACKETS {
+            let bytes = mutated(&mut rng, &corpus);
+            let meta = if rng.below(8) == 0 { rng.next_u32() } else { 0 };
+            target.packet(&bytes, meta);
+            if n % 64 == 0 {
+                target.pass_time(rng.below(300));
+            }
+        }
+        target.check();
+        for (sum, reached) in reached.iter_mut().zip(REACHED_FORWARDING) {
+            *sum += target.count(reached);
+        }
+        target.rest();
+    }
+    for (sum, reached) in reached.iter().zip(REACHED_FORWARDING) {
+        assert!(*sum > 20, "too little came as far as {reached:?}: {sum}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::common::{LINK, Probe, carry, link, node, send};
 use crate::interfaces::packet_of;
 use sockeye_core::{Counter, Medium};
 use sockeye_node::{Batch, Instant, IpProtocol, Node, Packet};
-use sockeye_wire::{icmpv4, icmpv6};
+use sockeye_wire::{icmpv4, icmpv6, ipv4, ipv6};
 use std::net::IpAddr;
 
 const NOW: Instant = Instant::ZERO;
@@ -154,5 +154,44 @@ fn errors_to_many_are_limited_by_the_rate_of_all() {
         assert_eq!(offer(&mut b, 0), 50);
         assert_eq!(b.counters().get(Counter::IcmpOutRateLimitGlobal), 150);
         assert_eq!(offer(&mut b, 7), 57);
+    }
+}
+
+/// RFC 1122 §3.2.2, RFC 1812 §4.3.2.5: a reply has the service of its request, an error also a
+/// precedence of its own.
+#[test]
+fn answers_have_the_service_of_what_they_answer() {
+    for (from, to, error) in [("10.0.0.1", "10.0.0.2", 0xd8), ("fd00::1", "fd00::2", 0)] {
+        let (_, mut b) = pair();
+        let (protocol, message) = request(from, to, b"hello");
+        for (protocol, payload, expected) in [
+            (protocol, &message[..], 0xb8),
+            (IpProtocol(254), b"12345678", error),
+        ] {
+            let mut packet = Packet::from_slice(payload);
+            let len = payload.len() as u16;
+            match (from.parse().unwrap(), to.parse().unwrap()) {
+                (IpAddr::V4(from), IpAddr::V4(to)) => {
+                    let mut header = ipv4::Header::new(from, to, protocol, len);
+                    header.tos = 0xb8;
+                    header.emit(packet.push(ipv4::HEADER_LEN));
+                }
+                (IpAddr::V6(from), IpAddr::V6(to)) => {
+                    let mut header = ipv6::Header::new(from, to, protocol, len);
+                    header.traffic_class = 0xb8;
+                    header.emit(packet.push(ipv6::HEADER_LEN));
+                }
+                _ => panic!("addresses of two families"),
+            }
+            b.handle_packet(NOW, LINK, packet);
+            let mut batch = Batch::new();
+            b.poll_transmit(NOW, LINK, &mut batch, 64);
+            let answer = batch[0].to_vec();
+            let class = match answer[0] >> 4 {
+                4 => ipv4::Header::parse(&answer).unwrap().tos,
+                _ => ipv6::Header::parse(&answer).unwrap().traffic_class,
+            };
+            assert_eq!(class, expected, "{to} {protocol:?}");
+        }
     }
 }

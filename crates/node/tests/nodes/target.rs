@@ -19,6 +19,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 const LINK: InterfaceId = InterfaceId(2);
+/// The router's other link.
+const BEYOND: InterfaceId = InterfaceId(3);
 const VICTIM: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const TCP_PORT: u16 = 80;
 const UDP_PORT: u16 = 53;
@@ -86,6 +88,37 @@ fn victim() -> Node {
     node
 }
 
+/// A router: what is for others is sent on to a narrow link of bare IP packets, or back to where it
+/// came from.
+fn router() -> Node {
+    let mut node = node(1, VICTIM, ["10.0.0.1/24", "fd00::1/64"]);
+    let mut config = node.config().clone();
+    config.interfaces.set_forwarding_v4(true);
+    config.interfaces.set_forwarding_v6(true);
+    node.set_config(config);
+    let capabilities = Capabilities {
+        medium: Medium::Ip,
+        mtu: 1280,
+        tx_checksum: false,
+        gso: GsoKinds::NONE,
+        gso_max: 0,
+        queues: 1,
+    };
+    let mut config = InterfaceConfig::new("test1", capabilities);
+    config.addresses = ["10.9.0.1/24", "fd09::1/64"]
+        .map(|a| a.parse().expect("an address"))
+        .into();
+    let beyond = node.add_interface(Instant::ZERO, config);
+    debug_assert_eq!(beyond, BEYOND, "the second link");
+    for (net, gateway) in [("10.8.0.0/16", "10.0.0.2"), ("fd08::/16", "fd00::2")] {
+        let (net, gateway) = (net.parse(), gateway.parse());
+        let gateway = Some(gateway.expect("an address"));
+        node.add_route(net.expect("a network"), gateway, LINK, 0)
+            .expect("a neighbour");
+    }
+    node
+}
+
 /// A node whose traffic is somebody else's to write.
 pub(crate) struct Target {
     node: Node,
@@ -99,6 +132,14 @@ impl Target {
             node: victim(),
             now: START,
             batch: Batch::new(),
+        }
+    }
+
+    /// One that sends on what is for others.
+    pub(crate) fn router() -> Self {
+        Self {
+            node: router(),
+            ..Self::new()
         }
     }
 
@@ -165,17 +206,19 @@ impl Target {
     }
 
     fn transmit(&mut self) {
-        let mut out = Batch::new();
-        let mut rounds = 0;
-        while self.node.poll_transmit(self.now, LINK, &mut out, 64) {
-            rounds += 1;
-            assert!(rounds < 1000, "a node has an end of packets to send");
-        }
-        for packet in out {
-            assert!(
-                packet.len() <= 1514,
-                "a packet larger than the link: {packet:?}"
-            );
+        for (link, len_max) in [(LINK, 1514), (BEYOND, 1280)] {
+            let mut out = Batch::new();
+            let mut rounds = 0;
+            while self.node.poll_transmit(self.now, link, &mut out, 64) {
+                rounds += 1;
+                assert!(rounds < 1000, "a node has an end of packets to send");
+            }
+            for packet in out {
+                assert!(
+                    packet.len() <= len_max,
+                    "a packet larger than the link: {packet:?}"
+                );
+            }
         }
         while self.node.poll_ready().is_some() {}
     }
@@ -359,6 +402,21 @@ fn carry(peer: &mut Node, victim: &mut Node, now: Instant, frames: &mut Vec<Vec<
             peer.handle_packet(now, LINK, packet);
         }
     }
+}
+
+/// Makes `frame` go to a host behind the router, or, with `back`, to one that its own link reaches.
+pub(crate) fn readdress(frame: &mut [u8], back: bool) {
+    let net = if back { 8 } else { 9 };
+    match frame.get(14).map(|b| b >> 4) {
+        Some(4) if frame.len() >= 34 => frame[30..34].copy_from_slice(&[10, net, 0, 9]),
+        Some(6) if frame.len() >= 54 => {
+            frame[38..54].fill(9);
+            frame[38..40].copy_from_slice(&[0xfd, net]);
+            frame[40..46].fill(0);
+        }
+        _ => return,
+    }
+    mend(frame);
 }
 
 /// Makes the checksums of an Ethernet frame right again, so that it gets past them.
