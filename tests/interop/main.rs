@@ -11,6 +11,7 @@ mod host;
 mod kill;
 mod md5;
 mod memory;
+mod multicast;
 mod options;
 mod ospf;
 mod resolver;
@@ -38,6 +39,7 @@ fn main() {
         options::TESTS,
         ospf::TESTS,
         group_options::TESTS,
+        multicast::TESTS,
         counters::TESTS,
         autoconf::TESTS,
     ]);
