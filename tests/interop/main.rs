@@ -1,6 +1,7 @@
 //! sockeye against programs and a kernel that know nothing of it.
 
 mod autoconf;
+mod broadcast;
 mod counters;
 mod ecn;
 mod egress;
@@ -40,6 +41,7 @@ fn main() {
         ospf::TESTS,
         group_options::TESTS,
         multicast::TESTS,
+        broadcast::TESTS,
         counters::TESTS,
         autoconf::TESTS,
     ]);

@@ -427,7 +427,7 @@ fn leave_by_bridge(sender: &std::net::UdpSocket, v6: bool) -> Result<()> {
     Ok(())
 }
 
-fn index_of(device: &str) -> Result<u32> {
+pub(crate) fn index_of(device: &str) -> Result<u32> {
     let shown = Program::new("ip")
         .args(["-o", "link", "show", device])
         .run()?;

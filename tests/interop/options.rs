@@ -324,7 +324,7 @@ pub(crate) trait Side {
 
 /// The kernel's, with what keeps it connected.
 pub(crate) struct Kernel {
-    socket: socket2::Socket,
+    pub(crate) socket: socket2::Socket,
     _others: Vec<socket2::Socket>,
     /// Calls are made without capabilities.
     ordinary: bool,
@@ -355,7 +355,7 @@ impl Side for Kernel {
 
 /// Ours.
 pub(crate) struct Ours {
-    socket: Socket,
+    pub(crate) socket: Socket,
     _others: Vec<Socket>,
 }
 
