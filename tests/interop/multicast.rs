@@ -9,12 +9,17 @@ use sockeye_tests::{Outcome, Program, Result, Test, check, ignore, in_namespace,
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+#[path = "../../examples/igmp_querier.rs"]
+#[expect(dead_code, unreachable_pub, reason = "it is a program of its own")]
+mod igmp_querier;
+
 pub(crate) const TESTS: &[Test] = tests![
     a_bridge_learns_groups_and_sources,
     a_bridge_keeps_what_is_answered_for,
     an_older_bridge_learns_groups,
     sources_are_filtered_between_node_and_kernel,
     queries_without_number_do_not_stop_a_node,
+    a_querier_on_a_node_knows_the_kernels_groups,
 ];
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -357,7 +362,7 @@ fn from_the_node(node: &Node, group: IpAddr) -> Result<()> {
         socket.set_reuse_address(true)?;
         socket.bind(&any.into())?;
         socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-        join_source(&socket, group, source)?;
+        join_source(&socket, "br0", group, source)?;
         Ok(socket.into())
     };
     let wanted = listener(ours)?;
@@ -381,11 +386,16 @@ fn from_the_node(node: &Node, group: IpAddr) -> Result<()> {
     Ok(())
 }
 
-/// MCAST_JOIN_SOURCE_GROUP on the bridge.
-fn join_source(socket: &socket2::Socket, group: IpAddr, source: IpAddr) -> Result<()> {
+/// MCAST_JOIN_SOURCE_GROUP on one of the kernel's devices.
+fn join_source(
+    socket: &socket2::Socket,
+    device: &str,
+    group: IpAddr,
+    source: IpAddr,
+) -> Result<()> {
     use std::os::fd::AsRawFd as _;
     const MCAST_JOIN_SOURCE_GROUP: i32 = 46;
-    let mut request = index_of("br0")?.to_ne_bytes().to_vec();
+    let mut request = index_of(device)?.to_ne_bytes().to_vec();
     request.resize(8, 0);
     for ip in [group, source] {
         let address = socket2::SockAddr::from(SocketAddr::new(ip, 0));
@@ -517,4 +527,48 @@ fn query(group: IpAddr, kind: u32, n: u32) -> Vec<u8> {
     header.emit(&mut packet);
     packet.extend_from_slice(&message);
     packet
+}
+
+/// The example that asks, with the kernel's IGMPv3 as its host.
+fn a_querier_on_a_node_knows_the_kernels_groups() -> Result {
+    let name = "interop::multicast::a_querier_on_a_node_knows_the_kernels_groups";
+    in_namespace(name, LIMIT, || {
+        let node = crate::tap::node!(|tap| Box::new(tap));
+        let settings = igmp_querier::Settings {
+            query_interval: Duration::from_secs(3),
+            query_response_interval: Duration::from_millis(500),
+            last_member_query_interval: Duration::from_millis(100),
+            robustness: 2,
+        };
+        let own = crate::tap::NODE_V4.parse()?;
+        let mut querier = igmp_querier::Querier::new(&node, own, settings)?;
+        let group = Ipv4Addr::new(239, 1, 1, 1);
+        let mut knows = |wanted: Option<&str>| -> Result<()> {
+            let limit = Instant::now() + Duration::from_secs(20);
+            querier.run_until(limit, |querier| querier.state(group).as_deref() == wanted)?;
+            let state = querier.state(group);
+            check!(
+                state.as_deref() == wanted,
+                "{state:?} is known, not {wanted:?}"
+            );
+            Ok(())
+        };
+        let open = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None);
+        let some = open()?;
+        join_source(
+            &some,
+            "sockeye0",
+            group.into(),
+            Ipv4Addr::new(10, 9, 9, 9).into(),
+        )?;
+        knows(Some("INCLUDE {10.9.9.9}"))?;
+        let all = open()?;
+        all.join_multicast_v4(&group, &crate::tap::KERNEL_V4.parse()?)?;
+        knows(Some("EXCLUDE {} {}"))?;
+        drop(all);
+        knows(Some("INCLUDE {10.9.9.9}"))?;
+        drop(some);
+        knows(None)?;
+        Ok(Outcome::Passed)
+    })
 }
