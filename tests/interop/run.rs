@@ -29,6 +29,7 @@ pub(crate) const TESTS: &[Test] = tests![
     descriptors_are_shared_over_fork_exec_dup_and_threads,
     what_was_written_before_exit_arrives,
     what_lies_beyond_gets_an_honest_errno,
+    groups_sources_and_broadcasts,
 ];
 
 /// `sockeye run OPTIONS -- PROGRAM…`, as an ordinary user.
@@ -638,6 +639,49 @@ except OSError as error:
 a, b = socket.socketpair()
 a.sendall(b"x")
 assert b.recv(1) == b"x"
+"#;
+    python(&[], script, &[])?;
+    Ok(Outcome::Passed)
+}
+
+fn groups_sources_and_broadcasts() -> Result {
+    need!(PYTHON);
+    let script = r#"
+import ctypes, errno, socket, struct
+own, group = '10.0.2.15', '239.1.1.1'
+ip = socket.inet_aton
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(10)
+s.bind(('', 5000))
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, ip(own))
+assert s.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, 4) == ip(own)
+# IP_ADD_SOURCE_MEMBERSHIP of itself, and IP_MSFILTER, which reads the group first.
+s.setsockopt(socket.IPPROTO_IP, 39, ip(group) + ip(own) + ip(own))
+libc = ctypes.CDLL(None, use_errno=True)
+value = ctypes.create_string_buffer(ip(group) + ip(own) + struct.pack('=II', 0, 4), 64)
+length = ctypes.c_uint32(64)
+assert libc.getsockopt(s.fileno(), 0, 41, value, ctypes.byref(length)) == 0, ctypes.get_errno()
+assert value.raw[8:length.value] == struct.pack('=II', 1, 1) + ip(own), value.raw
+# 64 sources are the most: MCAST_MSFILTER over IPv6.
+def sockaddr(ip6):
+    return struct.pack('=HHI16s104x', socket.AF_INET6, 0, 0, socket.inet_pton(socket.AF_INET6, ip6))
+t = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+index = 2
+t.setsockopt(41, 42, struct.pack('=II', index, 0) + sockaddr('ff15::1'))
+sources = b''.join(sockaddr('2001:db8::%x' % n) for n in range(1, 65))
+t.setsockopt(41, 48, struct.pack('=II', index, 0) + sockaddr('ff15::1') + struct.pack('=II', 0, 64) + sources)
+s.sendto(b'to all who listen', (group, 5000))
+assert s.recvfrom(99) == (b'to all who listen', (own, 5000))
+s.setsockopt(socket.IPPROTO_IP, 40, ip(group) + ip(own) + ip(own))
+for to in '10.0.2.255', '255.255.255.255':
+    try:
+        s.sendto(b'x', (to, 5000))
+        assert False, 'it was sent'
+    except PermissionError as error:
+        assert error.errno == errno.EACCES
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+s.sendto(b'to all', ('10.0.2.255', 5000))
+assert s.recvfrom(99) == (b'to all', (own, 5000))
 "#;
     python(&[], script, &[])?;
     Ok(Outcome::Passed)

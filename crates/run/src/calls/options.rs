@@ -49,7 +49,12 @@ impl<B: Backend> Supervisor<B> {
             None if level == libc::SOL_SOCKET && REFUSED.contains(&name) => {
                 return Err(Errno::NOPROTOOPT);
             }
-            None => sock.node.option(level, name, &mut value[..room])?,
+            None => {
+                if reads_first(level, name) {
+                    memory.read(at, &mut value[..room])?;
+                }
+                sock.node.option(level, name, &mut value[..room])?
+            }
         };
         memory.write(at, &value[..len])?;
         memory.write_int(len_at, len as i32)?;
@@ -137,6 +142,20 @@ impl<B: Backend> Supervisor<B> {
         }
         sock.node.set_option(level, name, value)?;
         Ok(Outcome::Return(0))
+    }
+}
+
+/// Whether getsockopt(2) begins with what the program has put into the value: filters of groups name
+/// the group, TCP_AO_INFO and TCP_AO_GET_KEYS what is asked for.
+fn reads_first(level: i32, name: i32) -> bool {
+    const IP_MSFILTER: i32 = 41;
+    const MCAST_MSFILTER: i32 = 48;
+    const TCP_AO: [i32; 2] = [40, 41];
+    match level {
+        libc::IPPROTO_IP => matches!(name, IP_MSFILTER | MCAST_MSFILTER),
+        libc::IPPROTO_IPV6 => name == MCAST_MSFILTER,
+        libc::IPPROTO_TCP => TCP_AO.contains(&name),
+        _ => false,
     }
 }
 
