@@ -17,6 +17,7 @@ mod options;
 mod ospf;
 mod resolver;
 mod run;
+mod scan;
 mod signals;
 mod tap;
 mod tools;
@@ -37,6 +38,7 @@ fn main() {
         md5::TESTS,
         ecn::TESTS,
         tools::TESTS,
+        scan::TESTS,
         options::TESTS,
         ospf::TESTS,
         group_options::TESTS,

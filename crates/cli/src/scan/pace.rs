@@ -76,6 +76,10 @@ impl Pace {
             self.window = (self.window + 1.0).min(WINDOW_MAX);
             return;
         }
+        if self.round_trip.is_none() {
+            // Nothing was answered at once: what came before was lost, whoever's fault that is.
+            return;
+        }
         // Something was lost, or the host answers so many times a second only.
         self.window = (self.window / 2.0).max(WINDOW_MIN);
         self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
