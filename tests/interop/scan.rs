@@ -1,7 +1,7 @@
 //! `sockeye scan` beside nmap on the same host of the kernel; and nmap and hping3 against a node.
 
 use crate::run::{PYTHON, need};
-use crate::tap::{LIMIT, NODE_V4, NODE_V6, node};
+use crate::tap::{NODE_V4, NODE_V6, node};
 use sockeye::net::{TcpListener, UdpSocket};
 use sockeye_tests::{
     Outcome, Program, Result, Running, Test, check, fail, have, ignore, in_namespace, sockeye,
@@ -18,6 +18,8 @@ pub(crate) const TESTS: &[Test] = tests![
     hping_sees_the_ports_of_a_node,
 ];
 
+/// nmap takes its time, eight times.
+const LIMIT: Duration = Duration::from_secs(240);
 /// The far host, as nmap reaches it and as a node does.
 const FAR_V4: &str = "198.51.100.9";
 const FAR_V6: &str = "2001:db8:9::9";
@@ -34,7 +36,8 @@ const PORTS: &str = "22,23,80-84,8080,8081";
 
 /// Listens to TCP and answers UDP, and says so.
 const SERVER: &str = r#"
-import select, socket, sys
+import os, select, socket, sys
+parent = os.getppid()
 streams, datagrams = [], []
 for port in map(int, sys.argv[1:]):
     s = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
@@ -44,8 +47,9 @@ for port in map(int, sys.argv[1:]):
     d.bind(("::", port))
     datagrams.append(d)
 open("/proc/self/comm", "w").write("listening")
-while True:
-    for s in select.select(streams + datagrams, [], [])[0]:
+# Nobody's server any more: it ends.
+while os.getppid() == parent:
+    for s in select.select(streams + datagrams, [], [], 5)[0]:
         if s in streams:
             s.accept()[0].close()
         else:
@@ -73,7 +77,7 @@ impl Far {
 /// there can be none.
 fn far() -> Result<std::result::Result<Far, String>> {
     let host = Program::new("unshare")
-        .args(["-n", "sleep", "200"])
+        .args(["-n", "sleep", "300"])
         .start()?;
     let pid = host.0.id().to_string();
     // Its namespace is another one once unshare has come so far.
@@ -205,6 +209,8 @@ fn scan(far: &Far, last: u8, args: &[&str], host: &str) -> Result<BTreeMap<u16, 
 /// Every kind of scan, over both families, on ports of each kind.
 fn the_verdicts_are_those_of_nmap() -> Result {
     need!("nmap", PYTHON);
+    // It is built before the time runs.
+    sockeye()?;
     in_namespace(
         "interop::scan::the_verdicts_are_those_of_nmap",
         LIMIT,
@@ -259,6 +265,8 @@ fn the_verdicts_are_those_of_nmap() -> Result {
 
 fn a_network_is_swept_as_by_nmap() -> Result {
     need!("nmap", PYTHON);
+    // It is built before the time runs.
+    sockeye()?;
     let name = "interop::scan::a_network_is_swept_as_by_nmap";
     in_namespace(name, LIMIT, || {
         let far = match far()? {
