@@ -76,6 +76,7 @@ mod sync;
 mod token;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+pub mod transport;
 mod turn;
 mod waiters;
 
