@@ -15,6 +15,7 @@ mod memory;
 mod multicast;
 mod options;
 mod ospf;
+mod raw;
 mod resolver;
 mod run;
 mod scan;
@@ -39,6 +40,7 @@ fn main() {
         ecn::TESTS,
         tools::TESTS,
         scan::TESTS,
+        raw::TESTS,
         options::TESTS,
         ospf::TESTS,
         group_options::TESTS,

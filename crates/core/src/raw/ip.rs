@@ -222,9 +222,13 @@ impl Raw {
                     _ => return Err(Error::Invalid),
                 };
             }
-            SocketOption::IcmpFilter => {
-                socket.icmp_filter = u32::from_ne_bytes(value.int()?.to_ne_bytes());
-            }
+            SocketOption::IcmpFilter => match value {
+                OptionValue::Bytes(mask) => {
+                    let mask = mask[..].try_into().map_err(|_| Error::Invalid)?;
+                    socket.icmp_filter = u32::from_ne_bytes(mask);
+                }
+                _ => return Err(Error::Invalid),
+            },
             SocketOption::Icmp6Filter => match value {
                 OptionValue::Bytes(mask) => {
                     socket.icmp6_filter = mask[..].try_into().map_err(|_| Error::Invalid)?;
@@ -255,7 +259,7 @@ impl Raw {
                 OptionValue::Int(socket.checksum_offset.map_or(-1, i32::from))
             }
             SocketOption::IcmpFilter => {
-                OptionValue::Int(i32::from_ne_bytes(socket.icmp_filter.to_ne_bytes()))
+                OptionValue::Bytes(socket.icmp_filter.to_ne_bytes().to_vec())
             }
             SocketOption::Icmp6Filter => OptionValue::Bytes(socket.icmp6_filter.to_vec()),
             SocketOption::Mtu => {

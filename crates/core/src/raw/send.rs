@@ -151,17 +151,17 @@ fn complete_v4(cx: &mut Context<'_>, plan: &Plan, packet: &mut [u8]) -> Result<I
         return Err(Error::Invalid);
     }
     let header_len = usize::from(packet[0] & 0x0f) * 4;
-    let header = packet.get_mut(..header_len).ok_or(Error::Invalid)?;
-    if header.len() < ipv4::HEADER_LEN {
-        // As on Linux, what is no header is left as it is.
-        return Ok(source_v4(packet));
+    if header_len < ipv4::HEADER_LEN {
+        return Err(Error::Invalid);
     }
+    let header = packet.get_mut(..header_len).ok_or(Error::Invalid)?;
     if header[SOURCE] == [0; 4]
         && let IpAddr::V4(own) = plan.info.route.source
     {
         header[SOURCE].copy_from_slice(&own.octets());
     }
-    if header[IDENTIFICATION] == [0; 2] {
+    // RFC 6864 §4.1: of a packet that is never fragmented it means nothing, and as on Linux it stays.
+    if header[IDENTIFICATION] == [0; 2] && header[FLAGS] & DONT_FRAGMENT == 0 {
         let identification = match (plan.info.route.source, plan.info.destination) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
                 let protocol = IpProtocol(header[PROTOCOL]);
@@ -175,14 +175,8 @@ fn complete_v4(cx: &mut Context<'_>, plan: &Plan, packet: &mut [u8]) -> Result<I
     header[CHECKSUM].fill(0);
     let checksum = checksum::of(header);
     header[CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
-    Ok(source_v4(header))
-}
-
-/// The source in an IPv4 header, or where one is too short, what lies there.
-fn source_v4(header: &[u8]) -> IpAddr {
-    let mut source = [0; 4];
-    source.copy_from_slice(&header[SOURCE]);
-    source.into()
+    let source: [u8; 4] = header[SOURCE].try_into().map_err(|_| Error::Invalid)?;
+    Ok(source.into())
 }
 
 /// The source in an IPv6 header.
@@ -196,6 +190,8 @@ fn source_v6(header: &[u8; ipv6::HEADER_LEN]) -> IpAddr {
 // not parsed.
 const TOTAL_LENGTH: std::ops::Range<usize> = 2..4;
 const IDENTIFICATION: std::ops::Range<usize> = 4..6;
+const FLAGS: usize = 6;
+const DONT_FRAGMENT: u8 = 0x40;
 const PROTOCOL: usize = 9;
 const CHECKSUM: std::ops::Range<usize> = 10..12;
 const SOURCE: std::ops::Range<usize> = 12..16;

@@ -80,7 +80,7 @@ fn filters_hold_back_types() {
     let v4 = a.open_raw(Domain::V4, IpProtocol::ICMP);
     let v6 = a.open_raw(Domain::V6, IpProtocol::ICMPV6);
     // All but echo replies.
-    let mask = OptionValue::Int(!1);
+    let mask = OptionValue::Bytes((!1_u32).to_ne_bytes().to_vec());
     a.set_raw(v4, SocketOption::IcmpFilter, mask.clone())
         .unwrap();
     let mut mask6 = vec![0xff; 32];
@@ -160,6 +160,7 @@ fn an_own_header_is_completed() {
     let id = a.open_raw(Domain::V4, IpProtocol::RAW);
     let mut own = packet("0.0.0.0", "10.0.0.2", EXPERIMENT, b"data");
     own[2..4].fill(0xee);
+    own[6] = 0;
     own[8] = 7;
     a.send_raw(id, &own, "10.0.0.2").unwrap();
     let sent = a.sent().remove(0);
@@ -170,6 +171,10 @@ fn an_own_header_is_completed() {
         (24, 7, EXPERIMENT)
     );
     assert_ne!(header.identification, 0);
+    own[6] = 0x40;
+    a.send_raw(id, &own, "10.0.0.2").unwrap();
+    let sent = a.sent().remove(0);
+    assert_eq!(sent[4..6], [0, 0], "it is never to be fragmented");
     // What is there stays.
     let mut own = packet("10.0.0.3", "10.0.0.2", EXPERIMENT, b"data");
     own[4..6].copy_from_slice(&[1, 2]);
@@ -180,7 +185,7 @@ fn an_own_header_is_completed() {
         (0x0102, "10.0.0.3".into())
     );
 
-    for bad in [&own[..19], &[0x4f; 30], &[]] {
+    for bad in [&own[..19], &[0x44; 30], &[0x4f; 30], &[]] {
         assert_eq!(a.send_raw(id, bad, "10.0.0.2"), Err(Error::Invalid));
     }
     own.resize(1501, 0);
