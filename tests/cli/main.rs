@@ -21,6 +21,10 @@ fn main() {
         nc_sends_and_receives_a_stream,
         nc_says_what_it_could_not_connect_to,
         nc_sends_and_receives_datagrams,
+        nc_looks_which_ports_are_open,
+        nc_sends_from_where_it_is_told,
+        nc_ends_when_it_is_told,
+        nc_names_what_does_not_fit,
         scan_finds_the_services_of_the_gateway,
         scan_of_datagrams_tells_open_from_closed,
         scan_sweeps_a_network,
@@ -293,6 +297,76 @@ fn nc_sends_and_receives_datagrams() -> Result {
         .expect(0)?
         .stdout_text();
     check!(echo == "one datagram", "{echo:?}");
+    Ok(Outcome::Passed)
+}
+
+fn nc_looks_which_ports_are_open() -> Result {
+    let seen = nc("-z -v 10.0.2.2 7-13", "")?.expect(0)?;
+    let open = [
+        "10.0.2.2 7/tcp open",
+        "10.0.2.2 9/tcp open",
+        "10.0.2.2 13/tcp open",
+    ];
+    let text = seen.stdout_text();
+    check!(text.lines().eq(open), "{text}");
+    let said = seen.stderr_text();
+    let refused = "can't connect to 10.0.2.2:8: Connection refused";
+    check!(said.contains(refused), "{said}");
+    let none = nc("-z 10.0.2.2 1", "")?.expect(1)?;
+    check!(none.stdout_text().is_empty(), "{}", none.stdout_text());
+    // Of datagrams a refusal alone is sure.
+    let seen = nc("-z -u -w 0.3 10.0.2.2 11", "")?.expect(1)?;
+    check!(seen.stdout_text().is_empty(), "{}", seen.stdout_text());
+    let seen = nc("-z -u -w 0.3 fd00:2::2 9", "")?.expect(0)?;
+    check!(
+        seen.stdout_text() == "fd00:2::2 9/udp open\n",
+        "{}",
+        seen.stdout_text()
+    );
+    Ok(Outcome::Passed)
+}
+
+fn nc_sends_from_where_it_is_told() -> Result {
+    // The gateway's page tells the visitor's address.
+    let get = "GET / HTTP/1.0\r\n\r\n";
+    for (args, wanted) in [
+        ("-p 4321 10.0.2.2 80", "TCP 10.0.2.15:4321"),
+        (
+            "-s fd00:2::15 -p 4321 fd00:2::2 80",
+            "TCP [fd00:2::15]:4321",
+        ),
+        ("-4 10.0.2.2 80", "TCP 10.0.2.15:"),
+    ] {
+        let page = nc(args, get)?.expect(0)?.stdout_text();
+        check!(page.contains(wanted), "{args}: {page}");
+    }
+    let said = nc("-s 192.0.2.77 10.0.2.2 80", get)?.expect(2)?;
+    let said = said.stderr_text();
+    check!(said.contains("can't send from 192.0.2.77:0"), "{said}");
+    Ok(Outcome::Passed)
+}
+
+/// Some peers never end: who gets datagrams, and who waits for an end of ours.
+fn nc_ends_when_it_is_told() -> Result {
+    let echo = nc("-u -q 0.5 10.0.2.2 7", "a datagram")?.expect(0)?;
+    check!(echo.stdout_text() == "a datagram", "{}", echo.stdout_text());
+    let script = "\"$0\" nc -d -w 0.3 10.0.2.2 9";
+    let silent = Program::new("bash").args(["-c", script]).arg(sockeye()?);
+    let _ = silent.run()?.expect(0)?;
+    Ok(Outcome::Passed)
+}
+
+fn nc_names_what_does_not_fit() -> Result {
+    for (args, wanted) in [
+        ("10.0.2.2 20-25", "several ports are for --zero alone"),
+        ("10.0.2.2 http", "'http' is no port"),
+        ("-k 10.0.2.2 80", "--listen"),
+        ("-n localhost 80", "'localhost' is no address"),
+        ("-6 10.0.2.2 80", "10.0.2.2 has no address of that family"),
+    ] {
+        let said = nc(args, "")?.expect(2)?.stderr_text();
+        check!(said.contains(wanted), "{args}: {said}");
+    }
     Ok(Outcome::Passed)
 }
 

@@ -13,6 +13,7 @@ mod kill;
 mod md5;
 mod memory;
 mod multicast;
+mod nc;
 mod options;
 mod ospf;
 mod raw;
@@ -40,6 +41,7 @@ fn main() {
         ecn::TESTS,
         tools::TESTS,
         scan::TESTS,
+        nc::TESTS,
         raw::TESTS,
         options::TESTS,
         ospf::TESTS,

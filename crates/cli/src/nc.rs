@@ -1,23 +1,30 @@
 //! `sockeye nc`: bytes between the standard streams and a socket of the node.
 
+mod carry;
+
 use crate::node;
 use crate::options::{NodeOptions, seconds};
-use anyhow::{Context, Result};
-use sockeye::Node;
+use crate::report;
+use anyhow::{Context, Result, bail};
+use carry::{datagrams, stream, unless_over, write_out};
 use sockeye::net::{TcpListener, TcpStream, UdpSocket};
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use sockeye::{Domain, Node, Socket, Type};
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 /// Bytes that are moved at once; also the longest datagram.
 const CHUNK: usize = 64 * 1024;
+/// How long a refusal of a datagram is waited for, where nothing else is said.
+const REFUSAL: Duration = Duration::from_secs(1);
 
 /// Send the standard input to a socket, and what comes from it to the standard output
 ///
 /// The end of the input closes that half of a connection; the command ends when both are closed.
-/// With --udp each read of the input is a datagram, and only --wait ends the command.
+/// With --udp each read of the input is a datagram, and only --wait or --quit ends the command.
+/// Exit status: 0 success, 1 when --zero found no port open, 2 on an error.
 #[derive(Debug, clap::Args)]
 #[command(allow_missing_positional = true)]
 pub(crate) struct Nc {
@@ -29,167 +36,287 @@ pub(crate) struct Nc {
     #[arg(short, long)]
     udp: bool,
 
+    /// Serve one connection after the other, or datagrams of everybody, without end
+    #[arg(short, long, requires = "listen")]
+    keep: bool,
+
+    /// Only see whether the ports are open, and send nothing
+    #[arg(short, long, conflicts_with = "listen")]
+    zero: bool,
+
     /// Give up when connecting takes longer, and end when nothing came for so long
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
     wait: Option<Duration>,
+
+    /// End so long after the end of the input, whatever still comes
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    quit: Option<Duration>,
+
+    /// Take nothing from the standard input
+    #[arg(short = 'd', long)]
+    no_input: bool,
+
+    /// Send from this address of the node
+    #[arg(short, long, value_name = "IP")]
+    source: Option<IpAddr>,
+
+    /// Send from this port
+    #[arg(short = 'p', long, value_name = "PORT")]
+    source_port: Option<u16>,
+
+    /// Send datagrams to broadcast addresses, too
+    #[arg(short, long, requires = "udp")]
+    broadcast: bool,
+
+    /// IPv4 only
+    #[arg(short = '4', long)]
+    ipv4: bool,
+
+    /// IPv6 only
+    #[arg(short = '6', long, conflicts_with = "ipv4")]
+    ipv6: bool,
+
+    /// The host is an address, no name
+    #[arg(short, long)]
+    numeric: bool,
+
+    /// Say on the standard error what becomes of connections
+    #[arg(short, long)]
+    verbose: bool,
 
     /// The peer's address or name; with --listen the node's own address, which may be left out
     #[arg(value_name = "HOST", required_unless_present = "listen")]
     host: Option<String>,
 
-    /// The port
-    #[arg(value_name = "PORT", required = true)]
-    port: Option<u16>,
+    /// The port; with --zero several, like 20-25
+    #[arg(value_name = "PORT", required = true, value_parser = ports)]
+    port: Option<Ports>,
 
     #[command(flatten)]
     node: NodeOptions,
 }
 
+/// From one to another, both of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ports(u16, u16);
+
 impl Nc {
     pub(crate) fn run(self) -> Result<ExitCode> {
+        let Ports(first, last) = self.port.unwrap_or(Ports(0, 0));
+        if first != last && !self.zero {
+            bail!("several ports are for --zero alone");
+        }
         let node = node::start(&self.node)?;
         match (self.udp, self.listen) {
-            (false, false) => stream(&self.connect(&node)?, self.wait),
-            (false, true) => stream(&self.accept(&node)?, self.wait),
-            (true, _) => self.datagrams(&node),
-        }?;
+            _ if self.zero => return self.look(&node, first..=last),
+            (false, false) => self.carry(self.connect(&node, first)?)?,
+            (false, true) => self.serve(&node)?,
+            (true, false) => self.send(&node)?,
+            (true, true) => self.receive(&node)?,
+        }
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Where to: every address of the host.
-    fn peers(&self, node: &Node) -> Result<Vec<SocketAddr>> {
+    /// Where to: the addresses of the host, of the family that was asked for.
+    fn peers(&self, node: &Node) -> Result<Vec<IpAddr>> {
         let host = self.host.as_deref().unwrap_or_default();
-        let found = node::resolve(node, host)?.into_iter();
-        Ok(found.map(|ip| SocketAddr::new(ip, self.port())).collect())
+        if self.numeric && host.parse::<IpAddr>().is_err() {
+            bail!("'{host}' is no address, and no names are looked up with --numeric");
+        }
+        let mut found = node::resolve(node, host)?;
+        found.retain(|ip| match ip {
+            IpAddr::V4(_) => !self.ipv6,
+            IpAddr::V6(_) => !self.ipv4,
+        });
+        if found.is_empty() {
+            bail!("{host} has no address of that family");
+        }
+        Ok(found)
     }
 
     /// Where to listen.
     fn own(&self) -> Result<SocketAddr> {
+        let port = self.port.map_or(0, |Ports(first, _)| first);
         let Some(host) = &self.host else {
-            return Ok((Ipv6Addr::UNSPECIFIED, self.port()).into());
+            let any: IpAddr = match self.ipv4 {
+                true => Ipv4Addr::UNSPECIFIED.into(),
+                false => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            return Ok((any, port).into());
         };
         let ip: IpAddr = host
             .parse()
             .with_context(|| format!("'{host}' is not an address to listen at"))?;
-        Ok(SocketAddr::new(ip, self.port()))
+        Ok(SocketAddr::new(ip, port))
     }
 
-    fn port(&self) -> u16 {
-        self.port.unwrap_or_default()
-    }
-
-    fn connect(&self, node: &Node) -> Result<TcpStream> {
-        let mut last = None;
-        for peer in self.peers(node)? {
-            let result = match self.wait {
-                Some(wait) => TcpStream::connect_timeout_on(node, &peer, wait),
-                None => TcpStream::connect_on(node, peer),
-            };
-            match result {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = Some((peer, error)),
-            }
+    /// A socket for `peer`, bound as the options say.
+    fn socket(&self, node: &Node, peer: SocketAddr) -> Result<Socket> {
+        let ty = if self.udp { Type::DGRAM } else { Type::STREAM };
+        let socket = Socket::new_on(node, Domain::for_address(peer), ty, None)?;
+        if self.broadcast {
+            socket.set_broadcast(true)?;
         }
-        let (peer, error) = last.context("the host has no address")?;
-        Err(error).with_context(|| format!("can't connect to {peer}"))
-    }
-
-    fn accept(&self, node: &Node) -> Result<TcpStream> {
-        let own = self.own()?;
-        let listener = TcpListener::bind_on(node, own);
-        let listener = listener.with_context(|| format!("can't listen at {own}"))?;
-        Ok(listener.accept()?.0)
-    }
-
-    fn datagrams(&self, node: &Node) -> Result<()> {
-        let socket = if self.listen {
-            let own = self.own()?;
-            let socket = UdpSocket::bind_on(node, own);
-            let socket = socket.with_context(|| format!("can't listen at {own}"))?;
-            socket.set_read_timeout(self.wait)?;
-            // The first datagram says who the peer is.
-            let mut buffer = vec![0; CHUNK];
-            let Some((length, from)) = unless_over(socket.recv_from(&mut buffer))? else {
-                return Ok(());
-            };
-            write_out(&buffer[..length])?;
-            socket.connect(from)?;
-            socket
-        } else {
-            let peer = *self
-                .peers(node)?
-                .first()
-                .context("the host has no address")?;
+        if self.source.is_some() || self.source_port.is_some() {
             let any: IpAddr = match peer {
                 SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
                 SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
             };
-            let socket = UdpSocket::bind_on(node, (any, 0))?;
-            socket.connect(peer)?;
-            socket.set_read_timeout(self.wait)?;
-            socket
-        };
-        let sender = socket.try_clone()?;
-        // It ends with the process: a read of the standard input can't be given up.
-        thread::spawn(move || each_chunk(io::stdin().lock(), |chunk| sender.send(chunk).map(drop)));
-        let mut buffer = vec![0; CHUNK];
-        while let Some(length) = unless_over(socket.recv(&mut buffer))? {
-            write_out(&buffer[..length])?;
+            let own = self.source.unwrap_or(any);
+            let own = SocketAddr::new(own, self.source_port.unwrap_or(0));
+            socket.set_reuse_address(true)?;
+            let bound = socket.bind(own);
+            bound.with_context(|| format!("can't send from {own}"))?;
         }
+        Ok(socket)
+    }
+
+    /// A connected socket; of a stream the wait for that is limited by --wait.
+    fn connected(&self, node: &Node, peer: SocketAddr) -> Result<Socket> {
+        let socket = self.socket(node, peer)?;
+        let connected = match self.wait {
+            Some(wait) if !self.udp => socket.connect_timeout(peer, wait),
+            _ => socket.connect(peer),
+        };
+        connected.with_context(|| format!("can't connect to {peer}"))?;
+        Ok(socket)
+    }
+
+    fn connect(&self, node: &Node, port: u16) -> Result<TcpStream> {
+        let mut last = None;
+        for ip in self.peers(node)? {
+            let peer = SocketAddr::new(ip, port);
+            match self.connected(node, peer) {
+                Ok(socket) => {
+                    self.say(format_args!("connected to {peer}"))?;
+                    return Ok(socket.into());
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.context("the host has no address")?)
+    }
+
+    fn carry(&self, connection: TcpStream) -> Result<()> {
+        stream(&connection, self.wait, self.quit, !self.no_input)
+    }
+
+    fn serve(&self, node: &Node) -> Result<()> {
+        let own = self.own()?;
+        let listener = TcpListener::bind_on(node, own);
+        let listener = listener.with_context(|| format!("can't listen at {own}"))?;
+        self.say(format_args!("listening at {}", listener.local_addr()?))?;
+        loop {
+            let (connection, peer) = listener.accept()?;
+            self.say(format_args!("a connection from {peer}"))?;
+            match self.carry(connection) {
+                Err(error) if self.keep => self.say(format_args!("{peer}: {error:#}"))?,
+                done => done?,
+            }
+            if !self.keep {
+                return Ok(());
+            }
+        }
+    }
+
+    fn send(&self, node: &Node) -> Result<()> {
+        let port = self.port.map_or(0, |Ports(first, _)| first);
+        let peer = self.peers(node)?.first().copied();
+        let peer = SocketAddr::new(peer.context("the host has no address")?, port);
+        let socket = self.connected(node, peer)?;
+        datagrams(socket.into(), self.wait, self.quit, !self.no_input)
+    }
+
+    fn receive(&self, node: &Node) -> Result<()> {
+        let own = self.own()?;
+        let socket = UdpSocket::bind_on(node, own);
+        let socket = socket.with_context(|| format!("can't listen at {own}"))?;
+        self.say(format_args!("listening at {}", socket.local_addr()?))?;
+        socket.set_read_timeout(self.wait)?;
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let Some((length, from)) = unless_over(socket.recv_from(&mut buffer))? else {
+                return Ok(());
+            };
+            write_out(&buffer[..length])?;
+            if !self.keep {
+                // The first datagram says who the peer is.
+                self.say(format_args!("datagrams from {from}"))?;
+                socket.connect(from)?;
+                return datagrams(socket, self.wait, self.quit, !self.no_input);
+            }
+        }
+    }
+
+    /// Which of the ports are open.
+    fn look(&self, node: &Node, ports: impl Iterator<Item = u16>) -> Result<ExitCode> {
+        let peers = self.peers(node)?;
+        let mut found = false;
+        for port in ports {
+            let mut said = None;
+            for ip in &peers {
+                let peer = SocketAddr::new(*ip, port);
+                match self.connected(node, peer).and_then(|s| self.is_open(&s)) {
+                    Ok(()) => {
+                        found = true;
+                        said = None;
+                        let protocol = if self.udp { "udp" } else { "tcp" };
+                        writeln!(io::stdout(), "{ip} {port}/{protocol} open")?;
+                        break;
+                    }
+                    Err(error) => said = Some(error),
+                }
+            }
+            if let Some(error) = said {
+                self.say(format_args!("{error:#}"))?;
+            }
+        }
+        Ok(ExitCode::from(if found { 0 } else { report::NO_RESULT }))
+    }
+
+    /// A connection is; of datagrams one is sent, and no refusal comes.
+    fn is_open(&self, socket: &Socket) -> Result<()> {
+        if !self.udp {
+            return Ok(());
+        }
+        socket.send(&[])?;
+        socket.set_read_timeout(Some(self.wait.unwrap_or(REFUSAL)))?;
+        unless_over(socket.recv(&mut [0; 1]))?;
         Ok(())
     }
-}
 
-/// Moves both directions of `stream` until both have ended.
-fn stream(stream: &TcpStream, wait: Option<Duration>) -> Result<()> {
-    stream.set_read_timeout(wait)?;
-    let writer = stream.try_clone()?;
-    let sent = thread::spawn(move || {
-        let sent = each_chunk(io::stdin().lock(), |chunk| (&writer).write_all(chunk));
-        // The peer may be gone already; then there is no half to close.
-        let _ = writer.shutdown(Shutdown::Write);
-        sent
-    });
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match unless_over((&*stream).read(&mut buffer))? {
-            Some(0) => break,
-            Some(length) => write_out(&buffer[..length])?,
-            None => return Ok(()),
-        }
-    }
-    match sent.join() {
-        Ok(Err(error)) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-/// Hands what `from` gives to `to`, chunk by chunk.
-fn each_chunk(mut from: impl Read, mut to: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(length) => to(&buffer[..length])?,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+    fn say(&self, what: impl Display) -> io::Result<()> {
+        match self.verbose {
+            true => writeln!(io::stderr(), "sockeye: {what}"),
+            false => Ok(()),
         }
     }
 }
 
-/// The result, or `None` when the time to wait is over.
-fn unless_over<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
+/// A port, or two with a hyphen between them.
+fn ports(text: &str) -> Result<Ports, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| match text.parse() {
+        Ok(port @ 1..) => Ok(port),
+        _ => Err(format!("'{text}' is no port: they are 1 to 65535")),
+    };
+    let (first, last) = (port(first)?, port(last)?);
+    if first > last {
+        return Err(format!("'{text}' ends before it begins"));
     }
+    Ok(Ports(first, last))
 }
 
-fn write_out(bytes: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_read() {
+        assert_eq!(ports("80"), Ok(Ports(80, 80)));
+        assert_eq!(ports("20-25"), Ok(Ports(20, 25)));
+        for wrong in ["0", "65536", "http", "25-20", "-", "1-"] {
+            assert!(ports(wrong).is_err(), "{wrong}");
+        }
+    }
 }
