@@ -70,6 +70,7 @@ fn build() -> Result<(TempDir, PathBuf)> {
     let path = dir.path().join("sockeye");
     std::fs::copy(&built, &path).map_err(|error| format!("{}: {error}", built.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    let path = crate::captures::capturing(path, dir.path())?;
     Ok((dir, path))
 }
 

@@ -5,10 +5,12 @@
 //! [`Outcome::Ignored`] with the reason; it is never counted as passed.
 
 mod binary;
+mod captures;
 mod namespace;
 mod program;
 
 pub use binary::{example, sockeye, static_program};
+pub use captures::recorded;
 pub use namespace::{in_namespace, is_root};
 pub use program::{Output, Program, Running, TempDir, have, ordinary_user, sha256};
 

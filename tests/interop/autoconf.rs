@@ -9,7 +9,7 @@ use sockeye::{
 };
 use sockeye_tests::{
     Outcome, Program, Result, Running, TempDir, Test, check, fail, have, ignore, in_namespace,
-    sockeye, tests,
+    recorded, sockeye, tests,
 };
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -143,7 +143,7 @@ fn open(config: LinkConfig) -> Result<Result<Node, String>> {
     let mut settings = Config::default();
     settings.set_sysctl("net.ipv6.conf.default.use_tempaddr", "2")?;
     let node = Node::builder().config(settings);
-    let node = node.link("eth0", Box::new(tap), config).build()?;
+    let node = node.link("eth0", recorded(tap)?, config).build()?;
     set_up()?;
     Ok(Ok(node))
 }

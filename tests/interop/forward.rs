@@ -6,7 +6,7 @@ use sockeye::drivers::{Tun, local_address};
 use sockeye::link::Medium;
 use sockeye::{Config, Counter, LinkConfig, Node};
 use sockeye_tests::{
-    Outcome, Program, Result, Running, Test, check, have, ignore, in_namespace, tests,
+    Outcome, Program, Result, Running, Test, check, have, ignore, in_namespace, recorded, tests,
 };
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -101,7 +101,7 @@ fn network(mtu: u32) -> Result<Result<Network, String>> {
             .address(format!("{}/64", net[1]).parse()?)
             // Nobody else is on this wire.
             .detect_duplicates(false);
-        node.add_link(name, Box::new(tap), link)?;
+        node.add_link(name, recorded(tap)?, link)?;
         namespace.ip(&format!("addr add {}/24 dev {name}", host[0]))?;
         namespace.ip(&format!("addr add {}/64 dev {name} nodad", host[1]))?;
         namespace.ip(&format!("route add default via {}", net[0]))?;

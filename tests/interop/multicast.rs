@@ -5,7 +5,7 @@ use sockeye::drivers::{Tun, local_address};
 use sockeye::link::Medium;
 use sockeye::net::UdpSocket;
 use sockeye::{Config, Counter, FilterMode, LinkConfig, Node, SourceFilter};
-use sockeye_tests::{Outcome, Program, Result, Test, check, ignore, in_namespace, tests};
+use sockeye_tests::{Outcome, Program, Result, Test, check, ignore, in_namespace, recorded, tests};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -73,7 +73,7 @@ fn bridged(igmp: u8, mld: u8, words: &str) -> Result<Result<Node, String>> {
         .detect_duplicates(false);
     let node = Node::builder()
         .config(Config::default())
-        .link("tap", Box::new(tap), config)
+        .link("tap", recorded(tap)?, config)
         .build()?;
     Ok(Ok(node))
 }

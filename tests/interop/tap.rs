@@ -8,7 +8,7 @@ use sockeye::drivers::{Tun, local_address};
 use sockeye::link::{Link, Medium};
 use sockeye::{Counter, FastOpenMode, LinkConfig, Node, Socket};
 use sockeye_tests::{
-    Outcome, Program, Result, Test, check, have, ignore, in_namespace, sockeye, tests,
+    Outcome, Program, Result, Test, check, have, ignore, in_namespace, recorded, sockeye, tests,
 };
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -59,7 +59,7 @@ pub(crate) fn open(shape: impl FnOnce(Tun) -> Box<dyn Link>) -> Result<Result<No
     };
     let node = Node::builder()
         .config(settings)
-        .link("tap", shape(tap), config)
+        .link("tap", recorded(shape(tap))?, config)
         .build()?;
     Ok(Ok(node))
 }

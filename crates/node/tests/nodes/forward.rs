@@ -668,7 +668,9 @@ fn frames(node: &mut Node, now: Instant) -> Vec<String> {
         };
         format!("{} {what}", header.destination)
     };
-    sent(node, now).into_iter().map(strip).collect()
+    let all = sent(node, now).into_iter().map(strip);
+    // What groups it is in it says, too (RFC 3810 §5.2.14): that is another story.
+    all.filter(|text| !text.contains("> ff02::16")).collect()
 }
 
 /// RFC 1812 §5.2.7.2, RFC 4861 §8.2.

@@ -9,6 +9,9 @@ use sockeye_wire::ndp_options::NdpOption;
 use sockeye_wire::{EtherType, arp, ethernet, icmpv6, ipv4, ipv6};
 use std::net::Ipv6Addr;
 
+/// Where reports of MLDv2 go (RFC 3810 §5.2.14).
+const REPORTS: &str = "> ff02::16";
+
 /// The node's station.
 pub(crate) const OURS: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xa]);
 /// All nodes of a link.
@@ -65,6 +68,10 @@ impl Wire {
         self.node.poll_transmit(self.now, LINK, &mut batch, 1000);
         for frame in batch {
             let text = describe(&frame.to_vec());
+            // What groups it is in it says, too: that is another story.
+            if text.contains(REPORTS) {
+                continue;
+            }
             self.sent.push(format!("{} {text}", self.now.as_millis()));
         }
     }
