@@ -139,13 +139,14 @@ say("checksum of IPv4", lambda: probe.setsockopt(41, 7, 2))
 v6.setsockopt(58, 1, b"".join(struct.pack("I", 0xffffffff & ~(2 if n == 4 else 0)) for n in range(8)))
 while True:
     try:
-        v6.sendto(struct.pack("!BBHHH", 128, 0, 0, 9, 1) + b"data", (PEER6, 0))
+        raw(253, socket.AF_INET6).bind((OWN6, 0))
         break
     except OSError as e:
         # Until nobody has objected to the address.
         if e.errno != errno.EADDRNOTAVAIL:
             raise
         time.sleep(0.1)
+v6.sendto(struct.pack("!BBHHH", 128, 0, 0, 9, 1) + b"data", (PEER6, 0))
 packet, peer = v6.recvfrom(100)
 print("echo", packet[:2], packet[4:], peer[:2])
 six = raw(253, socket.AF_INET6)

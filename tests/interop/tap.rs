@@ -55,6 +55,8 @@ pub(crate) fn open(shape: impl FnOnce(Tun) -> Box<dyn Link>) -> Result<Result<No
     let settings = sockeye::Config {
         tcp_time_wait: TIME_WAIT,
         tcp_fast_open: FastOpenMode::CLIENT | FastOpenMode::SERVER,
+        // What groups it is in it says at once: later it would be counted among other things.
+        mldv2_unsolicited_report_interval: Duration::from_millis(1),
         ..sockeye::Config::default()
     };
     let node = Node::builder()
