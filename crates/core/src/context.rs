@@ -1,5 +1,7 @@
 //! Everything that protocol code may touch.
 
+use crate::internet_options::AddressPreferences;
+use crate::ip::extras::Extras;
 use crate::{
     Config, Counter, Counters, Error, Event, Handle, Inet, Instant, InterfaceId, Memory, Observer,
     Packet, Readiness, ReadyQueue, Rng, Route, RouteQuery, SendInfo, Timers,
@@ -37,7 +39,19 @@ impl Context<'_> {
     /// is not one of the node's addresses, [`Error::Access`] is the caller's to decide for
     /// broadcast ones.
     pub fn route(&mut self, query: &RouteQuery) -> Result<Route, Error> {
-        let route = self.inet.route(query);
+        self.route_preferring(query, AddressPreferences::default())
+    }
+
+    /// [`route`](Self::route), from an address that a socket likes (RFC 5014).
+    ///
+    /// # Errors
+    /// Those of [`route`](Self::route).
+    pub fn route_preferring(
+        &mut self,
+        query: &RouteQuery,
+        preferences: AddressPreferences,
+    ) -> Result<Route, Error> {
+        let route = self.inet.route_preferring(query, preferences);
         if matches!(route, Err(Error::NetworkUnreachable)) {
             self.counters.add(Counter::IpOutNoRoutes);
         }
@@ -61,6 +75,21 @@ impl Context<'_> {
     /// Those of [`send`](Self::send).
     pub fn send_unheard(&mut self, info: &SendInfo, packet: Packet) -> Result<(), Error> {
         crate::ip::send(self, info, packet, false)
+    }
+
+    /// [`send`](Self::send) with headers of the sender's choice between the IP header and the window;
+    /// `heard`: members of a group on this node get a copy.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub fn send_with_extras(
+        &mut self,
+        info: &SendInfo,
+        extras: &Extras,
+        packet: Packet,
+        heard: bool,
+    ) -> Result<(), Error> {
+        crate::ip::send_with_extras(self, info, extras, packet, heard)
     }
 
     /// Sends a packet that has its IP header already: a raw socket's. Of `info` the route, the

@@ -268,6 +268,8 @@ counters! {
     TcpExtTCPMD5Failure,
     /// TCP: segments dropped for want of an authentication option (RFC 5925).
     TcpExtTCPAORequired,
+    /// TCP: segments dropped for a smaller TTL or hop limit than IP_MINTTL or IPV6_MINHOPCOUNT.
+    TcpExtTCPMinTTLDrop,
     /// TCP: segments dropped for a wrong authentication option.
     TcpExtTCPAOBad,
     /// TCP: segments dropped for an authentication option whose key is not known.
@@ -310,6 +312,18 @@ counters! {
     UdpInCsumErrors,
     /// UDP: datagrams sent.
     UdpOutDatagrams,
+    /// UDP-Lite: datagrams delivered.
+    UdpLiteInDatagrams,
+    /// UDP-Lite: datagrams for a port nobody has.
+    UdpLiteNoPorts,
+    /// UDP-Lite: datagrams malformed.
+    UdpLiteInErrors,
+    /// UDP-Lite: datagrams dropped for a full receive buffer.
+    UdpLiteRcvbufErrors,
+    /// UDP-Lite: datagrams with a bad checksum, or one that covers too little.
+    UdpLiteInCsumErrors,
+    /// UDP-Lite: datagrams sent.
+    UdpLiteOutDatagrams,
     /// Raw and packet sockets: packets dropped for a full receive buffer.
     RawRcvbufErrors,
     /// Intercepted flows dropped for a full queue.

@@ -113,6 +113,9 @@ pub enum Error {
     /// EKEYREJECTED
     #[error("the key does not fit the socket's other keys or its peer")]
     KeyRejected,
+    /// EIO
+    #[error("the link or the protocol can't do it")]
+    InputOutput,
     /// ESHUTDOWN
     #[error("the node has been shut down")]
     Shutdown,

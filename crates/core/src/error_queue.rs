@@ -24,6 +24,14 @@ pub enum Report {
     },
 }
 
+impl Report {
+    /// Whether it is of an ICMP error.
+    #[must_use]
+    pub fn is_icmp(&self) -> bool {
+        matches!(self, Self::Error(error) if error.origin == Origin::Icmp)
+    }
+}
+
 /// Who found an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -72,6 +80,12 @@ impl ErrorQueue {
         if self.0.len() < REPORTS_MAX {
             self.0.push_back(report);
         }
+    }
+
+    /// The oldest.
+    #[must_use]
+    pub fn front(&self) -> Option<&Report> {
+        self.0.front()
     }
 
     /// Takes the oldest.

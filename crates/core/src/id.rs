@@ -15,6 +15,8 @@ impl TransportId {
     pub const DCCP: Self = Self(33);
     /// SCTP.
     pub const SCTP: Self = Self(132);
+    /// UDP-Lite.
+    pub const UDPLITE: Self = Self(136);
     /// Raw IP sockets.
     pub const RAW: Self = Self(256);
     /// Packet sockets.

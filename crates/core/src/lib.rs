@@ -24,6 +24,7 @@ pub mod id;
 pub mod iface;
 pub mod inet;
 pub mod intercept;
+pub mod internet_options;
 pub mod ip;
 pub mod memory;
 pub mod multicast;

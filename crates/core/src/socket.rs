@@ -4,7 +4,9 @@
 //! Not here: options of one protocol (TCP_*, ICMP_FILTER, …) and group memberships, which need the
 //! interfaces.
 
+use crate::datagram::SendOptions;
 use crate::demux::{Binding, Endpoint, Family, Sharing, is_scoped, to_mapped};
+use crate::internet_options::{InternetOptions, Owner, Switches};
 use crate::{Config, Error, InterfaceId, OptionValue, SocketOption, Tags};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -12,6 +14,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 pub const RECEIVE_BUFFER_MIN: usize = 2304;
 /// The least that SO_SNDBUF sets, in bytes (Linux: SOCK_MIN_SNDBUF).
 pub const SEND_BUFFER_MIN: usize = 4608;
+
+/// Linux's numbers of the families.
+const AF_INET: i32 = 2;
+/// See IPV6_ADDRFORM.
+pub const AF_INET6: i32 = 10;
 
 /// The most that SO_RCVBUFFORCE and SO_SNDBUFFORCE take: the value that is read is twice as much
 /// and has to be an int.
@@ -143,6 +150,8 @@ pub struct SocketCommon {
     pub domain: Domain,
     /// Bytes on a stream: some options have no meaning there.
     pub stream: bool,
+    /// It is a raw one: some options are for these alone.
+    pub raw: bool,
     /// It has a port: IPV6_V6ONLY can't change any more. The transport keeps this true.
     pub bound: bool,
     /// SO_REUSEADDR.
@@ -205,6 +214,8 @@ pub struct SocketCommon {
     pub receive_ttl: (bool, bool),
     /// IP_RECVTOS, IPV6_RECVTCLASS.
     pub receive_tos: (bool, bool),
+    /// Further options of ip(7) and ipv6(7).
+    pub internet: InternetOptions,
     buffer_max: (usize, usize),
     net_admin: bool,
     net_raw: bool,
@@ -217,6 +228,7 @@ impl SocketCommon {
         Self {
             domain,
             stream: false,
+            raw: false,
             bound: false,
             reuse_address: false,
             reuse_port: false,
@@ -249,6 +261,7 @@ impl SocketCommon {
             packet_info: (false, false),
             receive_ttl: (false, false),
             receive_tos: (false, false),
+            internet: InternetOptions::default(),
             buffer_max: (config.rmem.1, config.wmem.1),
             net_admin: config.net_admin,
             net_raw: config.raw_sockets,
@@ -266,16 +279,15 @@ impl SocketCommon {
             return Err(Error::NoProtocolOption);
         }
         if let Some(flag) = self.flag(option) {
-            // Some take 0 and 1 alone.
-            if let OptionValue::Int(_) = value {
-                option.number(value)?;
-            }
-            *flag = value.flag()?;
+            *flag = option.number(value)? != 0;
             return Ok(());
         }
         if let Some(stamp) = Stamp::of(option) {
             self.stamp = value.flag()?.then_some(stamp);
             return Ok(());
+        }
+        if let Some(set) = self.set_internet_option(option, value) {
+            return set;
         }
         match option {
             SocketOption::BsdCompat => {
@@ -324,26 +336,53 @@ impl SocketCommon {
             SocketOption::Ttl => self.ttl = hops(value, 1)?,
             SocketOption::UnicastHops => self.unicast_hops = hops(value, 0)?,
             SocketOption::Tos => self.set_tos(value.int()?),
-            SocketOption::TrafficClass => self.traffic_class = hops(value, 0)?.unwrap_or(0),
+            SocketOption::TrafficClass => {
+                let class = hops(value, 0)?.unwrap_or(0);
+                self.traffic_class = self.without_own_ecn(class, self.traffic_class);
+            }
             SocketOption::MtuDiscover => self.mtu_discover = MtuDiscover::from_value(value.int()?)?,
             SocketOption::MtuDiscoverV6 => {
                 self.mtu_discover_v6 = MtuDiscover::from_value(value.int()?)?;
             }
             SocketOption::MulticastTtl if self.stream => return Err(Error::Invalid),
             SocketOption::MulticastTtl => self.multicast_ttl = hops(value, 0)?.unwrap_or(1),
-            SocketOption::MulticastHops if self.stream => return Err(Error::NoProtocolOption),
+            SocketOption::MulticastHops | SocketOption::MulticastInterfaceV6 if self.stream => {
+                return Err(Error::NoProtocolOption);
+            }
             SocketOption::MulticastHops => self.multicast_hops = hops(value, 0)?.unwrap_or(1),
             SocketOption::MulticastInterface if self.stream => return Err(Error::Invalid),
             SocketOption::MulticastInterface => self.set_multicast_interface(value)?,
-            SocketOption::MulticastInterfaceV6 if self.stream => {
-                return Err(Error::NoProtocolOption);
-            }
             SocketOption::MulticastInterfaceV6 => {
                 self.multicast_interface_v6 = self.beside_device(interface(value)?)?;
             }
             _ => return Err(Error::NoProtocolOption),
         }
         Ok(())
+    }
+
+    /// An option of [`InternetOptions`], if it is one.
+    fn set_internet_option(
+        &mut self,
+        option: SocketOption,
+        value: &OptionValue,
+    ) -> Option<Result<(), Error>> {
+        let owner = Owner {
+            stream: self.stream,
+            raw: self.raw,
+            net_raw: self.net_raw,
+            net_admin: self.net_admin,
+        };
+        let bound = self.device.is_some();
+        let elsewhere = |value: &OptionValue| value.int().is_ok_and(|index| index != 0) && bound;
+        match option {
+            // Linux: what is bound to an interface has no choice.
+            SocketOption::UnicastInterface | SocketOption::UnicastInterfaceV6
+                if elsewhere(value) =>
+            {
+                Some(Err(Error::Invalid))
+            }
+            _ => self.internet.set(owner, option, value),
+        }
     }
 
     /// What an option is set to.
@@ -361,12 +400,17 @@ impl SocketCommon {
         if let Some(stamp) = Stamp::of(option) {
             return Ok(OptionValue::Flag(self.stamp == Some(stamp)));
         }
+        if let Some(value) = self.internet.get(option) {
+            return Ok(value);
+        }
         let index = |interface: Option<InterfaceId>| {
             interface.map_or(0, |id| i32::try_from(id.0).unwrap_or(i32::MAX))
         };
         let bytes = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         Ok(OptionValue::Int(match option {
-            SocketOption::BsdCompat => return Ok(OptionValue::Flag(false)),
+            SocketOption::BsdCompat | SocketOption::HeaderIncluded => {
+                return Ok(OptionValue::Flag(false));
+            }
             SocketOption::OnlyV6 => return Ok(OptionValue::Flag(self.only_v6)),
             SocketOption::ZeroCopy => return Ok(OptionValue::Flag(self.zero_copy)),
             SocketOption::BindToDevice | SocketOption::BindToIndex => index(self.device),
@@ -390,6 +434,46 @@ impl SocketCommon {
             SocketOption::MulticastInterfaceV6 => index(self.multicast_interface_v6),
             _ => return Err(Error::NoProtocolOption),
         }))
+    }
+
+    /// IPV6_ADDRFORM: a socket that is connected to a mapped address would become one of IPv4.
+    ///
+    /// # Errors
+    /// [`Error::AddressNotAvailable`], as none does here; before that Linux's, without a peer
+    /// [`Error::NotConnected`], for another form [`Error::Invalid`].
+    pub fn set_address_form(&self, value: &OptionValue, connected: bool) -> Result<(), Error> {
+        match (self.domain, value.int()?) {
+            (Domain::V4, _) => Err(Error::NoProtocolOption),
+            (Domain::V6, AF_INET) if !connected => Err(Error::NotConnected),
+            (Domain::V6, AF_INET) => Err(Error::AddressNotAvailable),
+            (Domain::V6, _) => Err(Error::Invalid),
+        }
+    }
+
+    /// IP_FREEBIND, IP_TRANSPARENT: it may be bound to what is not the node's.
+    #[must_use]
+    pub const fn may_bind_anywhere(&self) -> bool {
+        self.free_bind || self.internet.switches.contains(Switches::TRANSPARENT)
+    }
+
+    /// What of a datagram's ancillary data takes a grant.
+    ///
+    /// # Errors
+    /// [`Error::NotPermitted`] without it.
+    pub fn may_send_with(&self, to: IpAddr, options: &SendOptions) -> Result<(), Error> {
+        let extras = &options.extras;
+        let headers = [
+            &extras.hop_options,
+            &extras.routing_options,
+            &extras.destination_options,
+        ];
+        let extended = to.is_ipv6() && headers.iter().any(|header| header.is_some());
+        let marked = options.mark.is_some() && !self.net_admin;
+        let important = options.priority.is_some_and(|n| !(0..=6).contains(&n));
+        if !self.net_raw && (extended || marked) || important && !self.net_admin {
+            return Err(Error::NotPermitted);
+        }
+        Ok(())
     }
 
     /// How the options share a port.
@@ -523,15 +607,16 @@ impl SocketCommon {
     }
 
     /// The interface that packets to `destination` must leave by, where something fixes it:
-    /// SO_BINDTODEVICE, the scope, or for groups IP_MULTICAST_IF and IPV6_MULTICAST_IF.
+    /// SO_BINDTODEVICE, the scope, or for groups IP_MULTICAST_IF and IPV6_MULTICAST_IF, for hosts
+    /// IP_UNICAST_IF and IPV6_UNICAST_IF.
     #[must_use]
     pub fn out_interface(&self, destination: Endpoint) -> Option<InterfaceId> {
-        let group = match destination.ip {
-            ip if !ip.is_multicast() => None,
+        let choice = match destination.ip {
+            ip if !ip.is_multicast() => self.internet.unicast_interface(ip),
             IpAddr::V4(_) => self.multicast_interface,
             IpAddr::V6(_) => self.multicast_interface_v6,
         };
-        self.device.or(destination.scope_interface()).or(group)
+        self.device.or(destination.scope_interface()).or(choice)
     }
 
     /// A link-local address gets the interface of SO_BINDTODEVICE, or for groups of
@@ -574,13 +659,17 @@ impl SocketCommon {
 
     /// A stream's ECN bits are TCP's own.
     fn set_tos(&mut self, tos: i32) {
-        const ECN: u8 = 0b11;
         let tos = u8::try_from(tos & 0xff).unwrap_or(0);
-        self.tos = if self.stream {
-            (tos & !ECN) | (self.tos & ECN)
+        self.tos = self.without_own_ecn(tos, self.tos);
+    }
+
+    const fn without_own_ecn(&self, new: u8, old: u8) -> u8 {
+        const ECN: u8 = 0b11;
+        if self.stream {
+            (new & !ECN) | (old & ECN)
         } else {
-            tos
-        };
+            new
+        }
     }
 
     fn flag(&mut self, option: SocketOption) -> Option<&mut bool> {
@@ -607,6 +696,9 @@ impl SocketCommon {
 }
 
 const fn is_v6(option: SocketOption) -> bool {
+    if let Some(switch) = Switches::of(option) {
+        return switch.is_v6();
+    }
     matches!(
         option,
         SocketOption::UnicastHops
@@ -621,6 +713,18 @@ const fn is_v6(option: SocketOption) -> bool {
             | SocketOption::ReceivePacketInfoV6
             | SocketOption::ReceiveHopLimit
             | SocketOption::ReceiveTrafficClass
+            | SocketOption::AddressForm
+            | SocketOption::RouterAlertV6
+            | SocketOption::MtuV6
+            | SocketOption::StickyPacketInfo
+            | SocketOption::HopOptions
+            | SocketOption::RoutingDestinationOptions
+            | SocketOption::RoutingHeader
+            | SocketOption::DestinationOptions
+            | SocketOption::PathMtu
+            | SocketOption::AddressPreferences
+            | SocketOption::MinHopCount
+            | SocketOption::UnicastInterfaceV6
     )
 }
 

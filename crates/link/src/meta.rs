@@ -68,6 +68,9 @@ pub struct Meta {
     pub tags: Tags,
     /// The packet socket of this node that sent it, by SO_COOKIE, and that does not hear it; else 0.
     pub sender: u64,
+    /// Received: bytes of the largest fragment that it came in, IP header included; 0 when it came
+    /// whole.
+    pub fragment_max: u16,
 }
 
 /// What a link may tell a node's packets apart by, beside what they say themselves (socket(7)). It is

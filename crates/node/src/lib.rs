@@ -232,6 +232,11 @@ impl Node {
         (&mut self.transports.udp, self.parts.context(now))
     }
 
+    /// UDP-Lite, with the context that its calls take.
+    pub fn udp_lite(&mut self, now: Instant) -> (&mut Udp, Context<'_>) {
+        (&mut self.transports.udp_lite, self.parts.context(now))
+    }
+
     /// Ping sockets, with the context that their calls take.
     pub fn ping(&mut self, now: Instant) -> (&mut Ping, Context<'_>) {
         (&mut self.transports.ping, self.parts.context(now))

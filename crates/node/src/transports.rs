@@ -7,13 +7,14 @@ use sockeye_udp::Udp;
 use sockeye_wire::IpProtocol;
 use std::collections::BTreeMap;
 
-/// TCP, UDP, ping, raw and packet sockets.
-const BUILT_IN: usize = 5;
+/// TCP, UDP, UDP-Lite, ping, raw and packet sockets.
+const BUILT_IN: usize = 6;
 
 /// The built-in transports as typed fields, and those that were registered.
 pub(crate) struct Transports {
     pub(crate) tcp: Tcp,
     pub(crate) udp: Udp,
+    pub(crate) udp_lite: Udp,
     pub(crate) ping: Ping,
     pub(crate) raw: Raw,
     pub(crate) packets: Packets,
@@ -32,6 +33,8 @@ impl Transports {
             packets: Packets::default(),
             others: BTreeMap::new(),
             turn: 0,
+            // The last to take of the seed: what others take of it is as it was without.
+            udp_lite: Udp::lite(config, rng),
         }
     }
 
@@ -47,6 +50,7 @@ impl Transports {
         match protocol {
             IpProtocol::TCP => Some(&mut self.tcp),
             IpProtocol::UDP => Some(&mut self.udp),
+            IpProtocol::UDPLITE => Some(&mut self.udp_lite),
             IpProtocol::ICMP | IpProtocol::ICMPV6 => Some(&mut self.ping),
             _ => None,
         }
@@ -57,6 +61,7 @@ impl Transports {
         match id {
             TransportId::TCP => Some(&mut self.tcp),
             TransportId::UDP => Some(&mut self.udp),
+            TransportId::UDPLITE => Some(&mut self.udp_lite),
             TransportId::PING => Some(&mut self.ping),
             TransportId::RAW => Some(&mut self.raw),
             TransportId::PACKET => Some(&mut self.packets),
@@ -110,13 +115,14 @@ impl Transports {
         let Self {
             tcp,
             udp,
+            udp_lite,
             ping,
             raw,
             packets,
             others,
             turn: _,
         } = self;
-        let built_in: [&dyn Transport; BUILT_IN] = [tcp, udp, ping, raw, packets];
+        let built_in: [&dyn Transport; BUILT_IN] = [tcp, udp, udp_lite, ping, raw, packets];
         built_in.into_iter().chain(others.values().map(|t| &**t))
     }
 
@@ -131,6 +137,7 @@ impl Transports {
             2 => Some(&mut self.ping),
             3 => Some(&mut self.raw),
             4 => Some(&mut self.packets),
+            5 => Some(&mut self.udp_lite),
             _ => Some(&mut **self.others.values_mut().nth(n - BUILT_IN)?),
         }
     }

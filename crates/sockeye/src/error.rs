@@ -42,6 +42,7 @@ pub const fn errno(error: Error) -> i32 {
         Error::Busy => libc::EBUSY,
         Error::NoMemory => libc::ENOMEM,
         Error::KeyRejected => libc::EKEYREJECTED,
+        Error::InputOutput => libc::EIO,
         Error::Shutdown => libc::ESHUTDOWN,
         // The enum is open to the core's additions; none may pass as a success.
         _ => libc::EIO,

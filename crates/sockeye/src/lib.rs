@@ -86,8 +86,8 @@ pub use intercept::{EchoRequest, Incoming, Intercept, PingIntercept};
 pub use node::{EnterGuard, InterfaceInfo, Node, SHUTDOWN_TIMEOUT};
 pub use poll::{PollFd, poll};
 pub use socket::{
-    Ancillary, Domain, ExtendedError, MessageFlags, Protocol, Received, ReceivedFrame, RecvMessage,
-    SendMessage, Socket, Type,
+    Ancillary, Control, Domain, ExtendedError, MessageFlags, Protocol, RawMessage, Received,
+    ReceivedFrame, RecvMessage, SendMessage, Socket, Type,
 };
 
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};

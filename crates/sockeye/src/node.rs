@@ -472,6 +472,10 @@ impl crate::shard::State {
                 let (udp, mut cx) = self.node.udp(now);
                 udp.close(&mut cx, handle.id)
             }
+            TransportId::UDPLITE => {
+                let (udp, mut cx) = self.node.udp_lite(now);
+                udp.close(&mut cx, handle.id)
+            }
             TransportId::PING => {
                 let (ping, mut cx) = self.node.ping(now);
                 ping.close(&mut cx, handle.id)

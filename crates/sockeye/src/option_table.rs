@@ -48,9 +48,28 @@ pub(crate) fn to_set(level: i32, name: i32, bytes: &[u8]) -> Result<(SocketOptio
             ..
         })
         | None => Err(Error::NoProtocolOption),
+        // Linux: no byte at all counts as zero, but for these.
+        Some(Standing::Works { option, .. })
+            if level == libc::IPPROTO_IP && bytes.is_empty() && wants_a_byte(option) =>
+        {
+            Err(Error::Invalid)
+        }
         Some(Standing::Works { option, layout, .. }) => Ok((option, layout)),
         Some(Standing::Refused { set, .. }) => Err(set),
     }
+}
+
+const fn wants_a_byte(option: SocketOption) -> bool {
+    matches!(
+        option,
+        SocketOption::FreeBind
+            | SocketOption::Ttl
+            | SocketOption::MinTtl
+            | SocketOption::Transparent
+            | SocketOption::MulticastTtl
+            | SocketOption::MulticastLoop
+            | SocketOption::MulticastAll
+    )
 }
 
 /// The option that getsockopt(2) means, and how its bytes are written.
@@ -85,7 +104,12 @@ pub(crate) fn read(
     let unsigned = |n: i32| u64::try_from(n).map_err(|_| os(libc::EINVAL));
     Ok(match layout {
         Layout::Flag => OptionValue::Flag(number()? != 0),
+        Layout::LooseFlag => OptionValue::Flag(number().unwrap_or(0) != 0),
         Layout::Int => OptionValue::Int(number()?),
+        Layout::Word => match bytes.try_into() {
+            Ok(word) => OptionValue::Int(i32::from_ne_bytes(word)),
+            Err(_) => return Err(os(libc::EINVAL)),
+        },
         Layout::Seconds => OptionValue::Time(Some(Duration::from_secs(unsigned(number()?)?))),
         Layout::SecondsOrNone => OptionValue::Time(seconds(number()?).ok()),
         Layout::SecondsOrZero => {
@@ -138,7 +162,9 @@ pub(crate) fn read(
             OptionValue::Bytes(whole)
         }
         Layout::Keys => OptionValue::Bytes(bytes.to_vec()),
-        Layout::Struct(len) => OptionValue::Bytes(bytes[..len.min(bytes.len())].to_vec()),
+        Layout::Struct(len) | Layout::Exact(len) => {
+            OptionValue::Bytes(bytes[..len.min(bytes.len())].to_vec())
+        }
         Layout::Cookie | Layout::Membership => return Err(to_io(Error::NoProtocolOption)),
     })
 }
@@ -157,7 +183,9 @@ pub(crate) fn write(
     let whole = |n: u128| i32::try_from(n).unwrap_or(i32::MAX);
     let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
     Ok(match layout {
-        Layout::Flag | Layout::Int => put_int(level, value.int()?, out),
+        Layout::Flag | Layout::LooseFlag | Layout::Int | Layout::Word => {
+            put_int(level, value.int()?, out)
+        }
         Layout::Seconds | Layout::SecondsOrZero => {
             put_int(level, value.time()?.map_or(0, seconds), out)
         }
@@ -206,7 +234,8 @@ pub(crate) fn write(
             OptionValue::Bytes(bytes) => put(&bytes[..bytes.len().min(4)], out),
             _ => return Err(Error::Invalid),
         },
-        Layout::Mask(_) | Layout::Struct(_) | Layout::Keys => match value {
+        Layout::Exact(len) if out.len() < len => return Err(Error::Invalid),
+        Layout::Mask(_) | Layout::Struct(_) | Layout::Exact(_) | Layout::Keys => match value {
             OptionValue::Bytes(bytes) => put(bytes, out),
             _ => return Err(Error::Invalid),
         },

@@ -456,7 +456,8 @@ fn datagrams_tell_what_they_are_asked_to() {
         [
             Ancillary::PacketInfo {
                 interface: 2,
-                address: "10.0.0.2".parse().unwrap()
+                address: "10.0.0.2".parse().unwrap(),
+                local: "10.0.0.2".parse().unwrap()
             },
             Ancillary::Ttl(9)
         ]
@@ -532,21 +533,63 @@ fn the_headers_of_a_syn_are_read_once() {
     }
 }
 
-/// send(2): MSG_OOB and MSG_MORE are for streams.
+/// send(2): MSG_OOB is for streams, MSG_MORE for those and for UDP.
 #[test]
-fn a_datagram_takes_no_flags_of_streams() {
-    let (a, _b) = pair();
+fn flags_that_a_datagram_takes_and_does_not() {
+    let (a, b) = pair();
+    let server = UdpSocket::bind_on(&b, "10.0.0.2:7").unwrap();
     let client = UdpSocket::bind_on(&a, "0.0.0.0:0").unwrap();
     client.connect("10.0.0.2:7").unwrap();
-    for flags in [MessageFlags::OUT_OF_BAND, MessageFlags::MORE] {
-        let message = SendMessage {
+    let send = |flags| {
+        client.as_socket().sendmsg(&SendMessage {
             data: &[IoSlice::new(b"half")],
             flags,
             ..SendMessage::default()
-        };
-        let refused = client.as_socket().sendmsg(&message).unwrap_err();
-        assert_eq!(refused.raw_os_error(), Some(libc::EOPNOTSUPP), "{flags:?}");
-    }
+        })
+    };
+    let refused = send(MessageFlags::OUT_OF_BAND).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::EOPNOTSUPP));
+    assert_eq!(send(MessageFlags::MORE).unwrap(), 4);
+    assert_eq!(send(MessageFlags::empty()).unwrap(), 4);
+    let mut buffer = [0; 20];
+    assert_eq!(server.recv(&mut buffer).unwrap(), 8);
+}
+
+/// recvmmsg(2), sendmmsg(2).
+#[test]
+fn many_datagrams_by_one_call() {
+    let (a, b) = pair();
+    let server = UdpSocket::bind_on(&b, "10.0.0.2:7").unwrap();
+    let client = UdpSocket::bind_on(&a, "0.0.0.0:0").unwrap();
+    let to = "10.0.0.2:7".parse().unwrap();
+    let texts = [&b"one"[..], b"two", b"", b"four"].map(IoSlice::new);
+    let messages: Vec<SendMessage<'_>> = texts
+        .iter()
+        .map(|text| SendMessage {
+            to: Some(to),
+            data: std::slice::from_ref(text),
+            ..SendMessage::default()
+        })
+        .collect();
+    assert_eq!(client.as_socket().sendmmsg(&messages).unwrap(), 4);
+    let nowhere = SendMessage::default();
+    let broken = [messages[0], nowhere, messages[1]];
+    assert_eq!(client.as_socket().sendmmsg(&broken).unwrap(), 1);
+    let first = client.as_socket().sendmmsg(&broken[1..]).unwrap_err();
+    assert_eq!(first.raw_os_error(), Some(libc::EDESTADDRREQ));
+
+    let mut rooms = [[0; 3]; 8];
+    let mut buffers: Vec<&mut [u8]> = rooms.iter_mut().map(|room| &mut room[..]).collect();
+    let flags = MessageFlags::WAIT_FOR_ONE;
+    let got = server.as_socket().recvmmsg(&mut buffers, flags).unwrap();
+    let lens: Vec<usize> = got.iter().map(|message| message.len).collect();
+    assert_eq!(lens, [3, 3, 0, 3, 3]);
+    let cut: Vec<bool> = got
+        .iter()
+        .map(|message| message.flags.contains(MessageFlags::TRUNCATE))
+        .collect();
+    assert_eq!(cut, [false, false, false, true, false]);
+    assert_eq!((&rooms[0], &rooms[3], &rooms[4]), (b"one", b"fou", b"one"));
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn recvmsg_tells_what_was_asked_for() {
     let message = socket.recvmsg(buffers, MessageFlags::TRUNCATE).unwrap();
     assert_eq!((message.len, message.flags), (42, MessageFlags::TRUNCATE));
     assert_eq!(message.link.unwrap().interface, LINK);
-    let [Ancillary::TimestampNs(_), aux] = message.ancillary[..] else {
+    let [Ancillary::TimestampNs(_), aux] = &message.ancillary[..] else {
         panic!("{:?}", message.ancillary);
     };
     let (level, ty, data) = aux.to_raw(Domain::PACKET);
@@ -183,6 +183,16 @@ fn recvmsg_tells_what_was_asked_for() {
     // TP_STATUS_USER, both lengths, and the network's header.
     assert_eq!((word(0) & 1, word(4), word(8)), (1, 42, 42));
     assert_eq!(data[12..16], [[0, 0], 14_u16.to_ne_bytes()].concat());
+    // recvmmsg(2): the answer to that question of ARP, and the echo request.
+    let (mut one, mut other) = ([0; 20], [0; 20]);
+    let buffers = &mut [&mut one[..], &mut other[..]];
+    let messages = socket.recvmmsg(buffers, MessageFlags::WAIT_FOR_ONE);
+    let told = messages.unwrap().into_iter().map(|message| {
+        assert_eq!(message.ancillary.len(), 2, "{message:?}");
+        message.link.unwrap().packet_type
+    });
+    let expected = [PacketType::Outgoing, PacketType::Host];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
     // The same by the numbers of setsockopt(2).
     let mut value = [0; 8];
     assert_eq!(socket.option_raw(263, 8, &mut value).unwrap(), 4);

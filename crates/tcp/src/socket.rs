@@ -96,6 +96,17 @@ impl Socket {
         }
     }
 
+    /// Its own port, 0 as long as it has none.
+    pub(crate) fn local_port(&self) -> u16 {
+        match self {
+            Self::Fresh(fresh) => fresh.bound.map_or(0, |bound| bound.local.port),
+            Self::Listening(listener) => listener.local.port,
+            Self::HalfOpen(half_open) => half_open.flow.local.port,
+            Self::Connection(tcb) => tcb.flow.local.port,
+            Self::TimeWait(time_wait) => time_wait.flow.local.port,
+        }
+    }
+
     /// The place of a socket's keys.
     pub(crate) fn auth_mut(&mut self) -> Option<&mut Option<Box<Auth>>> {
         match self {

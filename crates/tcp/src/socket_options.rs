@@ -6,8 +6,11 @@ use crate::output::QUICK_ACKS;
 use crate::saved_syn::SaveSyn;
 use crate::socket::Socket;
 use crate::tcb::{Origin, Tcb};
+use sockeye_core::datagram::path_mtu;
+use sockeye_core::socket::AF_INET6;
 use sockeye_core::{
-    Context, Error, FastOpenMode, OptionValue, Readiness, SocketId, SocketOption, congestion,
+    Context, Domain, Error, FastOpenMode, InterfaceId, OptionValue, Readiness, SocketId,
+    SocketOption, congestion,
 };
 
 impl Tcp {
@@ -25,7 +28,26 @@ impl Tcp {
     ) -> Result<(), Error> {
         let socket = self.held_mut(id)?;
         let state = socket.state();
+        let connected = matches!(socket, Socket::Connection(_));
+        let has_port = socket.local_port() != 0;
         let settings = socket.settings_mut().ok_or(Error::BadSocket)?;
+        if option == SocketOption::AddressForm {
+            return settings.common.set_address_form(&value, connected);
+        }
+        // ipv6(7): not once it has a port.
+        if option == SocketOption::OnlyV6 && has_port {
+            return Err(Error::Invalid);
+        }
+        if let (SocketOption::UnicastInterface | SocketOption::UnicastInterfaceV6, Ok(index)) =
+            (option, value.int())
+            && index != 0
+            && cx
+                .inet
+                .interface(InterfaceId(u32::from_be(index.cast_unsigned())))
+                .is_none()
+        {
+            return Err(Error::AddressNotAvailable);
+        }
         if option == SocketOption::FastOpenConnect
             && !cx.config.tcp_fast_open.contains(FastOpenMode::CLIENT)
         {
@@ -77,11 +99,24 @@ impl Tcp {
             (SocketOption::ReceiveBuffer, Some(tcb)) => int(tcb.rcv.buffer),
             (SocketOption::SendBuffer, Some(tcb)) => int(tcb.send_buffer),
             (SocketOption::MaxSegment, Some(tcb)) => int(tcb.mss as usize),
-            (SocketOption::Mtu, Some(tcb)) => match &tcb.route {
-                Some(route) => int(route.mtu as usize),
-                None => Err(Error::NotConnected),
-            },
-            (SocketOption::Mtu, None) => Err(Error::NotConnected),
+            (SocketOption::Mtu | SocketOption::MtuV6 | SocketOption::PathMtu, tcb) => {
+                let v4 = settings.common.domain == Domain::V4;
+                let route = tcb.and_then(|tcb| tcb.route);
+                match (option, route) {
+                    (SocketOption::MtuV6 | SocketOption::PathMtu, _) if v4 => {
+                        Err(Error::NoProtocolOption)
+                    }
+                    (_, None) => Err(Error::NotConnected),
+                    (SocketOption::PathMtu, Some(route)) => Ok(path_mtu(route.mtu)),
+                    (_, Some(route)) => int(route.mtu as usize),
+                }
+            }
+            (SocketOption::AddressForm, _) if settings.common.domain == Domain::V4 => {
+                Err(Error::NoProtocolOption)
+            }
+            (SocketOption::AddressForm, None) => Err(Error::NotConnected),
+            (SocketOption::AddressForm, Some(_)) => Ok(OptionValue::Int(AF_INET6)),
+            (SocketOption::ProtocolNumber, _) => int(socket.local_port().into()),
             (SocketOption::QuickAck, Some(tcb)) => {
                 Ok(OptionValue::Flag(tcb.marks.quick_ack || tcb.quick_acks > 0))
             }

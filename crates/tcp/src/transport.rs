@@ -122,7 +122,7 @@ impl Tcp {
             return;
         }
         if let Some(id) = self.demux.connected(&flow, ip.interface) {
-            if self.authentic(cx, id, &flow, &segment) {
+            if self.is_near(cx, id, ip) && self.authentic(cx, id, &flow, &segment) {
                 self.segment_for_connection(cx, id, segment);
             }
             return;
@@ -130,7 +130,7 @@ impl Tcp {
         if ip.local
             && let Some(listener) = self.demux.lookup_bound(&flow, ip.interface)
         {
-            if self.authentic(cx, listener, &flow, &segment) {
+            if self.is_near(cx, listener, ip) && self.authentic(cx, listener, &flow, &segment) {
                 self.in_listen(cx, listener, &flow, segment, None);
             }
             return;
@@ -143,6 +143,20 @@ impl Tcp {
         if ip.local {
             reset::refuse(cx, &flow, &segment, None);
         }
+    }
+
+    /// RFC 5082 §3: whether a segment has not come from further than IP_MINTTL or IPV6_MINHOPCOUNT
+    /// allow.
+    fn is_near(&self, cx: &mut Context<'_>, id: SocketId, ip: &IpInfo) -> bool {
+        let settings = self.sockets.get(id).and_then(Socket::settings);
+        let near = settings.is_none_or(|settings| {
+            let internet = &settings.common.internet;
+            internet.hears(ip.source, ip.hop_limit)
+        });
+        if !near {
+            cx.drop_packet(Counter::TcpExtTCPMinTTLDrop);
+        }
+        near
     }
 
     fn segment_for_connection(&mut self, cx: &mut Context<'_>, id: SocketId, segment: Segment) {

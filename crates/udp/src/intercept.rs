@@ -5,7 +5,7 @@
 //! sender, with all that waited in its queue.
 
 use crate::receive::quote;
-use crate::{Socket, Udp, handle};
+use crate::{Socket, Udp};
 use sockeye_core::datagram::{Datagram, DatagramSocket, ReceiveQueue};
 use sockeye_core::demux::{Flow, Keyed, KeyedMap};
 use sockeye_core::intercept::{IncomingId, Refused, Scope, Unreachable, send_unreachable};
@@ -139,21 +139,19 @@ impl Udp {
         base.common.bound = true;
         base.queue = waiting.queue;
         let socket = self.sockets.insert(Socket {
-            base,
             local: Some(local),
             peer: Some(remote),
-            claim: None,
             intercepted: true,
             address_fixed: true,
             port_fixed: true,
-            segment: 0,
-            gro: false,
+            ..Socket::new(base)
         });
         self.list(socket)?;
         if waiting.foreign {
             self.intercept.foreign_sockets += 1;
         }
-        cx.set_ready(handle(socket), Readiness::READABLE | Readiness::WRITABLE);
+        let ready = Readiness::READABLE | Readiness::WRITABLE;
+        cx.set_ready(self.handle(socket), ready);
         Ok(socket)
     }
 
@@ -250,7 +248,7 @@ impl Udp {
         flows.insert(flow, id);
         waiting.insert(id, flow_waiting);
         fresh.push_back(id);
-        cx.set_ready(handle(SocketId::INTERCEPT), Readiness::READABLE);
+        cx.set_ready(self.handle(SocketId::INTERCEPT), Readiness::READABLE);
     }
 }
 

@@ -4,15 +4,20 @@
 //! - [`send`](Udp::send): `send`. Datagrams leave at once; a full interface says
 //!   [`WouldBlock`](sockeye_core::Error::WouldBlock) and later
 //!   [`WRITABLE`](sockeye_core::Readiness::WRITABLE).
+//! - One datagram out of several sends (UDP_CORK, MSG_MORE): `cork`.
 //! - What arrives, ICMP errors included: `receive`.
+//! - Options: `options`.
 //! - Flows to addresses that are not the node's: `intercept`.
+//! - UDP-Lite (RFC 3828) is the same with another checksum: `lite`.
 //!
 //! Behaviour that the RFCs leave open is Linux's, as udp(7) and ip(7) tell it.
 //!
-//! Not here: UDP-Lite, UDP_CORK.
 #![forbid(unsafe_code)]
 
+mod cork;
 mod intercept;
+mod lite;
+mod options;
 mod receive;
 mod send;
 mod user_calls;
@@ -21,7 +26,7 @@ mod user_calls;
 mod tests;
 
 pub use intercept::Incoming;
-pub use sockeye_core::datagram::{ErrorReport, Origin, Received, SendOptions};
+pub use sockeye_core::datagram::{Control, ErrorReport, Origin, Received, SendOptions};
 
 use sockeye_core::datagram::{DatagramSocket, Waiters};
 use sockeye_core::demux::{Claim, Demux, Endpoint};
@@ -34,9 +39,10 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// The UDP sockets of a node.
+/// The UDP sockets of a node, or its UDP-Lite ones.
 #[derive(Debug)]
 pub struct Udp {
+    kind: lite::Kind,
     sockets: Slab<Socket>,
     demux: Demux,
     ports: Ports,
@@ -52,6 +58,8 @@ struct Socket {
     base: DatagramSocket,
     /// Its own end, once it has a port. The address is unspecified until bind or connect say one.
     local: Option<Endpoint>,
+    /// The address that bind has named, while IP_BIND_ADDRESS_NO_PORT leaves the port open.
+    portless: Option<Endpoint>,
     peer: Option<Endpoint>,
     /// What it holds of the port space.
     claim: Option<Claim>,
@@ -65,13 +73,56 @@ struct Socket {
     segment: u16,
     /// UDP_GRO.
     gro: bool,
+    /// UDP_NO_CHECK6_TX.
+    no_check_tx: bool,
+    /// UDP_NO_CHECK6_RX.
+    no_check_rx: bool,
+    /// UDPLITE_SEND_CSCOV and UDPLITE_RECV_CSCOV.
+    coverage: lite::Coverage,
+    /// UDP_CORK.
+    cork: bool,
+    /// What was sent and is kept until the datagram is whole.
+    pending: Option<Box<cork::Pending>>,
+}
+
+impl Socket {
+    fn new(base: DatagramSocket) -> Self {
+        Self {
+            base,
+            local: None,
+            portless: None,
+            peer: None,
+            claim: None,
+            intercepted: false,
+            address_fixed: false,
+            port_fixed: false,
+            segment: 0,
+            gro: false,
+            no_check_tx: false,
+            no_check_rx: false,
+            coverage: lite::Coverage::default(),
+            cork: false,
+            pending: None,
+        }
+    }
 }
 
 impl Udp {
     /// A node's UDP, without sockets.
     #[must_use]
     pub fn new(config: &Config, rng: &mut Rng) -> Self {
+        Self::of_kind(lite::Kind::Full, config, rng)
+    }
+
+    /// A node's UDP-Lite, without sockets.
+    #[must_use]
+    pub fn lite(config: &Config, rng: &mut Rng) -> Self {
+        Self::of_kind(lite::Kind::Lite, config, rng)
+    }
+
+    fn of_kind(kind: lite::Kind, config: &Config, rng: &mut Rng) -> Self {
         Self {
+            kind,
             sockets: Slab::default(),
             demux: Demux::new(rng),
             ports: Ports::new(config, rng),
@@ -88,18 +139,18 @@ impl Udp {
     fn socket_mut(&mut self, id: SocketId) -> Result<&mut Socket, Error> {
         self.sockets.get_mut(id).ok_or(Error::BadSocket)
     }
-}
 
-const fn handle(id: SocketId) -> Handle {
-    Handle {
-        transport: TransportId::UDP,
-        id,
+    const fn handle(&self, id: SocketId) -> Handle {
+        Handle {
+            transport: self.kind.transport(),
+            id,
+        }
     }
 }
 
 impl Transport for Udp {
     fn id(&self) -> TransportId {
-        TransportId::UDP
+        self.kind.transport()
     }
 
     fn on_packet(&mut self, cx: &mut Context<'_>, ip: &IpInfo, packet: Packet) -> Disposition {
@@ -130,7 +181,7 @@ impl Transport for Udp {
 
     fn sockets(&self) -> Vec<SocketSummary> {
         let summary = |(id, socket): (SocketId, &Socket)| SocketSummary {
-            handle: handle(id),
+            handle: self.handle(id),
             state: if socket.peer.is_some() {
                 "ESTAB"
             } else {
@@ -151,8 +202,9 @@ impl Transport for Udp {
     /// UDP holds nothing back: this only tells sockets that there is room again.
     fn poll_transmit(&mut self, cx: &mut Context<'_>, interface: InterfaceId, _: usize) -> bool {
         for id in self.waiters.take(cx, interface) {
+            let handle = self.handle(id);
             if let Some(socket) = self.sockets.get_mut(id) {
-                socket.base.unblock(cx, handle(id));
+                socket.base.unblock(cx, handle);
             }
         }
         self.waiters.wait_for(interface)

@@ -1,9 +1,14 @@
 //! Sending: the header, the checksum, and data cut into datagrams of one size (UDP_SEGMENT).
 
-use crate::{SendOptions, Udp};
+use crate::lite::{Coverage, Kind};
+use crate::{SendOptions, Socket, Udp};
 use sockeye_core::datagram::{DatagramSocket, Plan, gather};
-use sockeye_core::{Checksum, Context, Counter, Error, Gso, GsoKind, Packet, Payload, SocketId};
-use sockeye_wire::{IpProtocol, checksum, udp};
+use sockeye_core::demux::Endpoint;
+use sockeye_core::ip::extras::Extras;
+use sockeye_core::{
+    Checksum, Context, Counter, Domain, Error, Gso, GsoKind, Packet, Payload, SocketId,
+};
+use sockeye_wire::{checksum, udp};
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 
@@ -35,44 +40,123 @@ impl Udp {
         to: Option<SocketAddr>,
         options: &SendOptions,
     ) -> Result<usize, Error> {
-        let socket = self.socket_mut(id)?;
-        socket.base.check_send()?;
-        let to = match to {
-            Some(addr) => socket.base.common.remote(addr)?,
-            None => socket.peer.ok_or(Error::DestinationRequired)?,
-        };
-        if to.port == 0 {
-            return Err(Error::Invalid);
-        }
+        let len: usize = data.iter().map(|slice| slice.len()).sum();
         self.autobind(cx, id)?;
+        let socket = self.socket(id)?;
+        // Linux: of an IPv4 socket before anything else.
+        if options.out_of_band && socket.base.common.domain == Domain::V4 {
+            return Err(Error::NotSupported);
+        }
+        // udp(7): while a datagram is put together, nothing changes where it goes.
+        let pending = socket.pending.as_ref().map(|pending| pending.to);
+        let to = match (pending, to) {
+            (Some(to), _) => to,
+            (None, Some(addr)) => {
+                if addr.port() == 0 {
+                    return Err(Error::Invalid);
+                }
+                socket.base.common.remote(addr)?
+            }
+            (None, None) => socket.peer.ok_or(Error::DestinationRequired)?,
+        };
+        // Linux looks at neither over IPv6, where the first is told like every length.
+        if to.ip.is_ipv4() && len > usize::from(u16::MAX) {
+            return Err(Error::MessageSize);
+        }
+        if to.ip.is_ipv4() && options.out_of_band {
+            return Err(Error::NotSupported);
+        }
+        if options.more || socket.cork || pending.is_some() {
+            let max = payload_max(to.ip);
+            self.keep(id, data, to, options, max)?;
+            let socket = self.socket(id)?;
+            if !options.more && !socket.cork {
+                self.push_pending(cx, id)?;
+            }
+            return Ok(len);
+        }
+        self.send_now(cx, id, data, to, options).map(|()| len)
+    }
+
+    /// Sends `data` to `to` as one datagram, or as several of one size.
+    pub(crate) fn send_now(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        data: &[IoSlice<'_>],
+        to: Endpoint,
+        options: &SendOptions,
+    ) -> Result<(), Error> {
+        let (kind, handle) = (self.kind, self.handle(id));
         let socket = self.sockets.get_mut(id).ok_or(Error::BadSocket)?;
         let local = socket.local.ok_or(Error::AddressNotAvailable)?;
         let len: usize = data.iter().map(|slice| slice.len()).sum();
-        let max = match to.ip {
-            IpAddr::V4(_) => PAYLOAD_V4_MAX,
-            IpAddr::V6(_) => PAYLOAD_V6_MAX,
-        };
-        if len > max {
+        let mut plan = socket
+            .base
+            .plan(cx, kind.protocol(), to, Some(local.ip), options)?;
+        plan.label(cx, (local.port, to.port));
+        let segment = options.segment.unwrap_or(socket.segment);
+        let fits = plan.may_fragment || segment > 0 || len + udp::HEADER_LEN <= plan.room;
+        if len > payload_max(to.ip) || !fits {
+            // Linux tells the port of the peer it is connected to over IPv4.
+            let port = match to.ip {
+                IpAddr::V4(_) => socket.peer.map_or(0, |peer| peer.port),
+                IpAddr::V6(_) => to.port,
+            };
+            let to = Endpoint { port, ..to };
+            socket.base.refused_here(cx, handle, to, &plan);
             return Err(Error::MessageSize);
         }
-        let plan = socket
-            .base
-            .plan(cx, IpProtocol::UDP, to, Some(local.ip), options)?;
-        let segment = options.segment.unwrap_or(socket.segment);
-        let cut = Cut::new(len, segment, &plan)?;
+        socket.base.check_send()?;
+        let summed = socket.sum_of(kind, to.ip);
+        let cut = Cut::new(len, segment, &plan, summed)?;
         let interface = plan.info.route.interface;
         self.waiters
             .ask(cx, id, &mut socket.base, interface, cut.packets)?;
         let out = Out {
             plan,
             ports: (local.port, to.port),
+            summed,
         };
-        let sent = out.send(cx, &socket.base, gather(data), &cut);
-        if sent == Err(Error::MessageSize) {
-            socket.base.refused_here(to, plan.info.route.mtu);
-        }
-        sent.map(|()| len)
+        out.send(cx, &socket.base, gather(data), &cut)?;
+        let sent = kind.counter(Counter::UdpOutDatagrams);
+        cx.counters.add_n(sent, cut.datagrams as u64);
+        Ok(())
     }
+}
+
+impl Socket {
+    fn sum_of(&self, kind: Kind, to: IpAddr) -> Summed {
+        let none = match to {
+            IpAddr::V4(_) => self.base.settings.no_check,
+            IpAddr::V6(_) => self.no_check_tx,
+        };
+        match kind {
+            // RFC 3828 §3.1: there always is one.
+            Kind::Lite => Summed::Partly(self.coverage),
+            Kind::Full if none => Summed::Not,
+            Kind::Full => Summed::Wholly,
+        }
+    }
+}
+
+/// Bytes that one datagram carries at the most.
+const fn payload_max(to: IpAddr) -> usize {
+    match to {
+        IpAddr::V4(_) => PAYLOAD_V4_MAX,
+        IpAddr::V6(_) => PAYLOAD_V6_MAX,
+    }
+}
+
+/// What the checksum of a datagram covers.
+#[derive(Clone, Copy, Debug)]
+enum Summed {
+    /// All of it.
+    Wholly,
+    /// Nothing: there is none (RFC 768; RFC 6935 §5 for IPv6).
+    Not,
+    /// As UDP-Lite has it.
+    Partly(Coverage),
 }
 
 /// How data becomes datagrams.
@@ -88,8 +172,20 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(len: usize, segment: u16, plan: &Plan) -> Result<Self, Error> {
+    fn new(len: usize, segment: u16, plan: &Plan, summed: Summed) -> Result<Self, Error> {
         let size = usize::from(segment);
+        if size > 0 {
+            // Linux: each has to fit the path, there may be so many, and links that cut also sum.
+            if len.min(size) + udp::HEADER_LEN > plan.room {
+                return Err(Error::MessageSize);
+            }
+            match summed {
+                _ if len > size * SEGMENTS_MAX => return Err(Error::Invalid),
+                Summed::Wholly => {}
+                Summed::Not => return Err(Error::Invalid),
+                Summed::Partly(_) => return Err(Error::InputOutput),
+            }
+        }
         if size == 0 || len <= size {
             let whole = len + udp::HEADER_LEN;
             return Ok(Self {
@@ -99,14 +195,11 @@ impl Cut {
                 packets: plan.packets(whole),
             });
         }
-        // udp(7): each datagram has to fit the path.
-        if size + udp::HEADER_LEN > plan.room || len > size * SEGMENTS_MAX {
-            return Err(Error::Invalid);
-        }
         let offload = plan.info.route.offload;
         let header = plan.info.route.mtu as usize - plan.room;
         let offloaded = offload.gso.udp
             && offload.tx_checksum
+            && plan.extras == Extras::NONE
             && header + udp::HEADER_LEN + len <= offload.gso_max as usize;
         let datagrams = len.div_ceil(size);
         Ok(Self {
@@ -123,6 +216,7 @@ struct Out {
     plan: Plan,
     /// Source and destination port.
     ports: (u16, u16),
+    summed: Summed,
 }
 
 impl Out {
@@ -153,8 +247,6 @@ impl Out {
             }
             None => self.send_one(cx, socket, data)?,
         }
-        cx.counters
-            .add_n(Counter::UdpOutDatagrams, cut.datagrams as u64);
         Ok(())
     }
 
@@ -177,12 +269,24 @@ impl Out {
         let mut sum = checksum::pseudo_header(
             info.route.source,
             info.destination,
-            IpProtocol::UDP,
+            info.protocol,
             length.into(),
         );
+        let covered = match self.summed {
+            Summed::Not => {
+                header.emit(packet.push(udp::HEADER_LEN));
+                return socket.transmit(cx, &self.plan, packet);
+            }
+            Summed::Wholly => len,
+            Summed::Partly(coverage) => {
+                let (covered, field) = coverage.of(len);
+                header.length = field;
+                covered
+            }
+        };
         // Fragments can't be summed by a link, which sees one after the other.
         let whole = packet.meta.gso.is_some() || len <= self.plan.room;
-        if info.route.offload.tx_checksum && whole {
+        if info.route.offload.tx_checksum && whole && matches!(self.summed, Summed::Wholly) {
             header.checksum = sum.folded();
             header.emit(packet.push(udp::HEADER_LEN));
             packet.meta.checksum = Checksum::Partial {
@@ -191,7 +295,12 @@ impl Out {
             };
         } else {
             header.emit(packet.push(udp::HEADER_LEN));
-            packet.chunks().for_each(|chunk| sum.add(chunk));
+            let mut left = covered;
+            for chunk in packet.chunks() {
+                let part = &chunk[..left.min(chunk.len())];
+                sum.add(part);
+                left -= part.len();
+            }
             // RFC 768: a sum of zero is sent as all ones, zero means none was made.
             udp::set_checksum(packet.head_mut(), sum.finish_nonzero());
         }

@@ -1,9 +1,13 @@
 //! Traces: two hosts on one link, or one host and hand-made packets.
 
+mod checksums;
+mod corking;
 mod delivery;
 mod errors;
 mod groups;
+mod headers;
 mod intercepted;
+mod lite;
 mod sending;
 mod states;
 
@@ -46,6 +50,17 @@ impl Host {
     fn with(config: Config, capabilities: Capabilities, addresses: &[&str]) -> Self {
         let mut parts = Parts::new(config, [7; 32]);
         let udp = Udp::new(&parts.config, &mut parts.rng);
+        Self::made(parts, udp, capabilities, addresses)
+    }
+
+    /// A node with UDP-Lite alone.
+    fn lite(addresses: &[&str]) -> Self {
+        let mut parts = Parts::new(Config::default(), [7; 32]);
+        let udp = Udp::lite(&parts.config, &mut parts.rng);
+        Self::made(parts, udp, capabilities(), addresses)
+    }
+
+    fn made(mut parts: Parts, udp: Udp, capabilities: Capabilities, addresses: &[&str]) -> Self {
         let mut interface = InterfaceConfig::new("eth0", capabilities);
         for address in addresses {
             interface = interface.with_address(address.parse().unwrap());
@@ -103,6 +118,31 @@ impl Host {
         let to = Some(to.parse().unwrap());
         let options = SendOptions::default();
         udp.send(&mut cx, id, &[IoSlice::new(data)], to, &options)
+    }
+
+    fn send_with(
+        &mut self,
+        id: SocketId,
+        data: &[u8],
+        to: &str,
+        options: &SendOptions,
+    ) -> Result<usize, Error> {
+        let (udp, mut cx) = self.cx();
+        let to = Some(to.parse().unwrap());
+        udp.send(&mut cx, id, &[IoSlice::new(data)], to, options)
+    }
+
+    fn set_bytes(&mut self, id: SocketId, option: SocketOption, bytes: &[u8]) -> Result<(), Error> {
+        let (udp, mut cx) = self.cx();
+        udp.set_option(&mut cx, id, option, OptionValue::Bytes(bytes.to_vec()))
+    }
+
+    /// What recvmsg tells of the next datagram.
+    fn told(&mut self, id: SocketId) -> Vec<Control> {
+        let (udp, mut cx) = self.cx();
+        udp.recv_message(&mut cx, id, &mut [0; 9000], false)
+            .unwrap()
+            .1
     }
 
     /// The next datagram: its text and who sent it.

@@ -1,12 +1,11 @@
 //! What a program calls, but for sending: open, bind, connect, receive, options, close.
 
-use crate::{Received, Socket, Udp, handle};
+use crate::{Control, Received, Socket, Udp};
 use sockeye_core::datagram::{DatagramSocket, check_bindable};
 use sockeye_core::demux::{Binding, Claim, Endpoint, Flow};
 use sockeye_core::multicast::membership::SourceChange;
 use sockeye_core::{
-    Context, Domain, Error, InterfaceId, OptionValue, Readiness, Report, Shutdown, SocketId,
-    SocketOption, SourceFilter,
+    Context, Domain, Error, InterfaceId, Readiness, Report, Shutdown, SocketId, SourceFilter,
 };
 use sockeye_wire::IpProtocol;
 use std::net::{IpAddr, SocketAddr};
@@ -20,17 +19,8 @@ impl Udp {
         if self.sockets.len() >= cx.config.sockets_max {
             return Err(Error::TooManySockets);
         }
-        Ok(self.sockets.insert(Socket {
-            base: DatagramSocket::new(domain, cx.config),
-            local: None,
-            peer: None,
-            claim: None,
-            intercepted: false,
-            address_fixed: false,
-            port_fixed: false,
-            segment: 0,
-            gro: false,
-        }))
+        let base = DatagramSocket::new(domain, cx.config);
+        Ok(self.sockets.insert(Socket::new(base)))
     }
 
     /// Closes a socket; what it had received is lost.
@@ -68,6 +58,13 @@ impl Udp {
         let common = &socket.base.common;
         let local = common.local(addr)?;
         check_bindable(cx, local, common)?;
+        // ip(7): the port is chosen when it sends or connects.
+        if socket.base.settings.bind_address_no_port && local.port == 0 {
+            let socket = self.socket_mut(id)?;
+            socket.portless = Some(local);
+            socket.address_fixed = !local.is_unspecified();
+            return Ok(());
+        }
         self.take_port(cx, id, local)?;
         let socket = self.socket_mut(id)?;
         socket.address_fixed = !local.is_unspecified();
@@ -139,6 +136,20 @@ impl Udp {
         self.socket_mut(id)?.base.recv(buffer, peek)
     }
 
+    /// [`recv`](Self::recv) with what recvmsg tells beside the data.
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    pub fn recv_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        buffer: &mut [u8],
+        peek: bool,
+    ) -> Result<(Received, Vec<Control>), Error> {
+        self.socket_mut(id)?.base.recv_message(cx, buffer, peek)
+    }
+
     /// Takes the next report of the error queue, and where its datagram went, where it is of one.
     ///
     /// # Errors
@@ -152,8 +163,17 @@ impl Udp {
     /// # Errors
     /// [`Error::BadSocket`].
     pub fn sent_zero_copy(&mut self, cx: &mut Context<'_>, id: SocketId) -> Result<(), Error> {
-        self.socket_mut(id)?.base.sent_zero_copy(cx, handle(id));
+        let handle = self.handle(id);
+        self.socket_mut(id)?.base.sent_zero_copy(cx, handle);
         Ok(())
+    }
+
+    /// The next call fails with `error`, unless the socket is gone.
+    pub fn put_error(&mut self, cx: &mut Context<'_>, id: SocketId, error: Error) {
+        let handle = self.handle(id);
+        if let Some(socket) = self.sockets.get_mut(id) {
+            socket.base.set_error(cx, handle, error);
+        }
     }
 
     /// Ends receiving or sending.
@@ -166,8 +186,9 @@ impl Udp {
         id: SocketId,
         how: Shutdown,
     ) -> Result<(), Error> {
+        let handle = self.handle(id);
         let socket = self.socket_mut(id)?;
-        socket.base.shutdown(cx, handle(id), how);
+        socket.base.shutdown(cx, handle, how);
         socket.peer.map(|_| ()).ok_or(Error::NotConnected)
     }
 
@@ -289,64 +310,6 @@ impl Udp {
         base.groups.filter(cx, group, interface).cloned()
     }
 
-    /// Sets an option.
-    ///
-    /// # Errors
-    /// [`Error::NoProtocolOption`] for options that UDP does not have, [`Error::Invalid`] for
-    /// values out of range, and those of
-    /// [`SocketCommon::set_option`](sockeye_core::SocketCommon::set_option).
-    pub fn set_option(
-        &mut self,
-        cx: &mut Context<'_>,
-        id: SocketId,
-        option: SocketOption,
-        value: OptionValue,
-    ) -> Result<(), Error> {
-        let socket = self.socket_mut(id)?;
-        match option {
-            SocketOption::UdpSegment => {
-                socket.segment = u16::try_from(value.int()?).map_err(|_| Error::Invalid)?;
-            }
-            SocketOption::UdpGro => socket.gro = value.flag()?,
-            SocketOption::Mtu => return Err(Error::NoProtocolOption),
-            // These are part of the socket's keys.
-            SocketOption::ReuseAddress | SocketOption::ReusePort | SocketOption::BindToDevice => {
-                self.unlist(id)?;
-                let set = self.socket_mut(id)?.base.set_option(cx, option, &value);
-                self.list(id)?;
-                return set;
-            }
-            _ => return socket.base.set_option(cx, option, &value),
-        }
-        Ok(())
-    }
-
-    /// What an option is set to.
-    ///
-    /// # Errors
-    /// [`Error::NoProtocolOption`]; [`Error::NotConnected`] for the MTU without a peer.
-    pub fn option(
-        &mut self,
-        cx: &mut Context<'_>,
-        id: SocketId,
-        option: SocketOption,
-    ) -> Result<OptionValue, Error> {
-        let socket = self.socket_mut(id)?;
-        match option {
-            SocketOption::UdpSegment => Ok(OptionValue::Int(socket.segment.into())),
-            SocketOption::UdpGro => Ok(OptionValue::Flag(socket.gro)),
-            SocketOption::Mtu => {
-                let peer = socket.peer.ok_or(Error::NotConnected)?;
-                let local = socket.local.map(|local| local.ip);
-                let route = socket.base.connect_route(cx, peer, local)?;
-                Ok(OptionValue::Int(
-                    i32::try_from(route.mtu).unwrap_or(i32::MAX),
-                ))
-            }
-            _ => socket.base.common.option(option, cx.config),
-        }
-    }
-
     /// Bytes of the next datagram (SIOCINQ), 0 when there is none.
     ///
     /// # Errors
@@ -397,6 +360,7 @@ impl Udp {
             return Ok(());
         }
         let any = Endpoint::new(socket.base.common.domain.unspecified(), 0);
+        let any = socket.portless.unwrap_or(any);
         // udp(7): without a free port sending is to be tried again later, which no program
         // expects; the address is what is missing.
         self.take_port(cx, id, any)
@@ -412,9 +376,12 @@ impl Udp {
         let common = &self.socket(id)?.base.common;
         if local.port == 0 {
             let binding = common.binding(local);
-            local.port = self.ports.for_bind(cx.rng, |port| {
-                self.demux.is_free(&Binding { port, ..binding })
-            })?;
+            // ip(7): of the node's range the part that the socket says.
+            let (low, high) = cx.config.local_ports;
+            let own = common.internet.ports_within(low..=high);
+            let free =
+                |port| own.contains(&port) && self.demux.is_free(&Binding { port, ..binding });
+            local.port = self.ports.for_bind(cx.rng, free)?;
         } else {
             self.demux.check(&Claim {
                 binding: common.binding(local),
@@ -477,6 +444,6 @@ impl Socket {
     pub(crate) fn shown_local(&self) -> SocketAddr {
         let common = &self.base.common;
         let unbound = Endpoint::new(common.domain.unspecified(), 0);
-        common.show(self.local.unwrap_or(unbound))
+        common.show(self.local.or(self.portless).unwrap_or(unbound))
     }
 }

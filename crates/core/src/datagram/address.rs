@@ -55,12 +55,14 @@ pub fn check_bindable(
         && let Some(interface) = local.scope_interface()
     {
         let interface = cx.inet.interface(interface).ok_or(Error::NoDevice)?;
-        let ours = local.ip.is_multicast() || common.free_bind || interface.has_address(local.ip);
+        let ours = local.ip.is_multicast()
+            || common.may_bind_anywhere()
+            || interface.has_address(local.ip);
         return ours.then_some(()).ok_or(Error::AddressNotAvailable);
     }
     let ours = local.is_unspecified()
         || local.ip.is_multicast()
-        || common.free_bind
+        || common.may_bind_anywhere()
         || cx.inet.is_local(local.ip)
         || is_broadcast(cx, local.ip);
     ours.then_some(()).ok_or(Error::AddressNotAvailable)

@@ -34,6 +34,17 @@ impl ReceiveQueue {
         self.datagrams.front()
     }
 
+    /// A datagram by its place.
+    #[must_use]
+    pub fn get(&self, number: usize) -> Option<&Datagram> {
+        self.datagrams.get(number)
+    }
+
+    /// All of them, the next one first.
+    pub fn iter(&self) -> impl Iterator<Item = &Datagram> {
+        self.datagrams.iter()
+    }
+
     /// Takes the next datagram.
     pub fn pop(&mut self) -> Option<Datagram> {
         let datagram = self.datagrams.pop_front()?;

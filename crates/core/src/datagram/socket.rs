@@ -1,43 +1,52 @@
-//! One socket: receiving, errors, readiness, and the way of what it sends.
+//! One socket: receiving, readiness, options. Errors are `errors`'s, the way of what it sends `plan`'s.
 
-use super::address::can_be_source;
-use super::{Datagram, ErrorReport, Origin, Plan, ReceiveQueue, Received, SendOptions};
+use super::plan::RouteKey;
+use super::{Control, Datagram, ReceiveQueue, Received, Settings};
 use crate::demux::Endpoint;
 use crate::multicast::Memberships;
-use crate::socket::{Domain, MtuDiscover, Shutdown, SocketCommon};
-use crate::transport::IcmpErrorKind;
+use crate::socket::{Domain, Shutdown, SocketCommon};
 use crate::{
-    Config, Context, Error, ErrorQueue, Handle, IcmpError, Instant, InterfaceId, IpInfo,
-    OptionValue, Packet, Readiness, Report, Route, RouteQuery, SendInfo, SocketOption,
+    Config, Context, Error, ErrorQueue, Handle, Instant, InterfaceId, IpInfo, OptionValue,
+    Readiness, Route, SocketOption,
 };
-use bytes::Bytes;
-use sockeye_wire::{IpProtocol, ipv4, ipv6};
 use std::net::{IpAddr, SocketAddr};
+
+/// struct ip6_mtuinfo without an address: of a socket that has one peer.
+#[must_use]
+pub fn path_mtu(mtu: u32) -> OptionValue {
+    let mut info = vec![0; 28];
+    info.extend(mtu.to_ne_bytes());
+    OptionValue::Bytes(info)
+}
 
 /// One datagram socket, without its protocol.
 #[derive(Debug)]
 pub struct DatagramSocket {
     /// Its options.
     pub common: SocketCommon,
+    /// Its options of socket(7) beside these.
+    pub settings: Settings,
     /// What it received.
     pub queue: ReceiveQueue,
     /// What it is told of what it sent.
-    errors: ErrorQueue,
+    pub(super) errors: ErrorQueue,
     /// Sends with MSG_ZEROCOPY so far.
-    zero_copies: u32,
+    pub(super) zero_copies: u32,
+    /// Datagrams that it had no room for.
+    drops: u32,
+    /// IPV6_RECVPATHMTU: what a path was found to carry, not told yet.
+    pub(super) path_mtu: Option<(u32, Endpoint)>,
     /// The groups it is in.
     pub groups: Memberships,
     /// It may send from addresses that are not the node's: an accepted intercepted flow.
     pub foreign: bool,
-    error: Option<Error>,
+    pub(super) error: Option<Error>,
     read_closed: bool,
     write_closed: bool,
     /// A send failed for want of room there, and nobody has told it of new room yet.
     pub(super) blocked_on: Option<InterfaceId>,
-    route: Option<(RouteKey, Route)>,
+    pub(super) route: Option<(RouteKey, Route)>,
 }
-
-type RouteKey = (IpAddr, Option<IpAddr>, Option<InterfaceId>);
 
 impl DatagramSocket {
     /// A fresh socket.
@@ -45,9 +54,12 @@ impl DatagramSocket {
     pub fn new(domain: Domain, config: &Config) -> Self {
         Self {
             common: SocketCommon::new(domain, config),
+            settings: Settings::default(),
             queue: ReceiveQueue::default(),
             errors: ErrorQueue::default(),
             zero_copies: 0,
+            drops: 0,
+            path_mtu: None,
             groups: Memberships::default(),
             foreign: false,
             error: None,
@@ -62,9 +74,11 @@ impl DatagramSocket {
     pub fn deliver(&mut self, cx: &mut Context<'_>, handle: Handle, datagram: Datagram) -> bool {
         let datagram = Datagram {
             at: cx.now,
+            dropped: self.drops,
             ..datagram
         };
         if self.read_closed || !self.queue.push(datagram, self.common.receive_buffer) {
+            self.drops = self.drops.wrapping_add(1);
             return false;
         }
         cx.set_ready(handle, Readiness::READABLE);
@@ -77,38 +91,94 @@ impl DatagramSocket {
     /// # Errors
     /// A pending error first, then [`Error::WouldBlock`].
     pub fn recv(&mut self, buffer: &mut [u8], peek: bool) -> Result<Received, Error> {
+        let Some((number, skipped)) = self.next(peek)? else {
+            return Ok(self.end());
+        };
+        Ok(self.take(buffer, peek, number, skipped))
+    }
+
+    /// [`recv`](Self::recv) with what recvmsg tells beside the data.
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    pub fn recv_message(
+        &mut self,
+        cx: &Context<'_>,
+        buffer: &mut [u8],
+        peek: bool,
+    ) -> Result<(Received, Vec<Control>), Error> {
+        if let Some((mtu, to)) = self.path_mtu.take() {
+            let told = vec![Control::PathMtu { mtu, to }];
+            let received = Received {
+                from: self.common.show(Endpoint { port: 0, ..to }),
+                ..self.end()
+            };
+            return Ok((received, told));
+        }
+        let Some((number, skipped)) = self.next(peek)? else {
+            return Ok((self.end(), Vec::new()));
+        };
+        let datagram = self.queue.get(number);
+        let controls = datagram.map_or(Vec::new(), |datagram| self.controls(cx, datagram));
+        Ok((self.take(buffer, peek, number, skipped), controls))
+    }
+
+    /// Which datagram is next, and how much of it a peek leaves out (SO_PEEK_OFF); none after shutdown.
+    fn next(&mut self, peek: bool) -> Result<Option<(usize, usize)>, Error> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
-        let Some(front) = self.queue.front() else {
-            return if self.read_closed {
-                Ok(self.end())
-            } else {
-                Err(Error::WouldBlock)
-            };
+        let mut skipped = match usize::try_from(self.settings.peek_offset) {
+            Ok(offset) if peek => offset,
+            _ => 0,
+        };
+        for (number, datagram) in self.queue.iter().enumerate() {
+            let len = datagram.len();
+            if skipped == 0 || skipped < len {
+                return Ok(Some((number, skipped)));
+            }
+            skipped -= len;
+        }
+        self.read_closed.then_some(None).ok_or(Error::WouldBlock)
+    }
+
+    fn take(&mut self, buffer: &mut [u8], peek: bool, number: usize, skipped: usize) -> Received {
+        let Some(datagram) = self.queue.get(number) else {
+            return self.end();
         };
         let mut copied = 0;
-        for slice in &front.payload {
+        let mut skip = skipped;
+        for slice in &datagram.payload {
+            let left = &slice[skip.min(slice.len())..];
+            skip -= skip.min(slice.len());
             let room = &mut buffer[copied..];
-            let n = slice.len().min(room.len());
-            room[..n].copy_from_slice(&slice[..n]);
+            let n = left.len().min(room.len());
+            room[..n].copy_from_slice(&left[..n]);
             copied += n;
         }
         let received = Received {
-            len: front.len(),
+            len: datagram.len() - skipped,
             copied,
-            from: self.common.show(front.from),
-            to: self.common.show(front.to),
-            interface: front.interface,
-            ttl: front.ttl,
-            tos: front.tos,
-            segment: front.segment,
-            at: front.at,
+            from: self.common.show(datagram.from),
+            to: self.common.show(datagram.to),
+            interface: datagram.interface,
+            ttl: datagram.ttl,
+            tos: datagram.tos,
+            segment: datagram.segment,
+            at: datagram.at,
         };
+        let offset = &mut self.settings.peek_offset;
+        if *offset >= 0 {
+            let moved = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+            *offset = match peek {
+                true => offset.saturating_add(moved(copied)),
+                false => offset.saturating_sub(moved(received.len)).max(0),
+            };
+        }
         if !peek {
             self.queue.pop();
         }
-        Ok(received)
+        received
     }
 
     /// What `recv` says after shutdown.
@@ -149,92 +219,6 @@ impl DatagramSocket {
         cx.set_ready(handle, all);
     }
 
-    /// An ICMP error arrived about a datagram to `destination`, of which `payload` is quoted. As on
-    /// Linux a socket without a peer hears of it by IP_RECVERR alone, a `connected` one also of what
-    /// will not pass.
-    pub fn icmp_error(
-        &mut self,
-        cx: &mut Context<'_>,
-        handle: Handle,
-        error: &IcmpError<'_>,
-        destination: Endpoint,
-        payload: &[u8],
-        connected: bool,
-    ) {
-        let (kind, fatal) = error.kind.error();
-        let (info, hard) = match error.kind {
-            IcmpErrorKind::PacketTooBig { mtu } => {
-                if self.common.mtu_policy(destination.ip) == MtuDiscover::Never {
-                    return;
-                }
-                (mtu, true)
-            }
-            // RFC 6633 §5: source quench is ignored.
-            IcmpErrorKind::Other => return,
-            _ => (0, fatal),
-        };
-        let report = ErrorReport {
-            error: kind,
-            origin: Origin::Icmp,
-            icmp_type: error.icmp_type,
-            icmp_code: error.icmp_code,
-            info,
-            offender: Some(error.from),
-            destination,
-            payload: Bytes::copy_from_slice(payload),
-        };
-        self.report(cx, handle, report, hard && connected);
-    }
-
-    /// This node itself finds a datagram to `destination` too long: IP_RECVERR is told as well.
-    pub fn refused_here(&mut self, destination: Endpoint, mtu: u32) {
-        if !self.wants_errors(destination) {
-            return;
-        }
-        self.errors.push(Report::Error(ErrorReport {
-            error: Error::MessageSize,
-            origin: Origin::Local,
-            icmp_type: 0,
-            icmp_code: 0,
-            info: mtu,
-            offender: None,
-            destination,
-            payload: Bytes::new(),
-        }));
-    }
-
-    fn wants_errors(&self, destination: Endpoint) -> bool {
-        let (v4, v6) = self.common.receive_errors;
-        if destination.ip.is_ipv4() { v4 } else { v6 }
-    }
-
-    /// Queues a report where IP_RECVERR asks for one, and makes it the pending error where that
-    /// or `hard` is so: ip(7).
-    fn report(&mut self, cx: &mut Context<'_>, handle: Handle, report: ErrorReport, hard: bool) {
-        let wanted = self.wants_errors(report.destination);
-        let error = report.error;
-        if wanted {
-            self.errors.push(Report::Error(report));
-        }
-        if wanted || hard {
-            self.set_error(cx, handle, error);
-        }
-    }
-
-    /// A send with MSG_ZEROCOPY has succeeded; its data was copied, so it is over.
-    pub fn sent_zero_copy(&mut self, cx: &mut Context<'_>, handle: Handle) {
-        if !self.common.zero_copy {
-            return;
-        }
-        let number = self.zero_copies;
-        self.zero_copies = number.wrapping_add(1);
-        self.errors.push(Report::ZeroCopy {
-            first: number,
-            last: number,
-        });
-        cx.set_ready(handle, Readiness::ERROR_QUEUE);
-    }
-
     /// The pending error, which it clears: SO_ERROR.
     pub fn take_error(&mut self) -> Option<Error> {
         self.error.take()
@@ -245,7 +229,8 @@ impl DatagramSocket {
     pub fn readiness(&self) -> Readiness {
         let mut ready = Readiness::empty();
         let failed = self.error.is_some();
-        let readable = self.read_closed || self.queue.front().is_some() || failed;
+        let told = self.path_mtu.is_some();
+        let readable = self.read_closed || self.queue.front().is_some() || told || failed;
         ready.set(Readiness::READABLE, readable);
         let writable = self.blocked_on.is_none() || self.write_closed || failed;
         ready.set(Readiness::WRITABLE, writable);
@@ -281,115 +266,6 @@ impl DatagramSocket {
         self.error.take().map_or(Ok(()), Err)
     }
 
-    /// The way to `to`, from `local` where it is an address to send from.
-    ///
-    /// # Errors
-    /// [`Error::Access`] for a broadcast without SO_BROADCAST, [`Error::Invalid`] when interface
-    /// or source of `options` contradict the socket, and those of [`Context::route`].
-    pub fn plan(
-        &mut self,
-        cx: &mut Context<'_>,
-        protocol: IpProtocol,
-        to: Endpoint,
-        local: Option<IpAddr>,
-        options: &SendOptions,
-    ) -> Result<Plan, Error> {
-        let interface = self.leave_by(to, options)?;
-        let asked = options.source.map(|ip| ip.to_canonical());
-        let bound = local.filter(|&ip| can_be_source(cx, ip));
-        // ip(7), IP_MULTICAST_IF: groups are reached from the address that names the interface.
-        let for_groups = match to.ip {
-            IpAddr::V4(v4) if v4.is_multicast() => self.common.multicast_source.map(IpAddr::V4),
-            _ => None,
-        };
-        let source = asked.or(bound).or(for_groups);
-        let route = self
-            .route(cx, (to.ip, source, interface))
-            .map_err(|error| match error {
-                Error::AddressNotAvailable if asked.is_some() => Error::Invalid,
-                other => other,
-            })?;
-        if route.broadcast && !self.common.broadcast {
-            return Err(Error::Access);
-        }
-        let policy = self.common.mtu_policy(to.ip);
-        let route = match policy {
-            // These look at the link alone, not at what the path was found to carry.
-            MtuDiscover::Probe | MtuDiscover::Interface | MtuDiscover::Omit => Route {
-                mtu: cx
-                    .inet
-                    .interface(route.interface)
-                    .map_or(route.mtu, |i| i.mtu_for(to.ip)),
-                ..route
-            },
-            MtuDiscover::Never | MtuDiscover::Want | MtuDiscover::Always => route,
-        };
-        let header = match to.ip {
-            IpAddr::V4(_) => ipv4::HEADER_LEN,
-            IpAddr::V6(_) => ipv6::HEADER_LEN,
-        };
-        Ok(Plan {
-            info: SendInfo {
-                route,
-                destination: to.ip,
-                protocol,
-                hop_limit: options
-                    .ttl
-                    .or(self.common.hop_limit(to.ip))
-                    .unwrap_or_else(|| cx.hop_limit(&route)),
-                traffic_class: options.tos.unwrap_or(self.common.class(to.ip)),
-                flow_label: 0,
-                dont_fragment: policy.sets_dont_fragment(),
-                tags: self.common.tags,
-            },
-            room: (route.mtu as usize).saturating_sub(header),
-            may_fragment: policy.fragments(),
-        })
-    }
-
-    /// The route that `connect` to `to` takes its local address from.
-    ///
-    /// # Errors
-    /// Those of [`plan`](Self::plan).
-    pub fn connect_route(
-        &mut self,
-        cx: &mut Context<'_>,
-        to: Endpoint,
-        local: Option<IpAddr>,
-    ) -> Result<Route, Error> {
-        let interface = self.leave_by(to, &SendOptions::default())?;
-        let bound = local.filter(|&ip| can_be_source(cx, ip));
-        let route = self.route(cx, (to.ip, bound, interface))?;
-        if route.broadcast && !self.common.broadcast {
-            return Err(Error::Access);
-        }
-        Ok(route)
-    }
-
-    /// Hands one packet down: `packet` starts at the transport header.
-    ///
-    /// # Errors
-    /// [`Error::MessageSize`] when it is too large and may not be fragmented, and those of
-    /// [`Context::send`].
-    pub fn transmit(&self, cx: &mut Context<'_>, plan: &Plan, packet: Packet) -> Result<(), Error> {
-        let mut info = plan.info;
-        if packet.meta.gso.is_none() && packet.len() > plan.room {
-            if !plan.may_fragment {
-                return Err(Error::MessageSize);
-            }
-            info.dont_fragment = false;
-        }
-        let heard = match info.destination {
-            IpAddr::V4(_) => self.common.multicast_loop,
-            IpAddr::V6(_) => self.common.multicast_loop_v6,
-        };
-        if heard {
-            cx.send(&info, packet)
-        } else {
-            cx.send_unheard(&info, packet)
-        }
-    }
-
     /// Sets one of the options that all these sockets have.
     ///
     /// # Errors
@@ -401,73 +277,93 @@ impl DatagramSocket {
         option: SocketOption,
         value: &OptionValue,
     ) -> Result<(), Error> {
-        let named = match option {
+        let index = || value.int().map(i32::cast_unsigned);
+        let (index, missing) = match option {
             SocketOption::BindToDevice | SocketOption::MulticastInterfaceV6 => {
-                Some(u32::try_from(value.int()?).map_err(|_| Error::NoDevice)?)
+                (index()?, Error::NoDevice)
             }
-            SocketOption::MulticastInterface => Some(crate::socket::multicast_device(value)?.1),
-            _ => None,
+            SocketOption::MulticastInterface => {
+                let (_, index) = crate::socket::multicast_device(value)?;
+                (index, Error::AddressNotAvailable)
+            }
+            SocketOption::UnicastInterface | SocketOption::UnicastInterfaceV6 => {
+                (u32::from_be(index()?), Error::AddressNotAvailable)
+            }
+            _ => (0, Error::NoDevice),
         };
-        if let Some(index) = named
-            && index != 0
-            && cx.inet.interface(InterfaceId(index)).is_none()
-        {
-            return Err(match option {
-                SocketOption::MulticastInterface => Error::AddressNotAvailable,
-                _ => Error::NoDevice,
-            });
+        if index != 0 && cx.inet.interface(InterfaceId(index)).is_none() {
+            return Err(missing);
         }
-        self.common.set_option(option, value)?;
+        let Self {
+            settings, common, ..
+        } = self;
+        match settings.set(common, option, value, cx.config) {
+            Some(set) => set?,
+            None => self.common.set_option(option, value)?,
+        }
+        // ip(7): who wants no errors any more has none to be told.
+        let errors = [SocketOption::ReceiveErrors, SocketOption::ReceiveErrorsV6];
+        if errors.contains(&option) && !value.flag()? {
+            self.errors = ErrorQueue::default();
+        }
         self.route = None;
         Ok(())
+    }
+
+    /// What one of the options that all these sockets have is set to.
+    ///
+    /// # Errors
+    /// Those of [`SocketCommon::option`].
+    pub fn option(&self, cx: &Context<'_>, option: SocketOption) -> Result<OptionValue, Error> {
+        match self.settings.get(option) {
+            // Linux: of a stream alone.
+            _ if option == SocketOption::TransmitRehash => Err(Error::NotSupported),
+            Some(value) => Ok(value),
+            None => self.common.option(option, cx.config),
+        }
+    }
+
+    /// [`option`](Self::option), and those that tell of the path between two ends.
+    ///
+    /// # Errors
+    /// [`Error::NotConnected`] for the path without a peer.
+    pub fn option_between(
+        &mut self,
+        cx: &mut Context<'_>,
+        option: SocketOption,
+        (local, peer): (Option<Endpoint>, Option<Endpoint>),
+    ) -> Result<OptionValue, Error> {
+        let v6 = [
+            SocketOption::MtuV6,
+            SocketOption::PathMtu,
+            SocketOption::AddressForm,
+        ];
+        if v6.contains(&option) && self.common.domain == Domain::V4 {
+            return Err(Error::NoProtocolOption);
+        }
+        match option {
+            SocketOption::AddressForm if self.common.raw => Err(Error::NoProtocolOption),
+            SocketOption::AddressForm => match peer {
+                Some(_) => Ok(OptionValue::Int(crate::socket::AF_INET6)),
+                None => Err(Error::NotConnected),
+            },
+            SocketOption::Mtu | SocketOption::MtuV6 | SocketOption::PathMtu => {
+                let peer = peer.ok_or(Error::NotConnected)?;
+                let mtu = self
+                    .connect_route(cx, peer, local.map(|local| local.ip))?
+                    .mtu;
+                Ok(match option {
+                    SocketOption::PathMtu => path_mtu(mtu),
+                    _ => OptionValue::Int(i32::try_from(mtu).unwrap_or(i32::MAX)),
+                })
+            }
+            _ => self.option(cx, option),
+        }
     }
 
     /// There is room again where it waited for some.
     pub fn unblock(&mut self, cx: &mut Context<'_>, handle: Handle) {
         self.blocked_on = None;
         cx.set_ready(handle, Readiness::WRITABLE);
-    }
-
-    /// Takes the next report of the error queue (MSG_ERRQUEUE), and where its datagram was sent to,
-    /// where it is of one.
-    ///
-    /// # Errors
-    /// [`Error::WouldBlock`] when there is none.
-    pub fn recv_error(&mut self) -> Result<(Report, Option<SocketAddr>), Error> {
-        let report = self.errors.pop().ok_or(Error::WouldBlock)?;
-        let to = match &report {
-            Report::Error(error) => Some(self.common.show(error.destination)),
-            Report::ZeroCopy { .. } => None,
-        };
-        Ok((report, to))
-    }
-
-    fn leave_by(&self, to: Endpoint, options: &SendOptions) -> Result<Option<InterfaceId>, Error> {
-        let Some(asked) = options.interface else {
-            return Ok(self.common.out_interface(to));
-        };
-        let fixed = self.common.device.or(to.scope_interface());
-        if fixed.is_some_and(|fixed| fixed != asked) {
-            return Err(Error::Invalid);
-        }
-        Ok(Some(asked))
-    }
-
-    fn route(&mut self, cx: &mut Context<'_>, key: RouteKey) -> Result<Route, Error> {
-        if let Some((cached, route)) = self.route
-            && cached == key
-            && route.version == cx.inet.route_version()
-        {
-            return Ok(route);
-        }
-        let (destination, source, interface) = key;
-        let route = cx.route(&RouteQuery {
-            destination,
-            source,
-            interface,
-            foreign_source: self.foreign,
-        })?;
-        self.route = Some((key, route));
-        Ok(route)
     }
 }

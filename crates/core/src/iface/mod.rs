@@ -355,6 +355,15 @@ impl Interface {
         true
     }
 
+    /// The address is a temporary one (RFC 8981).
+    #[cfg(test)]
+    pub(crate) fn set_temporary(&mut self, address: IpAddr) {
+        let mut addresses = self.addresses.iter_mut();
+        if let Some(own) = addresses.find(|a| a.net.addr() == address) {
+            own.origin = AddressOrigin::Temporary;
+        }
+    }
+
     pub(crate) fn remove_address(&mut self, address: IpAddr) -> Option<Address> {
         let at = self
             .addresses

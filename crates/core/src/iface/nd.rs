@@ -204,7 +204,8 @@ pub(super) fn solicit(
     to: Option<MacAddr>,
 ) {
     let next_hop = IpAddr::V6(address);
-    let source = crate::ip::source::choose(cx.inet, interface, next_hop, next_hop);
+    let source =
+        crate::ip::source::choose(cx.inet, interface, next_hop, next_hop, Default::default());
     let Some(IpAddr::V6(source)) = source else {
         return;
     };

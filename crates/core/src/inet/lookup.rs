@@ -3,6 +3,7 @@
 use super::{Inet, InterfaceId, Route, RouteQuery};
 use crate::Error;
 use crate::iface::Interface;
+use crate::internet_options::AddressPreferences;
 use crate::ip::source;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,6 +13,18 @@ impl Inet {
     /// # Errors
     /// See [`Context::route`](crate::Context::route).
     pub fn route(&self, query: &RouteQuery) -> Result<Route, Error> {
+        self.route_preferring(query, AddressPreferences::default())
+    }
+
+    /// [`route`](Self::route), from an address that a socket likes (RFC 5014).
+    ///
+    /// # Errors
+    /// See [`Context::route`](crate::Context::route).
+    pub fn route_preferring(
+        &self,
+        query: &RouteQuery,
+        preferences: AddressPreferences,
+    ) -> Result<Route, Error> {
         let destination = named_host(query.destination);
         let source = query.source.filter(|s| !s.is_unspecified());
         if let Some(source) = source {
@@ -28,7 +41,7 @@ impl Inet {
         let (id, interface, next_hop) = self.way_out(destination, query.interface)?;
         let next_hop = self.redirects.next_hop(destination, id, next_hop);
         let source = source
-            .or_else(|| source::choose(self, id, destination, next_hop))
+            .or_else(|| source::choose(self, id, destination, next_hop, preferences))
             .ok_or(Error::AddressNotAvailable)?;
         let broadcast = matches!(destination, IpAddr::V4(v4)
             if v4.is_broadcast() || interface.is_subnet_broadcast(v4));

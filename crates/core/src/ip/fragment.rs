@@ -1,11 +1,14 @@
 //! Sending fragments (RFC 791 §3.2, RFC 8200 §4.5), and the identifications of packets.
 
+use super::extras::Extras;
+use super::send::{push_before_fragment, set_options};
 use crate::{Context, Counter, Error, Packet, Payload, Rng, SendInfo};
 use bytes::Bytes;
 use core::hash::Hasher;
 use siphasher::sip::SipHasher13;
 use sockeye_link::offload;
-use sockeye_wire::{IpProtocol, ipv4, ipv6, ipv6_ext};
+use sockeye_wire::ipv4::RawOptions;
+use sockeye_wire::{IpProtocol, ipv4, ipv4_options, ipv6, ipv6_ext};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Counters of IPv4 identifications; flows share them by hash.
@@ -53,6 +56,7 @@ impl Identifications {
 pub(super) fn cut(
     cx: &mut Context<'_>,
     info: &SendInfo,
+    extras: &Extras,
     mut packet: Packet,
 ) -> Result<Vec<Packet>, Error> {
     // The checksum lies in the first fragment and covers all of them.
@@ -61,6 +65,7 @@ pub(super) fn cut(
         IpAddr::V4(_) => ipv4::HEADER_LEN,
         IpAddr::V6(_) => ipv6::HEADER_LEN + ipv6_ext::FRAGMENT_LEN,
     };
+    let headers = headers + extras.len(info.destination.is_ipv4()).0;
     let room = (info.route.mtu as usize).saturating_sub(headers) & !7;
     if room == 0 {
         return Err(Error::MessageSize);
@@ -82,15 +87,14 @@ pub(super) fn cut(
     };
     let mut fragments = Vec::with_capacity(count);
     for number in 0..count {
-        let offset = number * room;
-        let mut fragment = Packet::with_payload(split_off_front(&mut slices, room));
-        push_header(
-            info,
-            &mut fragment,
-            offset,
-            number + 1 < count,
+        let piece = ipv6_ext::Fragment {
+            next_header: info.protocol,
+            offset: u16::try_from(number * room).map_err(|_| Error::MessageSize)?,
+            more: number + 1 < count,
             identification,
-        )?;
+        };
+        let mut fragment = Packet::with_payload(split_off_front(&mut slices, room));
+        push_header(cx, info, extras, &mut fragment, piece)?;
         fragments.push(fragment);
     }
     cx.counters.add(Counter::IpFragOKs);
@@ -99,36 +103,43 @@ pub(super) fn cut(
 }
 
 fn push_header(
+    cx: &Context<'_>,
     info: &SendInfo,
+    extras: &Extras,
     fragment: &mut Packet,
-    offset: usize,
-    more: bool,
-    identification: u32,
+    piece: ipv6_ext::Fragment,
 ) -> Result<(), Error> {
-    let too_long = |_| Error::MessageSize;
-    let len = u16::try_from(fragment.len()).map_err(too_long)?;
-    let offset = u16::try_from(offset).map_err(too_long)?;
+    let protocol = match info.destination {
+        IpAddr::V4(_) => info.protocol,
+        IpAddr::V6(_) => {
+            piece.emit(fragment.push(ipv6_ext::FRAGMENT_LEN));
+            push_before_fragment(extras, IpProtocol::FRAGMENT, fragment)
+        }
+    };
+    let len = u16::try_from(fragment.len()).map_err(|_| Error::MessageSize)?;
     match (info.route.source, info.destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let mut header = ipv4::Header::new(source, destination, info.protocol, len);
+            let mut header = ipv4::Header::new(source, destination, protocol, len);
             header.tos = info.traffic_class;
             header.ttl = info.hop_limit;
             header.dont_fragment = false;
-            header.identification = identification as u16;
-            header.more_fragments = more;
-            header.fragment_offset = offset;
-            header.emit(fragment.push(ipv4::HEADER_LEN));
+            header.identification = piece.identification as u16;
+            header.more_fragments = piece.more;
+            header.fragment_offset = piece.offset;
+            if let Some(options) = &extras.options {
+                let mut bytes = options.for_packet(source, destination, cx.now);
+                header.destination = options.first_hop(destination);
+                // RFC 791 §3.1: of the options only those that say so are in every fragment.
+                if piece.offset != 0 {
+                    let all = RawOptions::from_slice(&bytes).ok_or(Error::Invalid)?;
+                    bytes = ipv4_options::copied(&all).to_vec();
+                }
+                set_options(&mut header, &bytes)?;
+            }
+            header.emit(fragment.push(header.header_len()));
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let piece = ipv6_ext::Fragment {
-                next_header: info.protocol,
-                offset,
-                more,
-                identification,
-            };
-            piece.emit(fragment.push(ipv6_ext::FRAGMENT_LEN));
-            let len = len.saturating_add(ipv6_ext::FRAGMENT_LEN as u16);
-            let mut header = ipv6::Header::new(source, destination, IpProtocol::FRAGMENT, len);
+            let mut header = ipv6::Header::new(source, destination, protocol, len);
             header.traffic_class = info.traffic_class;
             header.flow_label = info.flow_label;
             header.hop_limit = info.hop_limit;

@@ -5,6 +5,7 @@
 //! - `send` is [`Context::send`].
 //! - `forward` sends on what is for others, where that is wanted.
 
+pub mod extras;
 mod forward;
 mod fragment;
 pub mod pmtu;
@@ -17,7 +18,7 @@ mod v4;
 mod v6;
 
 pub(crate) use fragment::Identifications;
-pub(crate) use send::{send, send_with_header};
+pub(crate) use send::{send, send_with_extras, send_with_header};
 
 use crate::{Context, Counter, InterfaceId, IpInfo, Packet};
 use sockeye_wire::Ecn;

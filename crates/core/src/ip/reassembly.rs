@@ -42,6 +42,8 @@ pub(super) struct Fragment {
     pub(super) offset: usize,
     pub(super) more: bool,
     pub(super) ecn: Ecn,
+    /// Bytes of its packet, IP header included.
+    pub(super) wire_len: u16,
     /// Of the first fragment alone.
     pub(super) first: Option<First>,
     /// Its window stands at the fragmented part.
@@ -67,6 +69,8 @@ pub(super) struct Whole {
     pub(super) payload: Payload,
     /// RFC 3168 §5.3: congestion that any of the fragments experienced.
     pub(super) congestion_experienced: bool,
+    /// Bytes of the largest fragment, IP header included.
+    pub(super) fragment_max: u16,
 }
 
 /// A datagram of which fragments are missing.
@@ -82,6 +86,7 @@ struct Datagram {
     first: Option<First>,
     congestion_experienced: bool,
     not_ect: bool,
+    fragment_max: u16,
 }
 
 /// All datagrams of which fragments are missing.
@@ -247,6 +252,7 @@ impl Datagram {
             first: None,
             congestion_experienced: false,
             not_ect: false,
+            fragment_max: 0,
         }
     }
 
@@ -255,6 +261,7 @@ impl Datagram {
             offset,
             more,
             ecn,
+            wire_len,
             first,
             packet,
             ..
@@ -290,6 +297,7 @@ impl Datagram {
         self.first = first.or_else(|| self.first.take());
         self.congestion_experienced |= ecn == Ecn::Ce;
         self.not_ect |= ecn == Ecn::NotEct;
+        self.fragment_max = self.fragment_max.max(wire_len);
         self.pieces.insert(offset, packet);
         Added::Kept
     }
@@ -311,6 +319,7 @@ impl Datagram {
                 .flat_map(Packet::into_payload)
                 .collect(),
             congestion_experienced: self.congestion_experienced,
+            fragment_max: self.fragment_max,
         })
     }
 }

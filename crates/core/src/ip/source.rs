@@ -1,6 +1,7 @@
 //! The choice of a source address (RFC 6724 §5, RFC 1122 §3.3.4.3).
 
 use crate::iface::{Address, AddressOrigin, AddressState, Interface};
+use crate::internet_options::AddressPreferences;
 use crate::{Inet, InterfaceId};
 use ipnet::IpNet;
 use std::cmp::Reverse;
@@ -12,10 +13,11 @@ pub(crate) fn choose(
     interface: InterfaceId,
     destination: IpAddr,
     next_hop: IpAddr,
+    preferences: AddressPreferences,
 ) -> Option<IpAddr> {
     match destination {
         IpAddr::V4(v4) => choose_v4(inet, interface, v4, next_hop).map(IpAddr::V4),
-        IpAddr::V6(v6) => choose_v6(inet, interface, v6).map(IpAddr::V6),
+        IpAddr::V6(v6) => choose_v6(inet, interface, v6, preferences).map(IpAddr::V6),
     }
 }
 
@@ -48,10 +50,17 @@ fn choose_v4(
     best.map(|(_, v4)| v4)
 }
 
-/// RFC 6724 §5, rules 1, 2, 3, 5, 6, 7 and 8; 4 (home addresses) has nothing to tell apart here, and
-/// which router advertised a prefix (5.5) is not kept.
-fn choose_v6(inet: &Inet, interface: InterfaceId, destination: Ipv6Addr) -> Option<Ipv6Addr> {
+/// RFC 6724 §5, rules 1, 2, 3, 5, 6, 7 and 8, in this order. Rule 4 (home addresses) and rule 5.5
+/// (which prefix the next hop has announced, which is kept nowhere) have nothing to tell apart here.
+fn choose_v6(
+    inet: &Inet,
+    interface: InterfaceId,
+    destination: Ipv6Addr,
+    preferences: AddressPreferences,
+) -> Option<Ipv6Addr> {
     let wanted = scope(destination);
+    // RFC 6724 §4: for these only addresses of the link that the packet leaves by will do.
+    let of_link = destination.is_multicast() || wanted <= SCOPE_LINK;
     let mut best = None;
     for (id, address) in candidates(inet) {
         let IpNet::V6(net) = address.net else {
@@ -60,18 +69,28 @@ fn choose_v6(inet: &Inet, interface: InterfaceId, destination: Ipv6Addr) -> Opti
         let source = net.addr();
         let own = scope(source);
         // A zone is never left: RFC 4007 §5.
-        if own <= SCOPE_LINK && id != interface {
+        if id != interface && (of_link || own <= SCOPE_LINK) {
             continue;
         }
+        // RFC 5014 §3: what the socket likes, else what the interface does (`use_tempaddr`).
+        let temporary = preferences
+            .temporary
+            .unwrap_or_else(|| prefers_temporary(inet, id));
         let rank = (
+            // Rule 1: the same address.
             source == destination,
-            // The smallest scope that is enough, else the largest of those that are not.
+            // Rule 2: the smallest scope that is enough, else the largest of those that are not.
             own >= wanted,
             if own >= wanted { 0x10 - own } else { own },
+            // Rule 3: no deprecated ones.
             address.state == AddressState::Preferred,
+            // Rule 5: of the interface that it leaves by.
             id == interface,
+            // Rule 6: the same label.
             label(source) == label(destination),
-            (address.origin == AddressOrigin::Temporary) == prefers_temporary(inet, id),
+            // Rule 7: temporary ones, or public ones.
+            (address.origin == AddressOrigin::Temporary) == temporary,
+            // Rule 8: the longest prefix in common.
             Reverse(128 - common_prefix(source, destination).min(net.prefix_len())),
         );
         if best.is_none_or(|(r, _)| rank > r) {
@@ -136,7 +155,9 @@ fn common_prefix(a: Ipv6Addr, b: Ipv6Addr) -> u8 {
 mod tests {
     use crate::context::Parts;
     use crate::iface::InterfaceConfig;
+    use crate::internet_options::AddressPreferences;
     use crate::{Capabilities, Config, Instant, InterfaceId, Medium, RouteQuery, inet};
+    use ipnet::IpNet;
     use sockeye_link::GsoKinds;
     use std::net::IpAddr;
 
@@ -155,6 +176,7 @@ mod tests {
                 },
             );
             config.addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+            config.link_local = false;
             inet::add_interface(&mut parts.context(Instant::ZERO), config);
         }
         for net in ["0.0.0.0/0", "::/0"] {
@@ -226,5 +248,113 @@ mod tests {
         assert_eq!(source(&parts, "fe80::9", Some(3)), "fe80::2");
         assert_eq!(source(&parts, "fe80::2", Some(3)), "fe80::2");
         assert_eq!(source(&parts, "2001:db8::1", Some(3)), "NetworkUnreachable");
+    }
+
+    fn preferring(parts: &Parts, destination: &str, temporary: Option<bool>) -> String {
+        let query = RouteQuery {
+            destination: destination.parse().unwrap(),
+            source: None,
+            interface: None,
+            foreign_source: false,
+        };
+        let mut preferences = AddressPreferences::default();
+        preferences.temporary = temporary;
+        let route = parts.inet.route_preferring(&query, preferences).unwrap();
+        route.source.to_string()
+    }
+
+    /// RFC 6724 §10.1, example by example, but for the one of home addresses: candidates, destination,
+    /// and which of the two is chosen by a socket that prefers temporary ones, as the RFC does.
+    #[test]
+    fn the_examples_of_rfc_6724_section_10_1() {
+        const TEMPORARY: &str = "2002:c633:6401::d5e3:7953:13eb:22e8/64";
+        let table: [([&str; 2], &str, &str, usize); 7] = [
+            (["2001:db8:3::1/64", "fe80::1/64"], "", "2001:db8:1::1", 0),
+            (["2001:db8:3::1/64", "fe80::1/64"], "", "ff05::1", 0),
+            (
+                ["2001:db8:1::1/64", "2001:db8:2::1/64"],
+                "deprecated",
+                "2001:db8:1::1",
+                0,
+            ),
+            (
+                ["fe80::2/64", "2001:db8:1::1/64"],
+                "deprecated",
+                "fe80::1",
+                0,
+            ),
+            (
+                ["2001:db8:1::2/64", "2001:db8:3::2/64"],
+                "",
+                "2001:db8:1::1",
+                0,
+            ),
+            (
+                [TEMPORARY, "2001:db8:1::2/64"],
+                "temporary",
+                "2002:c633:6401::1",
+                0,
+            ),
+            (
+                ["2001:db8:1::d5e3:7953:13eb:22e8/64", "2001:db8:1::2/64"],
+                "temporary",
+                "2001:db8:1::d5e3:0:0:1",
+                0,
+            ),
+        ];
+        for (addresses, first_is, destination, chosen) in table {
+            // The order in which they were given means nothing.
+            for order in [addresses, [addresses[1], addresses[0]]] {
+                let mut parts = node(&[&order]);
+                let address = |text: &str| text.parse::<IpNet>().unwrap().addr();
+                let interface = parts.inet.interface_mut(InterfaceId(2)).unwrap();
+                match first_is {
+                    "deprecated" => assert!(interface.deprecate(address(addresses[0]), true)),
+                    "temporary" => interface.set_temporary(address(addresses[0])),
+                    _ => {}
+                }
+                let chosen = address(addresses[chosen]).to_string();
+                let found = preferring(&parts, destination, Some(true));
+                assert_eq!(found, chosen, "to {destination}");
+            }
+        }
+    }
+
+    /// RFC 6724 §5, rule 3.
+    #[test]
+    fn rule_3_avoids_what_is_deprecated() {
+        let mut parts = node(&[&["2001:db8:1::1/64", "2001:db8:9::1/64"]]);
+        assert_eq!(source(&parts, "2001:db8:9::9", None), "2001:db8:9::1");
+        let mut cx = parts.context(Instant::ZERO);
+        let old = "2001:db8:9::1".parse().unwrap();
+        assert!(inet::deprecate_address(&mut cx, InterfaceId(2), old, true));
+        assert_eq!(source(&parts, "2001:db8:9::9", None), "2001:db8:1::1");
+    }
+
+    /// RFC 6724 §5, rule 5, and §4: a group is sent to from its own link.
+    #[test]
+    fn rule_5_takes_an_address_of_the_interface() {
+        let parts = node(&[&["2001:db8:1::1/64"], &["2001:db8:2::1/64"]]);
+        assert_eq!(source(&parts, "2001:db8:2::9", Some(2)), "2001:db8:1::1");
+        assert_eq!(source(&parts, "2001:db8:2::9", Some(3)), "2001:db8:2::1");
+        assert_eq!(source(&parts, "2001:db8:7::9", None), "2001:db8:1::1");
+        assert_eq!(source(&parts, "ff0e::1", Some(3)), "2001:db8:2::1");
+        let one = node(&[&["10.0.0.1/24"], &["2001:db8:2::1/64"]]);
+        assert_eq!(source(&one, "ff0e::1", Some(2)), "AddressNotAvailable");
+    }
+
+    /// RFC 6724 §5, rule 7; RFC 5014 §3.
+    #[test]
+    fn rule_7_prefers_what_the_socket_does() {
+        let mut parts = node(&[&["2001:db8:1::1/64", "2001:db8:1::abcd/64"]]);
+        let interface = parts.inet.interface_mut(InterfaceId(2)).unwrap();
+        interface.set_temporary("2001:db8:1::abcd".parse().unwrap());
+        for (preferred, chosen) in [
+            (None, "2001:db8:1::1"),
+            (Some(false), "2001:db8:1::1"),
+            (Some(true), "2001:db8:1::abcd"),
+        ] {
+            assert_eq!(preferring(&parts, "2001:db8:9::9", preferred), chosen);
+        }
     }
 }

@@ -140,6 +140,7 @@ fn reassemble(
         offset,
         more,
         ecn: header.ecn(),
+        wire_len: header.total_len,
         first,
         packet,
     };
@@ -149,6 +150,7 @@ fn reassemble(
     const FAILED: Counter = Counter::IpReasmFails;
     let mut header = Header::parse_quoted(&whole.header).map_err(|_| FAILED)?;
     let mut packet = Packet::with_payload(whole.payload);
+    packet.meta.fragment_max = whole.fragment_max;
     header.total_len = u16::try_from(header.header_len() + packet.len()).map_err(|_| FAILED)?;
     header.more_fragments = false;
     header.fragment_offset = 0;

@@ -152,6 +152,7 @@ fn reassemble(
         offset,
         more: piece.more,
         ecn: header.ecn(),
+        wire_len: u16::try_from(header.total_len()).unwrap_or(u16::MAX),
         first,
         packet,
     };
@@ -197,6 +198,7 @@ fn first_fragment(
 /// The datagram that fragments have made, at its IP header.
 fn made_whole(whole: Whole) -> Result<(Header, Packet), Counter> {
     let mut packet = Packet::with_payload(whole.payload);
+    packet.meta.fragment_max = whole.fragment_max;
     let window = packet.push(whole.header.len());
     window.copy_from_slice(&whole.header);
     let payload_len = u16::try_from(packet.len() - HEADER_LEN).map_err(|_| FAILED)?;

@@ -7,8 +7,8 @@
 use super::row::{Access, Layout, Row, Standing, Takes};
 use crate::Error;
 use Layout::{
-    Cookie, Device, Flag, Int, Keys, Linger, Mask, Membership, Micros, Millis, MulticastDevice,
-    Name, Rate, Seconds, SecondsOrNone, SecondsOrZero, Struct, Timeval,
+    Cookie, Device, Exact, Flag, Int, Keys, Linger, LooseFlag, Mask, Membership, Micros, Millis,
+    MulticastDevice, Name, Rate, Seconds, SecondsOrNone, SecondsOrZero, Struct, Timeval, Word,
 };
 use Takes::{Any, Range, Said};
 
@@ -305,10 +305,32 @@ options! {
     }
     "udp(7)" {
         works {
-            UdpSegment UDP_SEGMENT = 17 103, rw Int, Range(0, 65_535), "bytes of each datagram that a longer send is cut into";
-            UdpGro UDP_GRO = 17 104, rw Flag, Any, "datagrams of one flow may be received together";
+            UdpCork UDP_CORK = 17 1, rw Flag, Any, "what is sent is kept and put together into one datagram, until it is taken off"
+                ["crates/udp/src/tests/corking.rs" "what_is_corked_leaves_as_one_datagram"];
+            UdpEncapsulation UDP_ENCAP = 17 100, rw Int, Said("0; others are ENOPROTOOPT: IPsec, L2TP and their like are modules of a kernel"), "datagrams carry another protocol";
+            UdpNoCheck6Tx UDP_NO_CHECK6_TX = 17 101, rw Flag, Any, "datagrams over IPv6 have no checksum (RFC 6935, RFC 6936)"
+                ["crates/udp/src/tests/checksums.rs" "without_checksums_over_ipv6_where_both_agree"];
+            UdpNoCheck6Rx UDP_NO_CHECK6_RX = 17 102, rw Flag, Any, "datagrams over IPv6 without checksum are taken (RFC 6935, RFC 6936)"
+                ["crates/udp/src/tests/checksums.rs" "without_checksums_over_ipv6_where_both_agree"];
+            UdpSegment UDP_SEGMENT = 17 103, rw Int, Range(0, 65_535), "bytes of each datagram that a longer send is cut into"
+                ["crates/udp/src/tests/sending.rs" "one_send_is_cut_into_datagrams_of_one_size"];
+            UdpGro UDP_GRO = 17 104, rw Flag, Any, "datagrams of one flow may be received together"
+                ["crates/udp/src/tests/delivery.rs" "joined_datagrams_are_taken_apart_unless_the_socket_wants_them"];
+            SendCoverage UDPLITE_SEND_CSCOV = 136 10, rw Int, Said("0 for all, else held to 8 to 65,535"), "bytes of each datagram that its checksum covers (RFC 3828)"
+                ["crates/udp/src/tests/lite.rs" "the_checksum_covers_what_was_asked_for"];
+            ReceiveCoverage UDPLITE_RECV_CSCOV = 136 11, rw Int, Said("0 for all, else held to 8 to 65,535; unless it is set any will do"), "bytes that the checksum of a datagram covers at the least, which is dropped else (RFC 3828)"
+                ["crates/udp/src/tests/lite.rs" "too_small_a_coverage_is_not_received"];
         }
-        also {}
+        also {
+            UdpCork UDP_CORK = 136 1, rw Flag, Any, "as at the level of UDP";
+            UdpEncapsulation UDP_ENCAP = 136 100, rw Int, Said("as at the level of UDP"), "as at the level of UDP";
+            UdpNoCheck6Tx UDP_NO_CHECK6_TX = 136 101, rw Flag, Any, "as at the level of UDP; UDP-Lite has no use for it";
+            UdpNoCheck6Rx UDP_NO_CHECK6_RX = 136 102, rw Flag, Any, "as at the level of UDP; UDP-Lite has no use for it";
+            UdpSegment UDP_SEGMENT = 136 103, rw Int, Range(0, 65_535), "as at the level of UDP; a UDP-Lite socket that has it set can't send (EIO)";
+            UdpGro UDP_GRO = 136 104, rw Flag, Any, "as at the level of UDP";
+            SendCoverage UDPLITE_SEND_CSCOV = 17 10, rw Int, Said("as at its own level"), "as at its own level";
+            ReceiveCoverage UDPLITE_RECV_CSCOV = 17 11, rw Int, Said("as at its own level"), "as at its own level";
+        }
         refused {}
     }
     "ip(7)" {
@@ -316,15 +338,34 @@ options! {
             Tos IP_TOS = 0 1, rw Int, Any, "the TOS of what is sent";
             Ttl IP_TTL = 0 2, rw Int, Said("1 to 255, -1 for the default"), "the TTL of what is sent";
             HeaderIncluded IP_HDRINCL = 0 3, rw Flag, Any, "what a raw socket sends starts with the IP header";
+            IpOptions IP_OPTIONS = 0 4, rw Struct(64), Said("up to 40 bytes; a stream's are ENOPROTOOPT, as its segments have no room for them"), "the IP options of what is sent (RFC 791 §3.1)"
+                ["crates/udp/src/tests/headers.rs" "ip_options_travel_in_every_packet"];
+            RouterAlert IP_ROUTER_ALERT = 0 5, rw Flag, Said("of a raw socket; else EINVAL"), "is kept alone: packets to be forwarded that carry a router alert are forwarded as others are, where Linux hands them to the socket";
+            ReceiveOptions IP_RECVOPTS = 0 6, rw Flag, Any, "recvmsg tells the IP options"
+                ["crates/udp/src/tests/headers.rs" "ip_options_travel_in_every_packet"];
+            ReturnOptions IP_RETOPTS = 0 7, rw Flag, Any, "recvmsg tells the IP options as they would be answered with"
+                ["crates/udp/src/tests/headers.rs" "ip_options_travel_in_every_packet"];
             PacketInfo IP_PKTINFO = 0 8, rw Flag, Any, "recvmsg tells interface and destination";
             MtuDiscover IP_MTU_DISCOVER = 0 10, rw Int, Said("IP_PMTUDISC_*"), "what is done about the size of packets";
-            ReceiveErrors IP_RECVERR = 0 11, rw Flag, Any, "errors are told at once";
+            ReceiveErrors IP_RECVERR = 0 11, rw Flag, Any, "errors are told at once"
+                ["crates/udp/src/tests/errors.rs" "who_hears_what"];
             ReceiveTtl IP_RECVTTL = 0 12, rw Flag, Any, "recvmsg tells the TTL";
             ReceiveTos IP_RECVTOS = 0 13, rw Flag, Any, "recvmsg tells the TOS";
             Mtu IP_MTU = 0 14, ro Int, Any, "the MTU of a connected socket's path";
             FreeBind IP_FREEBIND = 0 15, rw Flag, Any, "it may be bound to an address that the node does not have";
-            BindAddressNoPort IP_BIND_ADDRESS_NO_PORT = 0 24, rw Flag, Any, "a stream that is bound to an address with port 0 gets its port when it connects: one that connections to other peers may have too"
+            PassSecurity IP_PASSSEC = 0 18, rw Flag, Any, "recvmsg tells the security label of what arrives; packets have none here";
+            Transparent IP_TRANSPARENT = 0 19, rw Flag, Said("EPERM without `net_admin` or `raw_sockets`"), "it may be bound to any address, and sends from it"
+                ["crates/udp/src/tests/states.rs" "who_is_transparent_sends_from_any_address"];
+            OriginalDestination IP_RECVORIGDSTADDR = 0 20, rw Flag, Any, "recvmsg tells address and port that a datagram was sent to"
+                ["crates/udp/src/tests/headers.rs" "recvmsg_tells_in_the_order_of_linux"];
+            MinTtl IP_MINTTL = 0 21, rw Int, Range(0, 255), "segments of TCP that have a smaller TTL are dropped (RFC 5082); as on Linux it means nothing to datagrams"
+                ["crates/tcp/src/tests/options.rs" "who_comes_from_too_far_is_not_heard"];
+            NoDefragment IP_NODEFRAG = 0 22, rw Flag, Said("of a raw socket; else ENOPROTOOPT"), "what it sends is not put together by the connection tracker, which a node does not have";
+            ReceiveChecksum IP_CHECKSUM = 0 23, rw Flag, Any, "recvmsg tells the sum of the packet where the link has made it over all of it; no link of a node does";
+            BindAddressNoPort IP_BIND_ADDRESS_NO_PORT = 0 24, rw Flag, Any, "what is bound to an address with port 0 gets its port when it connects: one that connections to other peers may have too"
                 ["crates/tcp/src/tests/opening.rs" "an_address_is_bound_and_the_port_left_to_connect"];
+            ReceiveFragmentSize IP_RECVFRAGSIZE = 0 25, rw Flag, Said("of a stream: EINVAL"), "recvmsg tells the size of the largest fragment of a datagram"
+                ["crates/udp/src/tests/headers.rs" "the_largest_fragment_is_told"];
             MulticastInterface IP_MULTICAST_IF = 0 32, rw MulticastDevice, Said("an address or an interface"), "the interface that groups are reached by";
             MulticastTtl IP_MULTICAST_TTL = 0 33, rw Int, Said("0 to 255, -1 for the default"), "the TTL of what is sent to groups";
             MulticastLoop IP_MULTICAST_LOOP = 0 34, rw Flag, Any, "what is sent to a group is heard by the node itself";
@@ -356,12 +397,30 @@ options! {
                 ["tests/interop/group_options.rs" "calls_about_groups_are_as_the_kernels"];
             MulticastAll IP_MULTICAST_ALL = 0 49, rw Int, Range(0, 1), "it hears groups of its port that others have joined"
                 ["crates/udp/src/tests/groups.rs" "who_hears_whom"];
+            UnicastInterface IP_UNICAST_IF = 0 50, rw Word, Said("an interface in network byte order"), "the interface that hosts are reached by, unless the socket is bound to one"
+                ["crates/udp/src/tests/sending.rs" "hosts_are_reached_by_the_interface_of_choice"];
+            LocalPortRange IP_LOCAL_PORT_RANGE = 0 51, rw Word, Said("two shorts, the lower in the low half; 0 for the node's"), "the ports that it may get by itself"
+                ["crates/udp/src/tests/states.rs" "a_port_comes_from_the_sockets_own_range"];
+            ProtocolNumber IP_PROTOCOL = 0 52, ro Int, Any, "what Linux keeps of the protocol: of a raw socket its number, else the bound port";
         }
         also {}
-        refused {}
+        refused {
+            IP_PKTOPTIONS = 0 9, NONE, NONE, "what recvmsg tells of a datagram; a stream has none";
+            IP_IPSEC_POLICY = 0 16, Error::NotPermitted, NONE, "policies of IPsec are a kernel's";
+            IP_RECVERR_RFC4884 = 0 26, NONE, NONE, "where the extensions of an ICMP message lie is not looked for";
+            IP_XFRM_POLICY = 0 17, Error::NotPermitted, NONE, "policies of IPsec are a kernel's";
+        }
     }
     "ipv6(7)" {
         works {
+            AddressForm IPV6_ADDRFORM = 41 1, rw Int, Said("AF_INET, of a socket that is connected to a mapped address; else ENOTCONN, EADDRNOTAVAIL"), "turns an IPv6 socket into one of IPv4; refused (EADDRNOTAVAIL), as a socket of a node keeps its family: connected, it reads as AF_INET6";
+            OldPacketInfo IPV6_2292PKTINFO = 41 2, rw Flag, Any, "IPV6_RECVPKTINFO with the numbers of RFC 2292";
+            OldHopOptions IPV6_2292HOPOPTS = 41 3, rw Flag, Any, "IPV6_RECVHOPOPTS with the numbers of RFC 2292";
+            OldDestinationOptions IPV6_2292DSTOPTS = 41 4, rw Flag, Any, "IPV6_RECVDSTOPTS with the numbers of RFC 2292";
+            OldRoutingHeader IPV6_2292RTHDR = 41 5, rw Flag, Any, "IPV6_RECVRTHDR with the numbers of RFC 2292";
+            OldHopLimit IPV6_2292HOPLIMIT = 41 8, rw Flag, Any, "IPV6_RECVHOPLIMIT with the numbers of RFC 2292";
+            ReceiveFlowInfo IPV6_FLOWINFO = 41 11, rw Flag, Any, "recvmsg tells traffic class and flow label"
+                ["crates/udp/src/tests/headers.rs" "recvmsg_tells_in_the_order_of_linux"];
             UnicastHops IPV6_UNICAST_HOPS = 41 16, rw Int, Said("0 to 255, -1 for the default"), "the hop limit of what is sent";
             MulticastInterfaceV6 IPV6_MULTICAST_IF = 41 17, rw Int, Said("an interface"), "the interface that groups are reached by";
             MulticastHops IPV6_MULTICAST_HOPS = 41 18, rw Int, Said("0 to 255, -1 for the default"), "the hop limit of what is sent to groups";
@@ -370,17 +429,53 @@ options! {
             DropMembershipV6 IPV6_DROP_MEMBERSHIP = 41 21, wo Membership, Said("a group and an interface"), "leaves a group";
             MulticastAllV6 IPV6_MULTICAST_ALL = 41 29, rw Flag, Any, "it hears groups of its port that others have joined"
                 ["crates/udp/src/tests/groups.rs" "who_hears_whom"];
+            RouterAlertV6 IPV6_ROUTER_ALERT = 41 22, rw Int, Said("of a raw socket for protocol 255; else ENOPROTOOPT"), "is kept alone: packets to be forwarded that carry a router alert are forwarded as others are, where Linux hands them to the socket";
             MtuDiscoverV6 IPV6_MTU_DISCOVER = 41 23, rw Int, Said("IPV6_PMTUDISC_*"), "what is done about the size of packets";
+            MtuV6 IPV6_MTU = 41 24, rw Int, Said("0 or from 1280 on"), "set, the size that what is sent is fragmented to; read, the MTU of a connected socket's path"
+                ["crates/udp/src/tests/headers.rs" "ipv6_mtu_says_how_large_fragments_are"];
             ReceiveErrorsV6 IPV6_RECVERR = 41 25, rw Flag, Any, "errors are told at once";
             OnlyV6 IPV6_V6ONLY = 41 26, rw Flag, Any, "it does without IPv4";
+            RouterAlertIsolate IPV6_ROUTER_ALERT_ISOLATE = 41 30, rw Flag, Any, "of IPV6_ROUTER_ALERT";
+            SendFlowInfo IPV6_FLOWINFO_SEND = 41 33, rw Flag, Any, "what the address of a send says of flow label and traffic class counts"
+                ["crates/udp/src/tests/headers.rs" "flow_labels"];
             ReceivePacketInfoV6 IPV6_RECVPKTINFO = 41 49, rw Flag, Any, "recvmsg tells interface and destination";
+            StickyPacketInfo IPV6_PKTINFO = 41 50, wo Struct(20), Said("struct in6_pktinfo"), "interface and source of what is sent"
+                ["crates/udp/src/tests/headers.rs" "sticky_packet_info_is_for_every_send"];
             ReceiveHopLimit IPV6_RECVHOPLIMIT = 41 51, rw Flag, Any, "recvmsg tells the hop limit";
+            ReceiveHopOptions IPV6_RECVHOPOPTS = 41 53, rw Flag, Any, "recvmsg tells the hop-by-hop options"
+                ["crates/udp/src/tests/headers.rs" "extension_headers_travel_in_their_order"];
+            HopOptions IPV6_HOPOPTS = 41 54, rw Struct(2048), Said("a header; none takes it away; EPERM without `raw_sockets`; of a stream ENOPROTOOPT"), "the hop-by-hop options of what is sent (RFC 3542 §7)"
+                ["crates/udp/src/tests/headers.rs" "extension_headers_travel_in_their_order"];
+            RoutingDestinationOptions IPV6_RTHDRDSTOPTS = 41 55, rw Struct(2048), Said("a header; none takes it away; EPERM without `raw_sockets`; of a stream ENOPROTOOPT"), "destination options before a routing header, without which they are not sent";
+            ReceiveRoutingHeader IPV6_RECVRTHDR = 41 56, rw Flag, Any, "recvmsg tells the routing header"
+                ["crates/udp/src/tests/headers.rs" "extension_headers_travel_in_their_order"];
+            RoutingHeader IPV6_RTHDR = 41 57, rw Struct(2048), Said("none takes it away; else EINVAL: type 0 is deprecated (RFC 5095), of the others a node knows none"), "the routing header of what is sent";
+            ReceiveDestinationOptions IPV6_RECVDSTOPTS = 41 58, rw Flag, Any, "recvmsg tells the destination options"
+                ["crates/udp/src/tests/headers.rs" "extension_headers_travel_in_their_order"];
+            DestinationOptions IPV6_DSTOPTS = 41 59, rw Struct(2048), Said("a header; none takes it away; EPERM without `raw_sockets`; of a stream ENOPROTOOPT"), "the destination options of what is sent (RFC 3542 §9)"
+                ["crates/udp/src/tests/headers.rs" "extension_headers_travel_in_their_order"];
+            ReceivePathMtu IPV6_RECVPATHMTU = 41 60, rw Flag, Any, "recvmsg tells the MTU of a path that something did not fit (RFC 3542 §11.3)"
+                ["crates/udp/src/tests/headers.rs" "who_does_not_fragment_hears_of_the_path"];
+            PathMtu IPV6_PATHMTU = 41 61, ro Exact(32), Any, "the MTU of a connected socket's path, as struct ip6_mtuinfo";
+            DontFragment IPV6_DONTFRAG = 41 62, rw LooseFlag, Any, "what does not fit the path is refused (EMSGSIZE), not fragmented (RFC 3542 §11.2)"
+                ["crates/udp/src/tests/headers.rs" "who_does_not_fragment_hears_of_the_path"];
             ReceiveTrafficClass IPV6_RECVTCLASS = 41 66, rw Flag, Any, "recvmsg tells the traffic class";
             TrafficClass IPV6_TCLASS = 41 67, rw Int, Said("0 to 255, -1 for the default"), "the traffic class of what is sent";
+            AutoFlowLabel IPV6_AUTOFLOWLABEL = 41 70, rw LooseFlag, Any, "what is sent has a flow label of its flow (RFC 6437); a stream always has"
+                ["crates/udp/src/tests/headers.rs" "flow_labels"];
+            AddressPreferences IPV6_ADDR_PREFERENCES = 41 72, rw Int, Said("IPV6_PREFER_SRC_*, no two that contradict"), "which source addresses are preferred (RFC 5014)"
+                ["crates/core/src/ip/source.rs" "rule_7_prefers_what_the_socket_does"];
+            MinHopCount IPV6_MINHOPCOUNT = 41 73, rw Int, Range(0, 255), "segments of TCP that have a smaller hop limit are dropped (RFC 5082); as on Linux it means nothing to datagrams"
+                ["crates/tcp/src/tests/options.rs" "who_comes_from_too_far_is_not_heard"];
+            OriginalDestinationV6 IPV6_RECVORIGDSTADDR = 41 74, rw Flag, Any, "recvmsg tells address and port that a datagram was sent to"
+                ["crates/udp/src/tests/headers.rs" "recvmsg_tells_in_the_order_of_linux"];
+            UnicastInterfaceV6 IPV6_UNICAST_IF = 41 76, rw Word, Said("an interface in network byte order"), "the interface that hosts are reached by, unless the socket is bound to one"
+                ["crates/udp/src/tests/sending.rs" "hosts_are_reached_by_the_interface_of_choice"];
+            ReceiveFragmentSizeV6 IPV6_RECVFRAGSIZE = 41 77, rw LooseFlag, Any, "recvmsg tells the size of the largest fragment of a datagram"
+                ["crates/udp/src/tests/headers.rs" "the_largest_fragment_is_told"];
         }
         also {
             HeaderIncluded IPV6_HDRINCL = 41 36, rw Flag, Any, "what a raw socket sends starts with the IPv6 header";
-            Mtu IPV6_MTU = 41 24, ro Int, Any, "the MTU of a connected socket's path";
             JoinGroup MCAST_JOIN_GROUP = 41 42, wo Membership, Said("struct group_req"), "joins a group (RFC 3678)";
             BlockSourceOfGroup MCAST_BLOCK_SOURCE = 41 43, wo Membership, Said("struct group_source_req"), "no longer hears a source of a group";
             UnblockSourceOfGroup MCAST_UNBLOCK_SOURCE = 41 44, wo Membership, Said("struct group_source_req"), "hears a source of a group again";
@@ -388,8 +483,21 @@ options! {
             JoinSourceGroup MCAST_JOIN_SOURCE_GROUP = 41 46, wo Membership, Said("struct group_source_req"), "joins a source of a group";
             LeaveSourceGroup MCAST_LEAVE_SOURCE_GROUP = 41 47, wo Membership, Said("struct group_source_req"), "leaves a source of a group";
             GroupFilter MCAST_MSFILTER = 41 48, rw Membership, Said("struct group_filter; no more than `igmp_max_msf` or `mld_max_msf` sources"), "the sources of a group that are heard, or are not";
+            Transparent IPV6_TRANSPARENT = 41 75, rw Flag, Said("as IP_TRANSPARENT"), "IP_TRANSPARENT";
+            FreeBind IPV6_FREEBIND = 41 78, rw Flag, Any, "IP_FREEBIND";
         }
-        refused {}
+        refused {
+            IPV6_2292PKTOPTIONS = 41 6, NONE, NONE, "RFC 3542 has taken it away: the sticky options are one by one";
+            IPV6_NEXTHOP = 41 9, NONE, NONE, "Linux does not have it";
+            IPV6_AUTHHDR = 41 10, NONE, NONE, "Linux does not have it";
+            IPV6_JOIN_ANYCAST = 41 27, Error::NotPermitted, NONE, "anycast addresses are the node's owner's to give";
+            IPV6_LEAVE_ANYCAST = 41 28, Error::NotPermitted, NONE, "anycast addresses are the node's owner's to give";
+            IPV6_RECVERR_RFC4884 = 41 31, NONE, NONE, "where the extensions of an ICMPv6 message lie is not looked for";
+            IPV6_FLOWLABEL_MGR = 41 32, NONE, NONE, "nobody leases flow labels: each sender takes what it likes, as by IPV6_FLOWINFO_SEND";
+            IPV6_IPSEC_POLICY = 41 34, Error::NotPermitted, NONE, "policies of IPsec are a kernel's";
+            IPV6_XFRM_POLICY = 41 35, Error::NotPermitted, NONE, "policies of IPsec are a kernel's";
+            IPV6_HOPLIMIT = 41 52, NONE, NONE, "of a single datagram only: IPV6_UNICAST_HOPS";
+        }
     }
     "raw(7)" {
         works {

@@ -63,8 +63,12 @@ pub enum Access {
 pub enum Layout {
     /// An int that is on or off.
     Flag,
+    /// An int that is on or off; what is too short for one is off.
+    LooseFlag,
     /// An int.
     Int,
+    /// An int that has to have four bytes, neither fewer nor more.
+    Word,
     /// An int of seconds.
     Seconds,
     /// An int of seconds; below zero means none, and none reads as -1.
@@ -97,6 +101,8 @@ pub enum Layout {
     Keys,
     /// A structure: this many bytes at the most, cut to what fits.
     Struct(usize),
+    /// A structure of so many bytes, never cut.
+    Exact(usize),
 }
 
 /// Which values an option takes; others are EINVAL.
@@ -180,7 +186,14 @@ mod tests {
     #[test]
     fn none_is_forgotten() {
         let socket = (1..=84).filter(|n| ![54, 58, 81].contains(n));
+        let udp = [1, 100, 101, 102, 103, 104].map(|n| (17, n));
+        let lite = [10, 11].map(|n| (136, n));
+        let ip = (1..=26).chain(32..=52).map(|n| (0, n));
+        // These numbers were never given, or are of raw sockets (7).
+        let not = |n: &i32| ![7, 12, 13, 14, 15, 63, 64, 65, 68, 69, 71].contains(n);
+        let ipv6 = (1..=36).chain(42..=78).filter(not).map(|n| (41, n));
         let all = socket.map(|n| (1, n)).chain((1..=46).map(|n| (6, n)));
+        let all = all.chain(udp).chain(lite).chain(ip).chain(ipv6);
         for (level, number) in all {
             assert!(Row::find(level, number).is_some(), "{level} {number}");
         }

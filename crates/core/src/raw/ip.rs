@@ -47,7 +47,7 @@ pub(super) struct Socket {
     icmp6_filter: [u8; 32],
 }
 
-const fn handle(id: SocketId) -> Handle {
+pub(super) const fn handle(id: SocketId) -> Handle {
     Handle {
         transport: TransportId::RAW,
         id,
@@ -90,6 +90,7 @@ impl Raw {
         }
         let mut base = DatagramSocket::new(domain, cx.config);
         base.common.only_v6 = domain == Domain::V6;
+        base.common.raw = true;
         // raw(7): the protocol takes the place of a port.
         base.common.bound = true;
         base.foreign = cx.config.foreign_sources;
@@ -262,13 +263,11 @@ impl Raw {
                 OptionValue::Bytes(socket.icmp_filter.to_ne_bytes().to_vec())
             }
             SocketOption::Icmp6Filter => OptionValue::Bytes(socket.icmp6_filter.to_vec()),
-            SocketOption::Mtu => {
-                let peer = socket.peer.ok_or(Error::NotConnected)?;
-                let local = socket.local.map(|local| local.ip);
-                let route = socket.base.connect_route(cx, peer, local)?;
-                OptionValue::Int(i32::try_from(route.mtu).unwrap_or(i32::MAX))
+            SocketOption::ProtocolNumber => OptionValue::Int(socket.protocol.0.into()),
+            _ => {
+                let ends = (socket.local, socket.peer);
+                return socket.base.option_between(cx, option, ends);
             }
-            _ => return socket.base.common.option(option, cx.config),
         })
     }
 
@@ -409,10 +408,11 @@ fn copy_of(ip: &IpInfo, packet: &Packet) -> Datagram {
     let mut packet = packet.clone();
     // One that can't be made is shown as it came.
     let _ = offload::fill_checksum(&mut packet);
+    let headers = Datagram::headers_of(ip, &packet, 0);
     if ip.destination.is_ipv4() {
         packet.unpull(ip.header_len.into());
     }
-    Datagram::new(ip, (0, 0), packet)
+    Datagram::new(ip, (0, 0), packet).with_headers(headers)
 }
 
 impl Transport for Raw {

@@ -48,6 +48,20 @@ macro_rules! common_calls {
                 self.socket_mut(id)?.base.recv(buffer, peek)
             }
 
+            /// [`recv`](Self::recv) with what recvmsg tells beside the data.
+            ///
+            /// # Errors
+            /// Those of [`recv`](Self::recv).
+            pub fn recv_message(
+                &mut self,
+                cx: &mut Context<'_>,
+                id: SocketId,
+                buffer: &mut [u8],
+                peek: bool,
+            ) -> Result<(Received, Vec<crate::datagram::Control>), Error> {
+                self.socket_mut(id)?.base.recv_message(cx, buffer, peek)
+            }
+
             /// Takes the next report of the error queue, and where its message went, where it is of one.
             ///
             /// # Errors
@@ -57,6 +71,13 @@ macro_rules! common_calls {
                 id: SocketId,
             ) -> Result<(Report, Option<SocketAddr>), Error> {
                 self.socket_mut(id)?.base.recv_error()
+            }
+
+            /// The next call fails with `error`, unless the socket is gone.
+            pub fn put_error(&mut self, cx: &mut Context<'_>, id: SocketId, error: Error) {
+                if let Some(socket) = self.sockets.get_mut(id) {
+                    socket.base.set_error(cx, $handle(id), error);
+                }
             }
 
             /// Ends receiving or sending.

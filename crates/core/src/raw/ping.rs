@@ -214,7 +214,7 @@ impl Ping {
         cx.counters.add(crate::Counter::IcmpOutMsgs);
         let sent = socket.base.transmit(cx, &plan, message);
         if sent == Err(Error::MessageSize) {
-            socket.base.refused_here(to, plan.info.route.mtu);
+            socket.base.refused_here(cx, handle(id), to, &plan);
         }
         sent.map(|()| len)
     }
@@ -250,15 +250,8 @@ impl Ping {
         option: SocketOption,
     ) -> Result<OptionValue, Error> {
         let socket = self.socket_mut(id)?;
-        if option == SocketOption::Mtu {
-            let peer = socket.peer.ok_or(Error::NotConnected)?;
-            let local = socket.local.map(|local| local.ip);
-            let route = socket.base.connect_route(cx, peer, local)?;
-            return Ok(OptionValue::Int(
-                i32::try_from(route.mtu).unwrap_or(i32::MAX),
-            ));
-        }
-        socket.base.common.option(option, cx.config)
+        let ends = (socket.local, socket.peer);
+        socket.base.option_between(cx, option, ends)
     }
 
     fn take_identifier(
@@ -321,7 +314,8 @@ impl Ping {
         let Some(socket) = self.sockets.get_mut(id) else {
             return;
         };
-        let datagram = Datagram::new(ip, (0, identifier), packet);
+        let headers = Datagram::headers_of(ip, &packet, 0);
+        let datagram = Datagram::new(ip, (0, identifier), packet).with_headers(headers);
         if !socket.base.deliver(cx, handle(id), datagram) {
             cx.drop_packet(crate::Counter::RawRcvbufErrors);
         }

@@ -1,7 +1,7 @@
 //! Sending by raw sockets, behind the node's IP header or with one of their own.
 
 use super::Raw;
-use super::ip::Socket;
+use super::ip::{Socket, handle};
 use crate::datagram::{Plan, SendOptions, gather, is_broadcast};
 use crate::demux::Endpoint;
 use crate::{Context, Domain, Error, Packet, Route, SendInfo, SocketId};
@@ -70,7 +70,7 @@ impl Raw {
             socket.send_behind_header(cx, &plan, packet)
         };
         if sent == Err(Error::MessageSize) {
-            socket.base.refused_here(to, plan.info.route.mtu);
+            socket.base.refused_here(cx, handle(id), to, &plan);
         }
         sent.map(|()| len)
     }

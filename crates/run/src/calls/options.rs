@@ -18,6 +18,31 @@ const NEW_TIME_LIMITS: [i32; 2] = [66, 67];
 /// Options of `SOL_SOCKET` that promise what a descriptor of ours cannot do.
 const REFUSED: [i32; 2] = [libc::SO_ZEROCOPY, libc::SO_TXTIME];
 
+/// Options that make recvmsg tell what is not passed on here: level and name.
+const NOT_TOLD: [(i32, i32); 20] = [
+    (libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
+    (libc::IPPROTO_IP, libc::IP_RECVOPTS),
+    (libc::IPPROTO_IP, libc::IP_RETOPTS),
+    (libc::IPPROTO_IP, libc::IP_RECVORIGDSTADDR),
+    (libc::IPPROTO_IP, libc::IP_RECVFRAGSIZE),
+    (libc::IPPROTO_UDP, libc::UDP_GRO),
+    (libc::IPPROTO_UDPLITE, libc::UDP_GRO),
+    // Those of RFC 2292.
+    (libc::IPPROTO_IPV6, 2),
+    (libc::IPPROTO_IPV6, 3),
+    (libc::IPPROTO_IPV6, 4),
+    (libc::IPPROTO_IPV6, 5),
+    (libc::IPPROTO_IPV6, 8),
+    (libc::IPPROTO_IPV6, libc::IPV6_FLOWINFO),
+    (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPOPTS),
+    (libc::IPPROTO_IPV6, libc::IPV6_RECVRTHDR),
+    (libc::IPPROTO_IPV6, libc::IPV6_RECVDSTOPTS),
+    (libc::IPPROTO_IPV6, libc::IPV6_RECVPATHMTU),
+    (libc::IPPROTO_IPV6, libc::IPV6_RECVORIGDSTADDR),
+    (libc::IPPROTO_IPV6, libc::IPV6_RECVFRAGSIZE),
+    (libc::IPPROTO_IPV6, libc::IPV6_ADDRFORM),
+];
+
 impl<B: Backend> Supervisor<B> {
     pub(crate) fn getsockopt(&self, call: &Call, sock: &Sock<B::Socket>, end: &OwnedFd) -> Answer {
         let [_, level, name, at, len_at, _] = call.args;
@@ -135,6 +160,9 @@ impl<B: Backend> Supervisor<B> {
             }
             datagrams.asked.set(wanted, on);
             return Ok(Outcome::Return(0));
+        }
+        if !sock.is_stream() && NOT_TOLD.contains(&(level, name)) {
+            return Err(Errno::NOPROTOOPT);
         }
         if sock.is_stream() && Wanted::by_option(level, name).is_some_and(Wanted::is_time) {
             // What a stream receives passes through the kernel's end of it, which knows no times.

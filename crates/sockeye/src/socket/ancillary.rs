@@ -1,6 +1,7 @@
 //! What sendmsg(2) and recvmsg(2) carry beside the data.
 
 use super::error_queue::ExtendedError;
+use bytes::Bytes;
 use sockeye_core::raw::packet::{FrameInfo, LinkAddr};
 use sockeye_core::{Instant, InterfaceId};
 use std::io::IoSlice;
@@ -25,9 +26,15 @@ bitflags::bitflags! {
         const NO_SIGNAL = libc::MSG_NOSIGNAL;
         /// MSG_EOR: a record ends with the data; nothing behind it travels in one segment with it.
         const END_OF_RECORD = libc::MSG_EOR;
-        /// MSG_MORE: more data follows soon; a stream does not send what does not fill a segment.
-        /// A datagram is never put together of several sends: EOPNOTSUPP.
+        /// MSG_MORE: more data follows soon; a stream does not send what does not fill a segment, and
+        /// UDP puts the datagram together with what follows. Others can't: EOPNOTSUPP.
         const MORE = libc::MSG_MORE;
+        /// MSG_DONTROUTE: only neighbours are sent to, no gateway.
+        const DONT_ROUTE = libc::MSG_DONTROUTE;
+        /// MSG_CTRUNC: said, not all control messages had room.
+        const CONTROL_TRUNCATED = libc::MSG_CTRUNC;
+        /// MSG_WAITFORONE: recvmmsg(2) waits for the first message alone.
+        const WAIT_FOR_ONE = libc::MSG_WAITFORONE;
         /// MSG_ERRQUEUE: asked for, the next report of the error queue is taken; said, it was one.
         const ERROR_QUEUE = libc::MSG_ERRQUEUE;
         /// MSG_ZEROCOPY: with SO_ZEROCOPY the error queue tells when the send is over. The data is
@@ -39,24 +46,68 @@ bitflags::bitflags! {
 }
 
 /// A control message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ancillary {
-    /// IP_PKTINFO, IPV6_PKTINFO. Received (with the option set): where it came in and whom it was
-    /// sent to. Sent: the interface to leave by and the source address; 0 and unspecified leave
-    /// them open (RFC 1122 §4.1.3.5).
+    /// IP_PKTINFO, IPV6_PKTINFO, by the family of the address. Received (with the option set): where
+    /// it came in and whom it was sent to. Sent: the interface to leave by and the source address; 0
+    /// and unspecified leave them open (RFC 1122 §4.1.3.5).
     PacketInfo {
         /// The interface.
         interface: u32,
-        /// The node's own address.
+        /// Received: the destination, which may be a group's. Sent: the source.
         address: IpAddr,
+        /// Received: the node's own address, from which an answer comes. Sent: nothing.
+        local: IpAddr,
     },
-    /// IP_TTL, IPV6_HOPLIMIT.
+    /// IP_TTL, of IPv4 alone.
     Ttl(u8),
-    /// IP_TOS, IPV6_TCLASS.
+    /// IP_TOS, of IPv4 alone.
     Tos(u8),
+    /// IPV6_HOPLIMIT; sent, `None` is the default.
+    HopLimit(Option<u8>),
+    /// IPV6_TCLASS; sent, `None` is the default.
+    TrafficClass(Option<u8>),
+    /// IPV6_FLOWINFO: traffic class and flow label. Of one that is sent the label counts.
+    FlowInfo(u32),
+    /// IPV6_DONTFRAG sent: what does not fit the path is refused.
+    DontFragment(bool),
     /// UDP_SEGMENT sent, UDP_GRO received: the data is datagrams of so many bytes.
     Segment(u16),
+    /// IP_RECVOPTS received: the IP options as they came.
+    Options(Bytes),
+    /// IP_RETOPTS: received, the IP options to answer with; sent, the options of the packet.
+    ReturnOptions(Bytes),
+    /// IPV6_HOPOPTS: the hop-by-hop options, as a whole extension header (RFC 3542 §7).
+    HopOptions(Bytes),
+    /// IPV6_RTHDRDSTOPTS sent: destination options before a routing header.
+    RoutingDestinationOptions(Bytes),
+    /// IPV6_RTHDR received: the routing header.
+    RoutingHeader(Bytes),
+    /// IPV6_DSTOPTS: the destination options, as a whole extension header (RFC 3542 §9).
+    DestinationOptions(Bytes),
+    /// IP_ORIGDSTADDR, IPV6_ORIGDSTADDR received: address and port that it was sent to.
+    OriginalDestination(SocketAddr),
+    /// IP_RECVFRAGSIZE received: bytes of the largest fragment.
+    FragmentSize(u32),
+    /// IPV6_RECVFRAGSIZE received: bytes of the largest fragment.
+    FragmentSizeV6(u32),
+    /// IPV6_PATHMTU received (with IPV6_RECVPATHMTU set), without a datagram: what the path to a host
+    /// carries.
+    PathMtu {
+        /// Bytes.
+        mtu: u32,
+        /// The host.
+        to: SocketAddr,
+    },
+    /// What came by one of the IPV6_2292* options, which have numbers of their own.
+    Rfc2292(Box<Self>),
+    /// SO_RXQ_OVFL received: datagrams that had been dropped by then, where there were any.
+    Dropped(u32),
+    /// SO_MARK sent.
+    Mark(u32),
+    /// SO_PRIORITY sent.
+    Priority(i32),
     /// TCP_CM_INQ received (with TCP_INQ set): bytes that can still be read; the end of the stream
     /// counts for one.
     Inq(usize),
@@ -74,6 +125,18 @@ pub enum Ancillary {
     },
     /// IP_RECVERR, IPV6_RECVERR: received with [`MessageFlags::ERROR_QUEUE`].
     Error(ExtendedError),
+}
+
+impl Ancillary {
+    /// The interface to leave by and the source address of what is sent.
+    #[must_use]
+    pub const fn packet_info(interface: u32, source: IpAddr) -> Self {
+        Self::PacketInfo {
+            interface,
+            address: source,
+            local: source,
+        }
+    }
 }
 
 /// What sendmsg(2) takes.

@@ -145,6 +145,7 @@ impl Op<'_> {
                 tcp.recv_error(self.id).map(|report| (report, None))
             }
             Kind::Udp => self.state.node.udp(self.now).0.recv_error(self.id),
+            Kind::UdpLite => self.state.node.udp_lite(self.now).0.recv_error(self.id),
             Kind::Ping => self.state.node.ping(self.now).0.recv_error(self.id),
             Kind::Raw => self.state.node.raw(self.now).0.recv_error(self.id),
             // packet(7): they are told no errors.
@@ -160,6 +161,10 @@ impl Op<'_> {
             }
             Kind::Udp => {
                 let (udp, mut cx) = self.state.node.udp(self.now);
+                udp.sent_zero_copy(&mut cx, self.id)
+            }
+            Kind::UdpLite => {
+                let (udp, mut cx) = self.state.node.udp_lite(self.now);
                 udp.sent_zero_copy(&mut cx, self.id)
             }
             // They do not have SO_ZEROCOPY, without which the flag means nothing.

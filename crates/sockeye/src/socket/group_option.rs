@@ -232,7 +232,7 @@ impl Socket {
     fn must_not_be_stream(&self) -> io::Result<()> {
         match self.0.kind {
             Kind::Tcp => Err(to_io(Error::Protocol)),
-            Kind::Udp | Kind::Ping | Kind::Raw => Ok(()),
+            Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw => Ok(()),
             Kind::Packet { .. } => Err(to_io(Error::NoProtocolOption)),
         }
     }

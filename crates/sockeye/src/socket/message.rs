@@ -3,12 +3,14 @@
 use super::ancillary::{Ancillary, MessageFlags, RecvMessage, SendMessage};
 use super::receive::Notes;
 use super::send::Sending;
-use super::{Domain, Kind, Received, Socket};
+use super::{Kind, Received, Socket};
 use crate::error::to_io;
-use sockeye_core::SocketOption;
-use sockeye_core::datagram::SendOptions;
+use bytes::Bytes;
+use sockeye_core::datagram::{Control, SendOptions};
+use sockeye_core::ip::extras::{Extras, Ipv4Options};
 use sockeye_core::socket::Stamp;
 use sockeye_core::{Error, Instant, InterfaceId};
+use sockeye_wire::IpProtocol;
 use std::io::{self, IoSliceMut};
 
 impl Socket {
@@ -17,29 +19,68 @@ impl Socket {
     /// # Errors
     /// Those of [`send_to`](Self::send_to); EINVAL for a control message that can't be sent.
     pub fn sendmsg(&self, message: &SendMessage<'_>) -> io::Result<usize> {
-        let mut options = SendOptions::default();
-        for ancillary in message.ancillary {
-            match *ancillary {
-                Ancillary::PacketInfo { interface, address } => {
-                    options.interface = (interface != 0).then_some(InterfaceId(interface));
-                    options.source = (!address.is_unspecified()).then_some(address);
-                }
-                Ancillary::Ttl(ttl) => options.ttl = Some(ttl),
-                Ancillary::Tos(tos) => options.tos = Some(tos),
-                Ancillary::Segment(size) => options.segment = Some(size),
-                Ancillary::Inq(_)
-                | Ancillary::Timestamp(_)
-                | Ancillary::TimestampNs(_)
-                | Ancillary::PacketAuxdata { .. }
-                | Ancillary::Error(_) => return Err(to_io(Error::Invalid)),
-            }
-        }
+        let options = self.send_options(message.ancillary)?;
         self.send_with(Sending {
             data: message.data,
             to: message.to,
             flags: message.flags,
-            options,
+            options: &options,
         })
+    }
+
+    /// What control messages say of a datagram.
+    pub(super) fn send_options(&self, ancillary: &[Ancillary]) -> io::Result<SendOptions> {
+        let mut options = SendOptions::default();
+        let header = |kind, bytes: &Bytes| Extras::header(kind, bytes).map_err(to_io);
+        for ancillary in ancillary {
+            match ancillary {
+                Ancillary::PacketInfo {
+                    interface, address, ..
+                } => {
+                    options.interface = (*interface != 0).then_some(InterfaceId(*interface));
+                    options.source = (!address.is_unspecified()).then_some(*address);
+                }
+                Ancillary::Ttl(ttl) => options.ttl = Some(*ttl),
+                Ancillary::Tos(tos) => options.tos = Some(*tos),
+                Ancillary::HopLimit(hops) => options.hop_limit = *hops,
+                Ancillary::TrafficClass(class) => options.traffic_class = *class,
+                Ancillary::FlowInfo(info) => options.flow_label = Some(*info),
+                Ancillary::DontFragment(on) => options.dont_fragment = Some(*on),
+                Ancillary::Segment(size) => options.segment = Some(*size),
+                Ancillary::ReturnOptions(bytes) => {
+                    let privileged = self.0.node.config()?.raw_sockets;
+                    let read = Ipv4Options::new(bytes, privileged).map_err(to_io)?;
+                    options.extras.options = read;
+                }
+                Ancillary::HopOptions(bytes) => {
+                    options.extras.hop_options = header(IpProtocol::HOP_BY_HOP, bytes)?;
+                }
+                Ancillary::RoutingDestinationOptions(bytes) => {
+                    options.extras.routing_options =
+                        header(IpProtocol::DESTINATION_OPTIONS, bytes)?;
+                }
+                Ancillary::DestinationOptions(bytes) => {
+                    options.extras.destination_options =
+                        header(IpProtocol::DESTINATION_OPTIONS, bytes)?;
+                }
+                Ancillary::Mark(mark) => options.mark = Some(*mark),
+                Ancillary::Priority(priority) => options.priority = Some(*priority),
+                Ancillary::Inq(_)
+                | Ancillary::Timestamp(_)
+                | Ancillary::TimestampNs(_)
+                | Ancillary::PacketAuxdata { .. }
+                | Ancillary::Error(_)
+                | Ancillary::Options(_)
+                | Ancillary::RoutingHeader(_)
+                | Ancillary::OriginalDestination(_)
+                | Ancillary::FragmentSize(_)
+                | Ancillary::FragmentSizeV6(_)
+                | Ancillary::PathMtu { .. }
+                | Ancillary::Rfc2292(_)
+                | Ancillary::Dropped(_) => return Err(to_io(Error::Invalid)),
+            }
+        }
+        Ok(options)
     }
 
     /// recvmsg(2).
@@ -65,8 +106,8 @@ impl Socket {
         } else if matches!(self.0.kind, Kind::Packet { .. }) {
             self.recv_frame_message(buffer, flags)?
         } else if self.0.kind.is_datagram() {
-            let received = self.recv_from_with(buffer, flags)?;
-            self.describe(&received, flags)?
+            let (received, controls) = self.recv_message_with(buffer, flags)?;
+            self.describe(&received, controls, flags)
         } else {
             let mut notes = Notes::default();
             let len = self.recv_noted(buffer, flags, &mut notes)?;
@@ -103,45 +144,17 @@ impl Socket {
     }
 
     /// What recvmsg says of a datagram, as far as the options ask for it.
-    fn describe(&self, received: &Received, flags: MessageFlags) -> io::Result<RecvMessage> {
-        let ancillary = self.call(|op| {
-            let mut wanted = |v4, v6| {
-                let option = match self.0.domain {
-                    Domain::IPV6 => v6,
-                    _ => v4,
-                };
-                match op.option(option) {
-                    Ok(value) => value.flag(),
-                    Err(Error::NoProtocolOption) => Ok(false),
-                    Err(error) => Err(error),
-                }
-            };
-            let mut ancillary = Vec::new();
-            for (option, stamp) in [
-                (SocketOption::Timestamp, Stamp::Micros),
-                (SocketOption::TimestampNs, Stamp::Nanos),
-            ] {
-                if wanted(option, option)? {
-                    ancillary.extend(self.stamped(stamp, received.at));
-                }
-            }
-            if wanted(SocketOption::PacketInfo, SocketOption::ReceivePacketInfoV6)? {
-                ancillary.push(Ancillary::PacketInfo {
-                    interface: received.interface.0,
-                    address: received.to.ip(),
-                });
-            }
-            if wanted(SocketOption::ReceiveTtl, SocketOption::ReceiveHopLimit)? {
-                ancillary.push(Ancillary::Ttl(received.ttl));
-            }
-            if wanted(SocketOption::ReceiveTos, SocketOption::ReceiveTrafficClass)? {
-                ancillary.push(Ancillary::Tos(received.tos));
-            }
-            ancillary.extend(received.segment.map(Ancillary::Segment));
-            Ok(ancillary)
-        })?;
+    pub(super) fn describe(
+        &self,
+        received: &Received,
+        controls: Vec<Control>,
+        flags: MessageFlags,
+    ) -> RecvMessage {
+        let ancillary = controls
+            .into_iter()
+            .filter_map(|control| self.ancillary(control));
         let cut = received.full_len > received.len;
-        Ok(RecvMessage {
+        RecvMessage {
             len: match flags.contains(MessageFlags::TRUNCATE) {
                 true => received.full_len,
                 false => received.len,
@@ -152,7 +165,52 @@ impl Socket {
                 true => MessageFlags::TRUNCATE,
                 false => MessageFlags::empty(),
             },
-            ancillary,
+            ancillary: ancillary.collect(),
+        }
+    }
+
+    fn ancillary(&self, control: Control) -> Option<Ancillary> {
+        let renumbered = |old: bool, ancillary| match old {
+            true => Ancillary::Rfc2292(Box::new(ancillary)),
+            false => ancillary,
+        };
+        Some(match control {
+            Control::Arrived(stamp, at) => return self.stamped(stamp, at),
+            Control::Dropped(count) => Ancillary::Dropped(count),
+            Control::Segment(size) => Ancillary::Segment(size),
+            Control::PacketInfo {
+                interface,
+                local,
+                destination,
+            } => Ancillary::PacketInfo {
+                interface: interface.0,
+                address: destination.into(),
+                local: local.into(),
+            },
+            Control::PacketInfoV6 {
+                old,
+                interface,
+                destination,
+            } => renumbered(old, Ancillary::packet_info(interface.0, destination.into())),
+            Control::Ttl(ttl) => Ancillary::Ttl(ttl),
+            Control::Tos(tos) => Ancillary::Tos(tos),
+            Control::Options(options) => Ancillary::Options(options),
+            Control::ReturnOptions(options) => Ancillary::ReturnOptions(options),
+            Control::OriginalDestination(to) => Ancillary::OriginalDestination(to.into()),
+            Control::FragmentSize { v6: false, bytes } => Ancillary::FragmentSize(bytes),
+            Control::FragmentSize { v6: true, bytes } => Ancillary::FragmentSizeV6(bytes),
+            Control::HopLimit { old, hops } => renumbered(old, Ancillary::HopLimit(Some(hops))),
+            Control::TrafficClass(class) => Ancillary::TrafficClass(Some(class)),
+            Control::FlowInfo(info) => Ancillary::FlowInfo(info),
+            Control::Header { old, kind, bytes } => {
+                let header = match kind {
+                    IpProtocol::HOP_BY_HOP => Ancillary::HopOptions(bytes),
+                    IpProtocol::ROUTING => Ancillary::RoutingHeader(bytes),
+                    _ => Ancillary::DestinationOptions(bytes),
+                };
+                renumbered(old, header)
+            }
+            Control::PathMtu { mtu, to } => Ancillary::PathMtu { mtu, to: to.into() },
         })
     }
 }

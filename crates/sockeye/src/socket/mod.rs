@@ -12,11 +12,13 @@ mod error_queue;
 mod fast_open;
 mod group_option;
 mod groups;
+mod many;
 mod message;
 mod op;
 mod option;
 mod packet;
 mod raw_ancillary;
+mod raw_message;
 mod raw_option;
 mod receive;
 mod send;
@@ -27,6 +29,7 @@ mod wait;
 pub use ancillary::{Ancillary, MessageFlags, Received, RecvMessage, SendMessage};
 pub use error_queue::ExtendedError;
 pub use packet::ReceivedFrame;
+pub use raw_message::{Control, RawMessage};
 
 use crate::driver::block_on;
 use crate::error::{os, to_io};
@@ -103,6 +106,8 @@ impl Protocol {
     pub const TCP: Self = Self(libc::IPPROTO_TCP);
     /// UDP.
     pub const UDP: Self = Self(libc::IPPROTO_UDP);
+    /// UDP-Lite (RFC 3828).
+    pub const UDPLITE: Self = Self(libc::IPPROTO_UDPLITE);
     /// Of a packet socket: every protocol, and what leaves as well (ETH_P_ALL).
     pub const ALL_FRAMES: Self = Self::of_frames(sockeye_core::raw::packet::ETH_P_ALL);
 

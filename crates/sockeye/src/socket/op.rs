@@ -4,7 +4,7 @@ use super::receive::Notes;
 use super::{Domain, Protocol, Type};
 use crate::error::os;
 use crate::shard::State;
-use sockeye_core::datagram::{Received, SendOptions};
+use sockeye_core::datagram::{Control, Received, SendOptions};
 use sockeye_core::multicast::membership::SourceChange;
 use sockeye_core::{
     Context, Error, Handle, Instant, InterfaceId, Readiness, Shutdown, SocketId, SourceFilter,
@@ -21,6 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) enum Kind {
     Tcp,
     Udp,
+    UdpLite,
     Ping,
     Raw,
     /// AF_PACKET, `cooked` as SOCK_DGRAM.
@@ -46,6 +47,7 @@ impl Kind {
         match (ty, protocol.filter(|protocol| protocol.0 != 0)) {
             (Type::STREAM, None | Some(Protocol::TCP)) => Ok(Self::Tcp),
             (Type::DGRAM, None | Some(Protocol::UDP)) => Ok(Self::Udp),
+            (Type::DGRAM, Some(Protocol::UDPLITE)) => Ok(Self::UdpLite),
             (Type::DGRAM, Some(protocol)) if protocol == echo => Ok(Self::Ping),
             (Type::RAW, Some(Protocol(1..=255))) => Ok(Self::Raw),
             (Type::STREAM | Type::DGRAM | Type::RAW, _) => Err(os(libc::EPROTONOSUPPORT)),
@@ -56,7 +58,7 @@ impl Kind {
     pub(super) const fn ty(self) -> Type {
         match self {
             Self::Tcp => Type::STREAM,
-            Self::Udp | Self::Ping | Self::Packet { cooked: true } => Type::DGRAM,
+            Self::Udp | Self::UdpLite | Self::Ping | Self::Packet { cooked: true } => Type::DGRAM,
             Self::Raw | Self::Packet { cooked: false } => Type::RAW,
         }
     }
@@ -66,6 +68,7 @@ impl Kind {
         match self {
             Self::Tcp => Protocol::TCP,
             Self::Udp => Protocol::UDP,
+            Self::UdpLite => Protocol::UDPLITE,
             Self::Ping | Self::Raw | Self::Packet { .. } => asked.unwrap_or(Protocol(0)),
         }
     }
@@ -74,6 +77,7 @@ impl Kind {
         match self {
             Self::Tcp => TransportId::TCP,
             Self::Udp => TransportId::UDP,
+            Self::UdpLite => TransportId::UDPLITE,
             Self::Ping => TransportId::PING,
             Self::Raw => TransportId::RAW,
             Self::Packet { .. } => TransportId::PACKET,
@@ -109,6 +113,10 @@ impl Kind {
             }
             Self::Udp => {
                 let (udp, mut cx) = node.udp(now);
+                udp.open(&mut cx, domain)?
+            }
+            Self::UdpLite => {
+                let (udp, mut cx) = node.udp_lite(now);
                 udp.open(&mut cx, domain)?
             }
             Self::Ping => {
@@ -152,6 +160,11 @@ macro_rules! any {
                 let ($transport, mut $cx) = $op.state.node.udp($op.now);
                 $call
             }
+            Kind::UdpLite => {
+                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
+                let ($transport, mut $cx) = $op.state.node.udp_lite($op.now);
+                $call
+            }
             Kind::Ping => {
                 #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
                 let ($transport, mut $cx) = $op.state.node.ping($op.now);
@@ -181,6 +194,10 @@ macro_rules! datagram {
                 let ($transport, mut $cx) = $op.state.node.udp($op.now);
                 $call
             }
+            Kind::UdpLite => {
+                let ($transport, mut $cx) = $op.state.node.udp_lite($op.now);
+                $call
+            }
             Kind::Ping => {
                 let ($transport, mut $cx) = $op.state.node.ping($op.now);
                 $call
@@ -197,15 +214,19 @@ macro_rules! datagram {
     }};
 }
 
-/// The same call on whatever joins groups of hosts. A packet socket has those of stations, by an
-/// option of its own.
-macro_rules! grouped {
-    ($op:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {{
+/// The same call on whatever has datagrams of hosts; streams and packet sockets answer with
+/// `$stream` and `$link`.
+macro_rules! of_hosts {
+    ($op:expr, ($stream:expr, $link:expr), |$transport:ident, $cx:ident, $id:ident| $call:expr) => {{
         let $id = $op.id;
         match $op.kind {
-            Kind::Tcp => Err(Error::Protocol),
+            Kind::Tcp => $stream,
             Kind::Udp => {
                 let ($transport, mut $cx) = $op.state.node.udp($op.now);
+                $call
+            }
+            Kind::UdpLite => {
+                let ($transport, mut $cx) = $op.state.node.udp_lite($op.now);
                 $call
             }
             Kind::Ping => {
@@ -216,7 +237,7 @@ macro_rules! grouped {
                 let ($transport, mut $cx) = $op.state.node.raw($op.now);
                 $call
             }
-            Kind::Packet { .. } => Err(Error::NoProtocolOption),
+            Kind::Packet { .. } => $link,
         }
     }};
 }
@@ -390,6 +411,24 @@ impl Op<'_> {
             .recv(&mut cx, id, out, peek))
     }
 
+    /// A datagram with what recvmsg tells beside it.
+    pub(super) fn recv_message(
+        &mut self,
+        out: &mut [u8],
+        peek: bool,
+    ) -> Result<(Received, Vec<Control>), Error> {
+        of_hosts!(
+            self,
+            (Err(Error::NotSupported), Err(Error::NotSupported)),
+            |t, cx, id| t.recv_message(&mut cx, id, out, peek)
+        )
+    }
+
+    /// An error that the next call on a datagram socket fails with.
+    pub(super) fn put_error(&mut self, error: Error) {
+        of_hosts!(self, ((), ()), |t, cx, id| t.put_error(&mut cx, id, error));
+    }
+
     /// A call about what streams alone have.
     pub(super) fn stream<T>(
         &mut self,
@@ -400,7 +439,7 @@ impl Op<'_> {
                 let (tcp, mut cx) = self.state.node.tcp(self.now);
                 call(tcp, &mut cx, self.id)
             }
-            Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet { .. } => {
+            Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw | Kind::Packet { .. } => {
                 Err(Error::NoProtocolOption)
             }
         }
@@ -409,7 +448,9 @@ impl Op<'_> {
     pub(super) fn info(&mut self) -> Result<sockeye_tcp::Info, Error> {
         match self.kind {
             Kind::Tcp => self.state.node.tcp(self.now).0.info(self.now, self.id),
-            Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet { .. } => Err(Error::NotSupported),
+            Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw | Kind::Packet { .. } => {
+                Err(Error::NotSupported)
+            }
         }
     }
 
@@ -420,7 +461,9 @@ impl Op<'_> {
     pub(super) fn queued(&mut self) -> Result<sockeye_tcp::Queued, Error> {
         match self.kind {
             Kind::Tcp => self.state.node.tcp(self.now).0.queued(self.id),
-            Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet { .. } => Err(Error::NotSupported),
+            Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw | Kind::Packet { .. } => {
+                Err(Error::NotSupported)
+            }
         }
     }
 
@@ -439,7 +482,7 @@ impl Op<'_> {
                 let state = self.state.node.tcp(self.now).0.state(self.id)?;
                 Ok(state == sockeye_tcp::State::Listen)
             }
-            Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet { .. } => Ok(false),
+            Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw | Kind::Packet { .. } => Ok(false),
         }
     }
 
@@ -449,10 +492,14 @@ impl Op<'_> {
         interface: Option<InterfaceId>,
         join: bool,
     ) -> Result<(), Error> {
-        grouped!(self, |t, cx, id| match join {
-            true => t.join_group(&mut cx, id, group, interface),
-            false => t.leave_group(&mut cx, id, group, interface),
-        })
+        of_hosts!(
+            self,
+            (Err(Error::Protocol), Err(Error::NoProtocolOption)),
+            |t, cx, id| match join {
+                true => t.join_group(&mut cx, id, group, interface),
+                false => t.leave_group(&mut cx, id, group, interface),
+            }
+        )
     }
 
     pub(super) fn change_source(
@@ -461,8 +508,11 @@ impl Op<'_> {
         change: SourceChange,
         source: IpAddr,
     ) -> Result<(), Error> {
-        grouped!(self, |t, cx, id| t
-            .change_source(&mut cx, id, group, change, source))
+        of_hosts!(
+            self,
+            (Err(Error::Protocol), Err(Error::NoProtocolOption)),
+            |t, cx, id| t.change_source(&mut cx, id, group, change, source)
+        )
     }
 
     pub(super) fn set_source_filter(
@@ -470,17 +520,24 @@ impl Op<'_> {
         group: (IpAddr, Option<InterfaceId>),
         filter: SourceFilter,
     ) -> Result<(), Error> {
-        grouped!(self, |t, cx, id| t
-            .set_source_filter(&mut cx, id, group, filter))
+        of_hosts!(
+            self,
+            (Err(Error::Protocol), Err(Error::NoProtocolOption)),
+            |t, cx, id| t.set_source_filter(&mut cx, id, group, filter)
+        )
     }
 
     pub(super) fn source_filter(
         &mut self,
         group: (IpAddr, Option<InterfaceId>),
     ) -> Result<SourceFilter, Error> {
-        grouped!(self, |t, cx, id| {
-            let cx = &mut cx;
-            t.source_filter(cx, id, group)
-        })
+        of_hosts!(
+            self,
+            (Err(Error::Protocol), Err(Error::NoProtocolOption)),
+            |t, cx, id| {
+                let cx = &mut cx;
+                t.source_filter(cx, id, group)
+            }
+        )
     }
 }

@@ -208,6 +208,59 @@ impl Socket {
         flags: MessageFlags,
     ) -> io::Result<RecvMessage> {
         let received = self.recv_frame(buffer, flags)?;
+        self.describe_frame(&received, flags)
+    }
+
+    /// recvmmsg(2), as of datagrams.
+    pub(super) fn recv_frame_messages(
+        &self,
+        buffers: &mut [&mut [u8]],
+        flags: MessageFlags,
+    ) -> io::Result<Vec<RecvMessage>> {
+        let mut messages = Vec::new();
+        let mut how = flags;
+        for buffer in buffers {
+            match self.recv_frame_message(buffer, how) {
+                Ok(message) => messages.push(message),
+                Err(error) if messages.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+            // A peek leaves it where it is, and would see it again.
+            if flags.contains(MessageFlags::PEEK) {
+                break;
+            }
+            if flags.contains(MessageFlags::WAIT_FOR_ONE) {
+                how |= MessageFlags::DONT_WAIT;
+            }
+        }
+        Ok(messages)
+    }
+
+    /// [`recv_frame_messages`](Self::recv_frame_messages) that waits for the first, and not in a thread.
+    pub(super) async fn recv_frame_messages_async(
+        &self,
+        buffers: &mut [&mut [u8]],
+        flags: MessageFlags,
+    ) -> io::Result<Vec<RecvMessage>> {
+        let Some((first, others)) = buffers.split_first_mut() else {
+            return Ok(Vec::new());
+        };
+        let peek = flags.contains(MessageFlags::PEEK);
+        let mut waiting = Waiting::new(self, Direction::Read, Class::Exclusive);
+        let received = poll_fn(|cx| waiting.poll(cx, |op| op.recv_frame(first, peek))).await;
+        let mut messages = vec![self.describe_frame(&received.map_err(to_io)?, flags)?];
+        if !peek {
+            let more = self.recv_frame_messages(others, flags | MessageFlags::DONT_WAIT);
+            messages.extend(more.unwrap_or_default());
+        }
+        Ok(messages)
+    }
+
+    fn describe_frame(
+        &self,
+        received: &ReceivedFrame,
+        flags: MessageFlags,
+    ) -> io::Result<RecvMessage> {
         let flag = |option| self.option(option)?.flag().map_err(to_io);
         let mut ancillary = Vec::new();
         for (option, stamp) in [

@@ -3,6 +3,7 @@
 use super::{Domain, Kind, Socket};
 use crate::error::to_io;
 use crate::option_table::{self, Devices};
+use sockeye_core::option::Layout;
 use sockeye_core::{Error, SocketOption};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,9 +19,6 @@ impl Socket {
             return Err(to_io(Error::NoProtocolOption));
         }
         let (option, layout) = option_table::to_set(level, name, value).map_err(to_io)?;
-        if value.is_empty() && needs_a_byte(option) {
-            return Err(to_io(Error::Invalid));
-        }
         if let Some(done) = self.set_keys_raw(option, value) {
             return done;
         }
@@ -47,6 +45,10 @@ impl Socket {
             }));
         }
         let (option, layout) = option_table::to_get(level, name).map_err(to_io)?;
+        // Linux looks for room before it looks for a value.
+        if matches!(layout, Layout::Exact(len) if out.len() < len) {
+            return Err(to_io(Error::Invalid));
+        }
         if let Some(done) = self.keys_raw(option, out) {
             return done;
         }
@@ -91,17 +93,6 @@ impl Socket {
         };
         Ok(Interfaces(interfaces.map(v4).collect()))
     }
-}
-
-/// Options of ip(7) that take one byte, but not none.
-const fn needs_a_byte(option: SocketOption) -> bool {
-    matches!(
-        option,
-        SocketOption::Ttl
-            | SocketOption::MulticastTtl
-            | SocketOption::MulticastLoop
-            | SocketOption::MulticastAll
-    )
 }
 
 /// Index, name and IPv4 addresses.

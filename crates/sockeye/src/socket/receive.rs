@@ -3,12 +3,13 @@
 //! A large copy from the stream to the caller's buffer is made outside the shard's lock.
 
 use super::ancillary::{MessageFlags, Received};
-use super::op::Op;
+use super::op::{Kind, Op};
 use super::wait::Wait;
 use super::{Socket, Waiting, timeout};
 use crate::error::to_io;
 use crate::waiters::{Class, Direction};
 use bytes::Bytes;
+use sockeye_core::datagram::Control;
 use sockeye_core::socket::Stamp;
 use sockeye_core::{Error, Instant, Readiness};
 use std::future::poll_fn;
@@ -176,15 +177,38 @@ impl Socket {
     /// # Errors
     /// Those of [`recv_from`](Self::recv_from).
     pub fn recv_from_with(&self, buffer: &mut [u8], flags: MessageFlags) -> io::Result<Received> {
-        if flags.contains(MessageFlags::OUT_OF_BAND) {
-            return Err(to_io(Error::NotSupported));
-        }
+        self.may_receive(flags)?;
         let peek = flags.contains(MessageFlags::PEEK);
         let wait = self.receive_patience(flags);
         let received = self.wait(Direction::Read, Class::Exclusive, wait, |op| {
             op.recv_datagram(buffer, peek)
         });
         received.map(Into::into).map_err(to_io)
+    }
+
+    /// Linux: UDP does not look at MSG_OOB, the others refuse it.
+    fn may_receive(&self, flags: MessageFlags) -> io::Result<()> {
+        let udp = matches!(self.0.kind, Kind::Udp | Kind::UdpLite);
+        match flags.contains(MessageFlags::OUT_OF_BAND) && !udp {
+            true => Err(to_io(Error::NotSupported)),
+            false => Ok(()),
+        }
+    }
+
+    /// A datagram and what recvmsg(2) tells beside it.
+    pub(super) fn recv_message_with(
+        &self,
+        buffer: &mut [u8],
+        flags: MessageFlags,
+    ) -> io::Result<(Received, Vec<Control>)> {
+        self.may_receive(flags)?;
+        let peek = flags.contains(MessageFlags::PEEK);
+        let wait = self.receive_patience(flags);
+        let received = self.wait(Direction::Read, Class::Exclusive, wait, |op| {
+            op.recv_message(buffer, peek)
+        });
+        let (received, controls) = received.map_err(to_io)?;
+        Ok((received.into(), controls))
     }
 
     /// recvfrom(2) for a task.
@@ -284,7 +308,7 @@ impl Socket {
             .map_err(to_io)
     }
 
-    fn receive_patience(&self, flags: MessageFlags) -> Wait {
+    pub(super) fn receive_patience(&self, flags: MessageFlags) -> Wait {
         match flags.contains(MessageFlags::DONT_WAIT) {
             true => Wait::No,
             false => self.patience(timeout(&self.0.read_timeout)),

@@ -3,7 +3,7 @@
 //! A large copy from the caller's buffer to the stream is made outside the shard's lock.
 
 use super::ancillary::MessageFlags;
-use super::op::Op;
+use super::op::{Kind, Op};
 use super::receive::LARGE;
 use super::wait::Wait;
 use super::{Socket, timeout};
@@ -24,12 +24,26 @@ const CHUNK: usize = 64 * 1024;
 const PIECES_MAX: usize = 17;
 
 /// What a call sends, where to, and how.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Sending<'a> {
     pub(super) data: &'a [IoSlice<'a>],
     pub(super) to: Option<SocketAddr>,
     pub(super) flags: MessageFlags,
-    pub(super) options: SendOptions,
+    pub(super) options: &'a SendOptions,
+}
+
+/// As the socket's options say.
+static NOTHING_SAID: SendOptions = SendOptions::NOTHING_SAID;
+
+impl Default for Sending<'_> {
+    fn default() -> Self {
+        Self {
+            data: &[],
+            to: None,
+            flags: MessageFlags::empty(),
+            options: &NOTHING_SAID,
+        }
+    }
 }
 
 impl Socket {
@@ -112,9 +126,15 @@ impl Socket {
             flags,
             options,
         } = sending;
-        // A datagram has no urgent byte, and is not put together of several sends (UDP_CORK).
-        let of_streams = MessageFlags::OUT_OF_BAND | MessageFlags::MORE;
-        if flags.intersects(of_streams) && self.0.kind.is_datagram() {
+        // A datagram has no urgent byte (of UDP's the transport says so), and only UDP puts one together
+        // of several sends.
+        let not = match self.0.kind {
+            Kind::Tcp | Kind::Udp | Kind::UdpLite => MessageFlags::empty(),
+            Kind::Ping | Kind::Raw | Kind::Packet { .. } => {
+                MessageFlags::OUT_OF_BAND | MessageFlags::MORE
+            }
+        };
+        if flags.intersects(not) {
             return Err(to_io(Error::NotSupported));
         }
         let wait = match flags.contains(MessageFlags::DONT_WAIT) {
@@ -122,8 +142,9 @@ impl Socket {
             false => self.patience(timeout(&self.0.write_timeout)),
         };
         if self.0.kind.is_datagram() {
+            let options = &self.with_flags(to, flags, options);
             let sent = self.wait(Direction::Write, Class::Exclusive, wait, |op| {
-                op.send_datagram(data, to, &options)
+                op.send_datagram(data, to, options)
             });
             self.run();
             return sent.map_err(to_io);
@@ -151,6 +172,26 @@ impl Socket {
             if left == 0 || matches!(wait, Wait::No) {
                 return Ok(sent);
             }
+        }
+    }
+
+    /// `options` with what the flags of a send and its address say.
+    pub(super) fn with_flags(
+        &self,
+        to: Option<SocketAddr>,
+        flags: MessageFlags,
+        options: &SendOptions,
+    ) -> SendOptions {
+        let flow = match to {
+            Some(SocketAddr::V6(to)) if to.flowinfo() != 0 => Some(to.flowinfo()),
+            _ => None,
+        };
+        SendOptions {
+            out_of_band: flags.contains(MessageFlags::OUT_OF_BAND),
+            more: flags.contains(MessageFlags::MORE),
+            dont_route: flags.contains(MessageFlags::DONT_ROUTE),
+            address_flow_label: flow,
+            ..options.clone()
         }
     }
 
@@ -246,9 +287,9 @@ impl Socket {
         data: &[IoSlice<'_>],
         to: Option<SocketAddr>,
     ) -> Poll<io::Result<usize>> {
-        let options = SendOptions::default();
+        let options = &self.with_flags(to, MessageFlags::empty(), &NOTHING_SAID);
         let polled = self.poll_step(cx, Direction::Write, |op| {
-            op.send_datagram(data, to, &options)
+            op.send_datagram(data, to, options)
         });
         // A full interface has to be emptied by somebody, too.
         self.run();
@@ -264,7 +305,7 @@ impl Socket {
             data: &[IoSlice::new(data)],
             to,
             flags: MessageFlags::DONT_WAIT,
-            options: SendOptions::default(),
+            ..Sending::default()
         })
     }
 

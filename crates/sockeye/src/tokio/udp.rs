@@ -4,7 +4,10 @@ use super::addr::{ToSocketAddrs, resolve};
 use super::buf::fill;
 use super::options::{common, device, options, readiness};
 use super::ready::{cooperate, each, open};
-use crate::{Domain, Node, Protocol, Socket, SourceFilter, Type, Unreachable};
+use crate::{
+    Domain, MessageFlags, Node, Protocol, RecvMessage, SendMessage, Socket, SourceFilter, Type,
+    Unreachable,
+};
 use bytes::BufMut;
 use std::future::poll_fn;
 use std::io;
@@ -263,6 +266,30 @@ impl UdpSocket {
     /// `WouldBlock` when none is there, and those of [`recv`](Self::recv).
     pub fn try_recv_buf_from(&self, buf: &mut impl BufMut) -> io::Result<(usize, SocketAddr)> {
         fill(buf, |room| self.try_recv_from(room))
+    }
+
+    /// Receives many datagrams by one call, as recvmmsg(2): it waits for the first, and takes those that
+    /// are there by then.
+    ///
+    /// # Errors
+    /// See [`recv`](Self::recv).
+    pub async fn recv_many(&self, buffers: &mut [&mut [u8]]) -> io::Result<Vec<RecvMessage>> {
+        cooperative(self.socket.recvmmsg_async(buffers, MessageFlags::empty())).await
+    }
+
+    /// Sends many datagrams by one call, as sendmmsg(2), and says how many there was room for.
+    ///
+    /// # Errors
+    /// What is wrong with the first of them.
+    pub async fn send_many(&self, messages: &[SendMessage<'_>]) -> io::Result<usize> {
+        loop {
+            self.writable().await?;
+            match self.socket.sendmmsg(messages) {
+                // Somebody else was quicker.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+        }
     }
 
     /// Receives without taking.

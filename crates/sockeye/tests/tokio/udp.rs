@@ -1,4 +1,5 @@
 use crate::common::{pair, soon};
+use sockeye::SendMessage;
 use sockeye::tokio::{IcmpSocket, UdpSocket};
 use std::io;
 use std::time::Duration;
@@ -126,4 +127,30 @@ async fn ping() {
     let (len, from) = soon(socket.recv_from(&mut reply)).await.unwrap();
     assert_eq!(from.to_string(), "10.0.0.2");
     assert_eq!((reply[0], &reply[6..len]), (0, &request[6..]));
+}
+
+/// recvmmsg(2) and sendmmsg(2) as futures.
+#[tokio::test]
+async fn many_datagrams_by_one_call() {
+    let pair = pair();
+    let far = UdpSocket::bind_on(&pair.far, "10.0.0.2:53").await.unwrap();
+    let near = UdpSocket::bind_on(&pair.near, "10.0.0.1:0").await.unwrap();
+    let texts = [&b"one"[..], b"", b"three"].map(io::IoSlice::new);
+    let messages: Vec<SendMessage<'_>> = texts
+        .iter()
+        .map(|text| SendMessage {
+            to: Some("10.0.0.2:53".parse().unwrap()),
+            data: std::slice::from_ref(text),
+            ..SendMessage::default()
+        })
+        .collect();
+    assert_eq!(soon(near.send_many(&messages)).await.unwrap(), 3);
+    let mut rooms = [[0; 8]; 4];
+    let mut buffers: Vec<&mut [u8]> = rooms.iter_mut().map(|room| &mut room[..]).collect();
+    let mut lens = Vec::new();
+    while lens.len() < 3 {
+        let got = soon(far.recv_many(&mut buffers)).await.unwrap();
+        lens.extend(got.iter().map(|message| message.len));
+    }
+    assert_eq!(lens, [3, 0, 5]);
 }

@@ -3,7 +3,7 @@
 use super::pair::{A, B, Pair, Wire};
 use super::stage::{Stage, ack, peer, text};
 use core::time::Duration;
-use sockeye_core::{Config, Error, OptionValue, Readiness, SocketOption};
+use sockeye_core::{Config, Counter, Error, OptionValue, Readiness, SocketOption};
 use sockeye_wire::tcp::Flags;
 use sockeye_wire::tcp_options::{Options, Timestamps};
 
@@ -453,4 +453,19 @@ fn a_send_buffer_takes_super_segments_while_it_has_room() {
         assert_eq!(s.ready().contains(Readiness::WRITABLE), writable, "{acked}");
     }
     assert_eq!(s.write(1000), Ok(1000));
+}
+
+/// RFC 5082 §3, IP_MINTTL: the peer's segments have a TTL of 64.
+#[test]
+fn who_comes_from_too_far_is_not_heard() {
+    let mut s = Stage::plain();
+    s.set(SocketOption::MinTtl, int(65));
+    s.arrives(text(1, 1, 100));
+    assert_eq!(s.read(500), Err(Error::WouldBlock));
+    assert_eq!(s.sent(), [""; 0]);
+    let (_, cx) = s.host();
+    assert_eq!(cx.counters.get(Counter::TcpExtTCPMinTTLDrop), 1);
+    s.set(SocketOption::MinTtl, int(64));
+    s.arrives(text(1, 1, 100));
+    assert_eq!(s.read(500), Ok(100));
 }

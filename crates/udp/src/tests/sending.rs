@@ -60,7 +60,7 @@ fn what_one_send_says_goes_before_the_options() {
         tos: Some(4),
         source: Some("10.0.0.3".parse().unwrap()),
         interface: Some(a.link),
-        segment: None,
+        ..SendOptions::default()
     };
     let to: Option<SocketAddr> = Some("10.0.0.2:9".parse().unwrap());
     let (udp, mut cx) = a.cx();
@@ -68,7 +68,7 @@ fn what_one_send_says_goes_before_the_options() {
         .unwrap();
     options.source = Some("10.0.0.77".parse().unwrap());
     let spoofed = udp.send(&mut cx, id, &[IoSlice::new(b"x")], to, &options);
-    assert_eq!(spoofed, Err(Error::Invalid));
+    assert_eq!(spoofed, Err(Error::NetworkUnreachable));
     let header = ipv4::Header::parse(a.sent()[0].head()).unwrap();
     assert_eq!((header.ttl, header.tos), (3, 4));
     assert_eq!(header.source.to_string(), "10.0.0.3");
@@ -131,7 +131,8 @@ fn sizes() {
         (report.error, report.origin),
         (Error::MessageSize, Origin::Local)
     );
-    assert_eq!((report.info, to.to_string()), (1500, "10.0.0.2:9".into()));
+    // As on Linux the port is that of the peer, which it does not have.
+    assert_eq!((report.info, to.to_string()), (1500, "10.0.0.2:0".into()));
     assert_eq!(a.sent().len(), 2);
 }
 
@@ -177,7 +178,7 @@ fn one_send_is_cut_into_datagrams_of_one_size() {
     assert_eq!(a.send_to(c, &many, "10.0.0.2:9"), Err(Error::Invalid));
     a.set(c, SocketOption::UdpSegment, 1473).unwrap();
     let fits_no_packet = a.send_to(c, &vec![0; 3000], "10.0.0.2:9");
-    assert_eq!(fits_no_packet, Err(Error::Invalid));
+    assert_eq!(fits_no_packet, Err(Error::MessageSize));
     assert_eq!(
         a.set(c, SocketOption::UdpSegment, 65_536),
         Err(Error::Invalid)
@@ -219,4 +220,41 @@ fn addresses_that_can_not_be_sent_to() {
     );
     assert_eq!(a.send_to(v6, b"x", "[fe80::2]:9"), Err(Error::Invalid));
     assert_eq!(a.send_to(v6, b"x", "[fe80::2%2]:9"), Ok(1));
+}
+
+/// IP_UNICAST_IF and IPV6_UNICAST_IF, in network byte order.
+#[test]
+fn hosts_are_reached_by_the_interface_of_choice() {
+    let mut a = Host::new(&["10.0.0.1/24", "fd00::1/64"]);
+    let id = a.open(Domain::V6);
+    let index = |n: u32| n.to_be().cast_signed();
+    for (option, to) in [
+        (SocketOption::UnicastInterface, "[::ffff:10.0.0.2]:9"),
+        (SocketOption::UnicastInterfaceV6, "[fd00::2]:9"),
+    ] {
+        let nowhere = a.set(id, option, index(7));
+        assert_eq!(nowhere, Err(Error::AddressNotAvailable));
+        a.set(id, option, index(1)).unwrap();
+        assert_eq!(a.send_to(id, b"x", to), Err(Error::NetworkUnreachable));
+        let link = a.link.0;
+        a.set(id, option, index(link)).unwrap();
+        assert_eq!(a.send_to(id, b"x", to), Ok(1));
+    }
+    a.set(id, SocketOption::BindToDevice, 2).unwrap();
+    let chosen = a.set(id, SocketOption::UnicastInterface, index(2));
+    assert_eq!(chosen, Err(Error::Invalid));
+}
+
+#[test]
+fn a_pending_error_comes_after_what_is_wrong_with_the_call() {
+    let mut a = Host::new(&["10.0.0.1/24"]);
+    let id = a.bound("10.0.0.1:1");
+    let (udp, mut cx) = a.cx();
+    udp.put_error(&mut cx, id, Error::ConnectionRefused);
+    assert_eq!(a.send(id, b"x"), Err(Error::DestinationRequired));
+    let unreachable = a.send_to(id, b"x", "192.0.2.1:9");
+    assert_eq!(unreachable, Err(Error::NetworkUnreachable));
+    let refused = a.send_to(id, b"x", "10.0.0.2:9");
+    assert_eq!(refused, Err(Error::ConnectionRefused));
+    assert_eq!(a.send_to(id, b"x", "10.0.0.2:9"), Ok(1));
 }

@@ -203,3 +203,51 @@ fn options_that_are_keys_move_the_socket() {
     a.arrive(vec![packet("10.0.0.2:9", "10.0.0.1:7", b"3")]);
     assert_eq!(a.text(first), Ok("3".into()));
 }
+
+/// IP_TRANSPARENT, IPV6_TRANSPARENT.
+#[test]
+fn who_is_transparent_sends_from_any_address() {
+    let mut a = Host::new(&["10.0.0.1/24"]);
+    let free = a.open(Domain::V4);
+    a.set(free, SocketOption::FreeBind, 1).unwrap();
+    a.bind(free, "192.0.2.1:7").unwrap();
+    let sent = a.send_to(free, b"x", "10.0.0.2:9");
+    assert_eq!(sent, Err(Error::NetworkUnreachable));
+    let transparent = a.open(Domain::V4);
+    a.set(transparent, SocketOption::Transparent, 1).unwrap();
+    a.bind(transparent, "192.0.2.1:8").unwrap();
+    assert_eq!(a.send_to(transparent, b"x", "10.0.0.2:9"), Ok(1));
+    assert_eq!(a.sent()[0].head()[12..16], [192, 0, 2, 1]);
+
+    let config = Config {
+        raw_sockets: false,
+        ..Config::default()
+    };
+    let mut ordinary = Host::with(config, capabilities(), &["10.0.0.1/24"]);
+    let id = ordinary.open(Domain::V4);
+    let refused = ordinary.set(id, SocketOption::Transparent, 1);
+    assert_eq!(refused, Err(Error::NotPermitted));
+    assert_eq!(ordinary.set(id, SocketOption::Transparent, 0), Ok(()));
+}
+
+/// IP_LOCAL_PORT_RANGE.
+#[test]
+fn a_port_comes_from_the_sockets_own_range() {
+    let mut a = Host::new(&["10.0.0.1/24"]);
+    let range = |low: i32, high: i32| high << 16 | low;
+    for port in [40_000, 40_001] {
+        let id = a.open(Domain::V4);
+        let both = range(40_000, 40_001);
+        a.set(id, SocketOption::LocalPortRange, both).unwrap();
+        a.send_to(id, b"x", "10.0.0.2:9").unwrap();
+        let local: SocketAddr = a.local(id).parse().unwrap();
+        assert!((40_000..=40_001).contains(&local.port()), "{port}");
+    }
+    let third = a.open(Domain::V4);
+    a.set(third, SocketOption::LocalPortRange, range(40_000, 40_001))
+        .unwrap();
+    let none_left = a.send_to(third, b"x", "10.0.0.2:9");
+    assert_eq!(none_left, Err(Error::AddressNotAvailable));
+    let wrong = a.set(third, SocketOption::LocalPortRange, range(2, 1));
+    assert_eq!(wrong, Err(Error::Invalid));
+}

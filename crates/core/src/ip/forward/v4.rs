@@ -94,7 +94,13 @@ fn is_martian(address: Ipv4Addr) -> bool {
 fn record(cx: &Context<'_>, way: &Onward, packet: &mut Packet) -> Option<()> {
     let mut header = Header::parse(packet.head()).ok()?;
     let next_hop = way.next_hop;
-    let own = crate::ip::source::choose(cx.inet, way.interface, next_hop, next_hop);
+    let own = crate::ip::source::choose(
+        cx.inet,
+        way.interface,
+        next_hop,
+        next_hop,
+        Default::default(),
+    );
     let Some(IpAddr::V4(own)) = own else {
         return Some(());
     };

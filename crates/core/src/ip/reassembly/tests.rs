@@ -35,6 +35,7 @@ fn fragment(from: usize, to: usize, more: bool) -> Fragment {
         offset: from,
         more,
         ecn: Ecn::Ect0,
+        wire_len: 0,
         first: (from == 0).then(|| First {
             header: vec![0x45],
             info,

@@ -279,7 +279,7 @@ impl Packets {
             }
             _ => {
                 is_common(option)?;
-                return socket.base.common.option(option, cx.config);
+                return socket.base.option(cx, option);
             }
         })
     }

@@ -228,6 +228,10 @@ impl Socket {
             tos: 0,
             segment: None,
             at: Instant::ZERO,
+            flow_label: 0,
+            headers: Bytes::new(),
+            fragment_max: 0,
+            dropped: 0,
         };
         if self.base.deliver(cx, handle(id), frame) {
             self.infos.push_back(info);
