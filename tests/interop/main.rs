@@ -23,6 +23,8 @@ mod scan;
 mod signals;
 mod tap;
 mod tools;
+mod udp;
+mod udp_sides;
 mod urgent;
 
 fn main() {
@@ -50,5 +52,6 @@ fn main() {
         broadcast::TESTS,
         counters::TESTS,
         autoconf::TESTS,
+        udp::TESTS,
     ]);
 }

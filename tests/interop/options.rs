@@ -17,6 +17,8 @@ pub(crate) const TESTS: &[Test] = tests![
     every_option_is_as_the_kernels,
     with_every_privilege_too,
     an_accepted_socket_inherits_what_the_kernels_does,
+    every_option_of_a_datagram_socket_is_as_the_kernels,
+    datagram_options_with_every_privilege_too,
 ];
 
 /// What the two may differ in, with the reason.
@@ -28,6 +30,26 @@ const KNOWN: &[(&str, &str)] = &[
     (
         "SO_INCOMING_CPU",
         "a node is tied to no CPU, so it can't be set",
+    ),
+    (
+        "headers of a stream",
+        "Linux sends segments with IP options and extension headers; here they are ENOPROTOOPT",
+    ),
+    (
+        "IPV6_V6ONLY of a bound socket",
+        "the kernel's sockets here are bound to ::1, which sets it",
+    ),
+    (
+        "IPV6_RTHDR",
+        "Linux knows the routing headers of segments (type 4), a node none",
+    ),
+    (
+        "UDP_ENCAP",
+        "Linux takes the encapsulations that it has modules for",
+    ),
+    (
+        "SO_MEMINFO",
+        "the backlog and the limits are counted otherwise for datagrams",
     ),
 ];
 
@@ -61,6 +83,8 @@ pub(crate) const NUMBERS: &[i32] = &[
     200_000,
     212_992,
     1_000_000,
+    // One, in the other order.
+    16_777_216,
     i32::MAX,
     -1,
     -2,
@@ -84,12 +108,48 @@ fn an_accepted_socket_inherits_what_the_kernels_does() -> Result {
     in_namespace(name, Duration::from_secs(60), compare_inheritance)
 }
 
+fn every_option_of_a_datagram_socket_is_as_the_kernels() -> Result {
+    let name = "interop::options::every_option_of_a_datagram_socket_is_as_the_kernels";
+    in_namespace(name, Duration::from_secs(60), || compare_datagrams(false))
+}
+
+fn datagram_options_with_every_privilege_too() -> Result {
+    let name = "interop::options::datagram_options_with_every_privilege_too";
+    in_namespace(name, Duration::from_secs(60), || compare_datagrams(true))
+}
+
 fn compare_all(privileged: bool) -> Result {
-    let pair = Pair::new(privileged)?;
+    let states = [State::Fresh, State::Listening, State::Connected];
+    compare(Pair::new(privileged)?, &states, rows)
+}
+
+fn compare_datagrams(privileged: bool) -> Result {
+    let mut pair = Pair::new(privileged)?;
+    pair.ty = (socket2::Type::DGRAM, Type::DGRAM);
+    compare(pair, &[State::Fresh, State::Connected], || {
+        ROWS.iter().filter(|row| {
+            matches!(row.page, "socket(7)" | "udp(7)" | "ip(7)" | "ipv6(7)")
+                && matches!(row.standing, Standing::Works { .. })
+                && is_set_alone(row)
+        })
+    })
+}
+
+/// Those of groups are another matter.
+fn is_set_alone(row: &Row) -> bool {
+    !matches!(layout(row), Layout::Membership) && !row.name.contains("MULTICAST")
+}
+
+fn compare<R: Iterator<Item = &'static Row>>(
+    pair: Pair,
+    states: &[State],
+    rows: impl Fn() -> R,
+) -> Result {
+    let stream = pair.ty.1 == Type::STREAM;
     let mut differences = String::new();
     let mut compared = 0;
     for v6 in [false, true] {
-        for state in [State::Fresh, State::Listening, State::Connected] {
+        for &state in states {
             for row in rows() {
                 let kernel = pair.kernel(v6, state)?;
                 let ours = pair.ours(v6, state)?;
@@ -100,7 +160,7 @@ fn compare_all(privileged: bool) -> Result {
                 for ((call, want), got) in calls.iter().zip(&theirs).zip(&mine) {
                     compared += 1;
                     was_set |= matches!((call, want), (Call::Set(_), Ok(_)));
-                    if !is_same(row, state, was_set, want, got) {
+                    if !is_same(row, (stream, state), was_set, want, got) {
                         let family = if v6 { "IPv6" } else { "IPv4" };
                         let _ = writeln!(
                             differences,
@@ -139,7 +199,7 @@ fn compare_inheritance() -> Result {
             drop(kernel);
             let want = child.get(row.level, row.number, 64);
             let got = ours.get(row.level, row.number, 64);
-            if !is_same(row, State::Accepted, false, &want, &got) {
+            if !is_same(row, (true, State::Accepted), false, &want, &got) {
                 let _ = writeln!(
                     differences,
                     "v6 {v6} {}: the kernel {want:?}, we {got:?}",
@@ -169,8 +229,9 @@ fn row_sample(row: &Row) -> i32 {
 /// The rows that a stream has and that work.
 fn rows() -> impl Iterator<Item = &'static Row> {
     ROWS.iter().filter(|row| {
-        matches!(row.page, "socket(7)" | "tcp(7)")
+        matches!(row.page, "socket(7)" | "tcp(7)" | "ip(7)" | "ipv6(7)")
             && matches!(row.standing, Standing::Works { .. })
+            && is_set_alone(row)
             // Many kernels are built without TCP-AO.
             && !row.name.starts_with("TCP_AO_")
     })
@@ -237,6 +298,26 @@ pub(crate) fn calls(row: &Row) -> Vec<Call> {
                 [longs(&[rate])[..4].to_vec(), longs(&[rate])]
             })
             .collect(),
+        Layout::Struct(_) => [
+            &[][..],
+            &[1],
+            &[7, 3, 4],
+            &[0, 0, 1, 4, 0, 0, 0, 0],
+            &[0, 1, 1, 4, 0, 0, 0, 0],
+            &[0; 16],
+            &[0, 1, 0x1e, 12, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+            &[0; 19],
+            &[0; 20],
+            &[0; 40],
+            &[0; 41],
+            &[148, 4, 0, 0],
+            &[130, 3, 0],
+            &[131, 7, 4, 1, 2, 3, 4],
+            &[],
+        ]
+        .iter()
+        .map(|bytes| bytes.to_vec())
+        .collect(),
         _ => NUMBERS.iter().map(|&n| ints(&[n])).collect(),
     };
     // Too short, and longer than it need be.
@@ -266,7 +347,13 @@ pub(crate) fn run(side: &dyn Side, row: &Row, calls: &[Call]) -> Vec<Answer> {
 }
 
 /// Whether the answers say the same. Before it `was_set`, a connection may have another value.
-fn is_same(row: &Row, state: State, was_set: bool, kernel: &Answer, ours: &Answer) -> bool {
+fn is_same(
+    row: &Row,
+    (stream, state): (bool, State),
+    was_set: bool,
+    kernel: &Answer,
+    ours: &Answer,
+) -> bool {
     let connected = matches!(state, State::Connected | State::Accepted);
     // KNOWN has the reasons.
     let known = |what: &str| KNOWN.iter().any(|(name, _)| *name == what);
@@ -274,6 +361,16 @@ fn is_same(row: &Row, state: State, was_set: bool, kernel: &Answer, ours: &Answe
         || (row.name == "SO_INCOMING_CPU" && known(row.name))
     {
         return true;
+    }
+    if known(row.name) && ours != kernel {
+        return true;
+    }
+    if is_header(row) && known("headers of a stream") {
+        let refused = *ours == Err(libc::ENOPROTOOPT) || *ours == Ok(Vec::new());
+        // Only a stream refuses them.
+        if refused && stream {
+            return true;
+        }
     }
     match (kernel, ours) {
         (Ok(a), Ok(b)) if a == b => true,
@@ -284,6 +381,9 @@ fn is_same(row: &Row, state: State, was_set: bool, kernel: &Answer, ours: &Answe
             "TCP_INFO" => a.first() == b.first(),
             // Buffers that tune themselves, by a rule that is not the option's.
             "SO_SNDBUF" | "SO_RCVBUF" | "TCP_WINDOW_CLAMP" | "SO_MEMINFO" => connected && !was_set,
+            // A port of its own.
+            "IP_PROTOCOL" => state != State::Fresh,
+            "IPV6_V6ONLY" => state != State::Fresh && known("IPV6_V6ONLY of a bound socket"),
             // The kernel counts these in ticks of 4 ms, 10 at the worst.
             "TCP_RTO_MIN_US" | "TCP_DELACK_MAX_US" => near(a, b, 10_000),
             "TCP_RTO_MAX_MS" => near(a, b, 10),
@@ -291,6 +391,16 @@ fn is_same(row: &Row, state: State, was_set: bool, kernel: &Answer, ours: &Answe
         },
         (a, b) => a == b,
     }
+}
+
+fn is_header(row: &Row) -> bool {
+    let names = [
+        "IP_OPTIONS",
+        "IPV6_HOPOPTS",
+        "IPV6_DSTOPTS",
+        "IPV6_RTHDRDSTOPTS",
+    ];
+    names.contains(&row.name)
 }
 
 fn near(a: &[u8], b: &[u8], distance: i32) -> bool {
@@ -432,6 +542,8 @@ struct Pair {
     first: Node,
     second: Node,
     ordinary: bool,
+    /// Streams or datagrams.
+    ty: (socket2::Type, Type),
 }
 
 impl Pair {
@@ -453,6 +565,8 @@ impl Pair {
         let probe = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
         probe.set_recv_buffer_size(1 << 30)?;
         probe.set_send_buffer_size(1 << 30)?;
+        config.rmem.0 = one("/proc/sys/net/core/rmem_default")?;
+        config.wmem.0 = one("/proc/sys/net/core/wmem_default")?;
         config.rmem.1 = probe.recv_buffer_size()? / 2;
         config.wmem.1 = probe.send_buffer_size()? / 2;
         let (a, b) = MemoryLink::pair_ip(MemoryConfig::default());
@@ -471,6 +585,7 @@ impl Pair {
             first: node(a, "192.0.2.1/24", "2001:db8::1/64")?,
             second: node(b, "192.0.2.2/24", "2001:db8::2/64")?,
             ordinary: !privileged,
+            ty: (socket2::Type::STREAM, Type::STREAM),
         })
     }
 
@@ -481,7 +596,7 @@ impl Pair {
             } else {
                 socket2::Domain::IPV4
             };
-            Ok(socket2::Socket::new(domain, socket2::Type::STREAM, None)?)
+            Ok(socket2::Socket::new(domain, self.ty.0, None)?)
         };
         let socket = fresh()?;
         let mut others = Vec::new();
@@ -490,6 +605,12 @@ impl Pair {
             State::Listening => {
                 socket.bind(&loopback(v6).into())?;
                 socket.listen(8)?;
+            }
+            State::Connected if self.ty.0 == socket2::Type::DGRAM => {
+                let mut peer = loopback(v6);
+                peer.set_port(9);
+                socket.bind(&loopback(v6).into())?;
+                socket.connect(&peer.into())?;
             }
             State::Connected => {
                 let listener = fresh()?;
@@ -509,11 +630,15 @@ impl Pair {
 
     fn ours(&self, v6: bool, state: State) -> Result<Ours> {
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
-        let socket = Socket::new_on(&self.first, domain, Type::STREAM, None)?;
+        let socket = Socket::new_on(&self.first, domain, self.ty.1, None)?;
         let mut others = Vec::new();
         match state {
             State::Fresh | State::Accepted => {}
             State::Listening => socket.listen(8)?,
+            State::Connected if self.ty.1 == Type::DGRAM => {
+                let peer: IpAddr = if v6 { "2001:db8::2" } else { "192.0.2.2" }.parse()?;
+                socket.connect(SocketAddr::new(peer, 9))?;
+            }
             State::Connected => {
                 let listener = Socket::new_on(&self.second, domain, Type::STREAM, None)?;
                 listener.listen(8)?;
@@ -584,6 +709,14 @@ fn loopback(v6: bool) -> SocketAddr {
         false => Ipv4Addr::LOCALHOST.into(),
     };
     SocketAddr::new(ip, 0)
+}
+
+/// The number in a file of the host's; another namespace may not show it.
+fn one(path: &str) -> Result<usize> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim().parse()?),
+        Err(_) => Ok(212_992),
+    }
 }
 
 /// Three numbers in a file.
