@@ -18,6 +18,9 @@ impl Socket {
         if !self.has_level(level) {
             return Err(to_io(Error::NoProtocolOption));
         }
+        if !self.has_header_by(level, name) {
+            return Err(to_io(Error::NoProtocolOption));
+        }
         let (option, layout) = option_table::to_set(level, name, value).map_err(to_io)?;
         if let Some(done) = self.set_keys_raw(option, value) {
             return done;
@@ -43,6 +46,9 @@ impl Socket {
                 Domain::IPV4 => Error::NotSupported,
                 _ => Error::NoProtocolOption,
             }));
+        }
+        if !self.has_header_by(level, name) {
+            return Err(to_io(Error::NoProtocolOption));
         }
         let (option, layout) = option_table::to_get(level, name).map_err(to_io)?;
         // Linux looks for room before it looks for a value.
@@ -71,6 +77,11 @@ impl Socket {
             (level, self.domain(), self.0.kind),
             (libc::IPPROTO_IPV6, Domain::IPV4, _) | (libc::IPPROTO_IP, Domain::IPV6, Kind::Raw)
         )
+    }
+
+    /// IPV6_HDRINCL is a raw socket's alone, while IP_HDRINCL can be read of any.
+    fn has_header_by(&self, level: i32, name: i32) -> bool {
+        (level, name) != (libc::IPPROTO_IPV6, libc::IPV6_HDRINCL) || self.0.kind == Kind::Raw
     }
 
     /// The interfaces, where the option names one.
