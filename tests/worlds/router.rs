@@ -146,6 +146,7 @@ fn trace(path: &mut Path, to: IpAddr) -> Vec<IpAddr> {
     for ttl in 1..=5 {
         let options = SendOptions {
             ttl: Some(ttl),
+            hop_limit: Some(ttl),
             ..SendOptions::default()
         };
         let now = path.world.now();
