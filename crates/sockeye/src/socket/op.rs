@@ -145,72 +145,12 @@ pub(crate) struct Op<'a> {
     pub(super) id: SocketId,
 }
 
-/// The same call on whatever transport it is.
-macro_rules! any {
-    ($op:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {{
-        let $id = $op.id;
-        match $op.kind {
-            Kind::Tcp => {
-                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
-                let ($transport, mut $cx) = $op.state.node.tcp($op.now);
-                $call
-            }
-            Kind::Udp => {
-                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
-                let ($transport, mut $cx) = $op.state.node.udp($op.now);
-                $call
-            }
-            Kind::UdpLite => {
-                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
-                let ($transport, mut $cx) = $op.state.node.udp_lite($op.now);
-                $call
-            }
-            Kind::Ping => {
-                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
-                let ($transport, mut $cx) = $op.state.node.ping($op.now);
-                $call
-            }
-            Kind::Raw => {
-                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
-                let ($transport, mut $cx) = $op.state.node.raw($op.now);
-                $call
-            }
-            Kind::Packet { .. } => {
-                #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
-                let ($transport, mut $cx) = $op.state.node.packets($op.now);
-                $call
-            }
-        }
-    }};
-}
-
-/// The same call on whatever datagram transport it is; `$stream` for a stream.
-macro_rules! datagram {
-    ($op:expr, $stream:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {{
-        let $id = $op.id;
-        match $op.kind {
-            Kind::Tcp => $stream,
-            Kind::Udp => {
-                let ($transport, mut $cx) = $op.state.node.udp($op.now);
-                $call
-            }
-            Kind::UdpLite => {
-                let ($transport, mut $cx) = $op.state.node.udp_lite($op.now);
-                $call
-            }
-            Kind::Ping => {
-                let ($transport, mut $cx) = $op.state.node.ping($op.now);
-                $call
-            }
-            Kind::Raw => {
-                let ($transport, mut $cx) = $op.state.node.raw($op.now);
-                $call
-            }
-            Kind::Packet { .. } => {
-                let ($transport, mut $cx) = $op.state.node.packets($op.now);
-                $call
-            }
-        }
+/// A call on one of the node's transports, with its context.
+macro_rules! on {
+    ($op:expr, $transport:ident, |$name:ident, $cx:ident| $call:expr) => {{
+        #[allow(unused_mut, unused_variables, reason = "not every call takes it")]
+        let ($name, mut $cx) = $op.state.node.$transport($op.now);
+        $call
     }};
 }
 
@@ -221,25 +161,35 @@ macro_rules! of_hosts {
         let $id = $op.id;
         match $op.kind {
             Kind::Tcp => $stream,
-            Kind::Udp => {
-                let ($transport, mut $cx) = $op.state.node.udp($op.now);
-                $call
-            }
-            Kind::UdpLite => {
-                let ($transport, mut $cx) = $op.state.node.udp_lite($op.now);
-                $call
-            }
-            Kind::Ping => {
-                let ($transport, mut $cx) = $op.state.node.ping($op.now);
-                $call
-            }
-            Kind::Raw => {
-                let ($transport, mut $cx) = $op.state.node.raw($op.now);
-                $call
-            }
+            Kind::Udp => on!($op, udp, |$transport, $cx| $call),
+            Kind::UdpLite => on!($op, udp_lite, |$transport, $cx| $call),
+            Kind::Ping => on!($op, ping, |$transport, $cx| $call),
+            Kind::Raw => on!($op, raw, |$transport, $cx| $call),
             Kind::Packet { .. } => $link,
         }
     }};
+}
+
+/// The same call on whatever datagram transport it is; `$stream` for a stream.
+macro_rules! datagram {
+    ($op:expr, $stream:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {
+        of_hosts!(
+            $op,
+            ($stream, on!($op, packets, |$transport, $cx| $call)),
+            |$transport, $cx, $id| $call
+        )
+    };
+}
+
+/// The same call on whatever transport it is.
+macro_rules! any {
+    ($op:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {
+        datagram!(
+            $op,
+            on!($op, tcp, |$transport, $cx| $call),
+            |$transport, $cx, $id| $call
+        )
+    };
 }
 
 impl Op<'_> {
