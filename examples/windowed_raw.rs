@@ -4,12 +4,14 @@
 //! `cargo run -p sockeye --example windowed_raw`. The protocol itself is `windowed/protocol.rs`; `windowed_transport` plugs the
 //! same one into the node.
 
+#[path = "windowed/demonstration.rs"]
+mod demonstration;
 #[path = "windowed/protocol.rs"]
 mod protocol;
 
-use protocol::{Endpoint, MESSAGE_MAX, PROTOCOL};
+use demonstration::{MESSAGES, content, disturbed};
+use protocol::{Endpoint, PROTOCOL};
 use sockeye::drivers::memory::{MemoryConfig, MemoryLink};
-use sockeye::drivers::{Netem, NetemConfig};
 use sockeye::net::RawSocket;
 use sockeye::{Domain, LinkConfig, Node, Protocol};
 use std::error::Error;
@@ -17,8 +19,6 @@ use std::io;
 use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
-
-const MESSAGES: usize = 2000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let repeated = demonstrate()?;
@@ -51,13 +51,6 @@ fn send_all(mut connection: Connection) -> io::Result<u64> {
     }
     connection.finish()?;
     Ok(connection.endpoint.repeated)
-}
-
-/// Messages of different lengths, each another one.
-fn content(number: usize) -> Vec<u8> {
-    let mut message = number.to_be_bytes().to_vec();
-    message.resize(8 + number % (MESSAGE_MAX - 8), number as u8);
-    message
 }
 
 /// An endpoint of the protocol with the socket that carries its packets.
@@ -137,9 +130,7 @@ impl Connection {
 }
 
 fn node(link: MemoryLink, address: &str, seed: u64) -> Result<Node, Box<dyn Error>> {
-    let disturbance: NetemConfig =
-        "loss=3%,delay=1ms,jitter=1ms,duplicate=2%,corrupt=1%".parse()?;
-    let link = Netem::new(Box::new(link), disturbance, seed);
+    let link = disturbed(link, seed)?;
     let config = LinkConfig::new().address(address.parse()?);
     Ok(Node::builder()
         .link("eth0", Box::new(link), config)

@@ -3,12 +3,14 @@
 //! `cargo run -p sockeye --example windowed_transport`. The protocol itself is `windowed/protocol.rs`, the same as that of
 //! `windowed_raw`; here the node's clock drives it, and its packets take the node's routes.
 
+#[path = "windowed/demonstration.rs"]
+mod demonstration;
 #[path = "windowed/protocol.rs"]
 mod protocol;
 
-use protocol::{Endpoint, MESSAGE_MAX, PROTOCOL};
+use demonstration::{MESSAGES, content, disturbed};
+use protocol::{Endpoint, PROTOCOL};
 use sockeye::drivers::memory::{MemoryConfig, MemoryLink};
-use sockeye::drivers::{Netem, NetemConfig};
 use sockeye::transport::{
     AddressChange, Context, Disposition, Handle, IcmpError, Instant, InterfaceId, IpInfo,
     IpProtocol, Owner, Packet, Readiness, RouteQuery, SendInfo, Slab, SocketId, SocketSummary,
@@ -23,7 +25,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
-const MESSAGES: usize = 2000;
 /// Peers that may talk to a node at a time.
 const PEERS_MAX: usize = 64;
 const ID: TransportId = TransportId(PROTOCOL as u16);
@@ -239,17 +240,8 @@ fn demonstrate() -> Result<u64, Box<dyn Error>> {
     Ok(sending.join().map_err(|_| "the sender panicked")??)
 }
 
-/// Messages of different lengths, each another one.
-fn content(number: usize) -> Vec<u8> {
-    let mut message = number.to_be_bytes().to_vec();
-    message.resize(8 + number % (MESSAGE_MAX - 8), number as u8);
-    message
-}
-
 fn node(link: MemoryLink, address: &str, seed: u64) -> Result<Node, Box<dyn Error>> {
-    let disturbance: NetemConfig =
-        "loss=3%,delay=1ms,jitter=1ms,duplicate=2%,corrupt=1%".parse()?;
-    let link = Netem::new(Box::new(link), disturbance, seed);
+    let link = disturbed(link, seed)?;
     let config = LinkConfig::new().address(address.parse()?);
     let node = Node::builder()
         .link("eth0", Box::new(link), config)
