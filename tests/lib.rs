@@ -7,11 +7,13 @@
 mod binary;
 mod captures;
 mod namespace;
+mod other_namespace;
 mod program;
 
 pub use binary::{example, sockeye, static_program};
 pub use captures::recorded;
 pub use namespace::{in_namespace, is_root};
+pub use other_namespace::Namespace;
 pub use program::{Output, Program, Running, TempDir, have, ordinary_user, sha256};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};

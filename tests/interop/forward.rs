@@ -6,7 +6,7 @@ use sockeye::drivers::{Tun, local_address};
 use sockeye::link::Medium;
 use sockeye::{Config, Counter, LinkConfig, Node};
 use sockeye_tests::{
-    Outcome, Program, Result, Running, Test, check, have, ignore, in_namespace, recorded, tests,
+    Namespace, Outcome, Program, Result, Test, check, have, ignore, in_namespace, recorded, tests,
 };
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -22,48 +22,6 @@ pub(crate) const TESTS: &[Test] = tests![
 const LEFT: [&str; 2] = ["10.0.0.9", "fd00::9"];
 const RIGHT: [&str; 2] = ["10.9.0.9", "fd09::9"];
 const ROUTER: [&str; 2] = ["10.0.0.1", "fd00::1"];
-
-/// A network namespace that lasts as long as this.
-struct Namespace(Running);
-
-impl Namespace {
-    fn new() -> Result<Self> {
-        let keeper = Program::new("unshare")
-            .args(["-n", "sleep", "300"])
-            .start()?;
-        let own = std::fs::read_link("/proc/self/ns/net")?;
-        let theirs = format!("/proc/{}/ns/net", keeper.0.id());
-        // It is another one once unshare has come so far.
-        while std::fs::read_link(&theirs)? == own {
-            std::thread::yield_now();
-        }
-        let made = Self(keeper);
-        made.ip("link set lo up")?;
-        Ok(made)
-    }
-
-    fn pid(&self) -> String {
-        self.0.0.id().to_string()
-    }
-
-    /// `words` as a program inside.
-    fn program(&self, words: &[&str]) -> Program {
-        Program::new("nsenter")
-            .args(["-t", &self.pid(), "-n"])
-            .args(words)
-    }
-
-    fn ip(&self, words: &str) -> Result<String> {
-        let words: Vec<&str> = ["ip"].into_iter().chain(words.split(' ')).collect();
-        Ok(self.program(&words).run()?.expect(0)?.stdout_text())
-    }
-
-    fn set(&self, file: &str, value: &str) -> Result<()> {
-        let line = format!("echo {value} > /proc/sys/net/{file}");
-        self.program(&["sh", "-c", &line]).run()?.expect(0)?;
-        Ok(())
-    }
-}
 
 /// A router, and what it joins.
 struct Network {

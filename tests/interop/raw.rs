@@ -6,7 +6,7 @@
 use crate::run::{PYTHON, need};
 use crate::tap::LIMIT;
 use sockeye_tests::{
-    Outcome, Program, Result, Test, check, have, ignore, in_namespace, sockeye, tests,
+    Namespace, Outcome, Program, Result, Test, check, have, ignore, in_namespace, sockeye, tests,
 };
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -158,15 +158,8 @@ say("too short for its checksum", lambda: six.sendto(b"abcd", (OWN6, 0)))
 
 /// A kernel's raw sockets at one end of a cable, the kernel's other end their peer.
 fn by_the_kernel() -> Result<String> {
-    let host = Program::new("unshare")
-        .args(["-n", "sleep", "200"])
-        .start()?;
-    let pid = host.0.id().to_string();
-    // Its namespace is another one once unshare has come so far.
-    let own = std::fs::read_link("/proc/self/ns/net")?;
-    while std::fs::read_link(format!("/proc/{pid}/ns/net"))? == own {
-        std::thread::yield_now();
-    }
+    let host = Namespace::new()?;
+    let pid = host.pid();
     for words in [
         format!("link add near type veth peer name far netns {pid}"),
         "link set near up".to_owned(),
@@ -175,16 +168,14 @@ fn by_the_kernel() -> Result<String> {
     ] {
         Program::new("ip").args(words.split(' ')).run()?.expect(0)?;
     }
-    let inside = |program: &str| Program::new("nsenter").args(["-t", &pid, "-n", program]);
     for words in [
-        "link set lo up".to_owned(),
         "link set far up".to_owned(),
         format!("addr add {OWN}/24 dev far"),
         "addr add 2001:db8::2/64 dev far nodad".to_owned(),
     ] {
-        inside("ip").args(words.split(' ')).run()?.expect(0)?;
+        host.ip(&words)?;
     }
-    let ran = inside(PYTHON).args(["-c", SCRIPT]).run()?.expect(0)?;
+    let ran = host.program(&[PYTHON, "-c", SCRIPT]).run()?.expect(0)?;
     Program::new("ip")
         .args(["link", "del", "near"])
         .run()?

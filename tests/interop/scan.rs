@@ -4,8 +4,8 @@ use crate::run::{PYTHON, need};
 use crate::tap::{NODE_V4, NODE_V6, node};
 use sockeye::net::{TcpListener, UdpSocket};
 use sockeye_tests::{
-    Outcome, Program, Result, Running, Test, check, fail, have, ignore, in_namespace, sockeye,
-    tests,
+    Namespace, Outcome, Program, Result, Running, Test, check, fail, have, ignore, in_namespace,
+    sockeye, tests,
 };
 use std::collections::BTreeMap;
 use std::thread;
@@ -59,33 +59,23 @@ while os.getppid() == parent:
 
 /// A host of the kernel, in a namespace of its own.
 struct Far {
-    host: Running,
+    host: Namespace,
     _server: Running,
 }
 
 impl Far {
     /// A program there.
     fn inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Program {
-        let pid = self.host.0.id().to_string();
-        Program::new("nsenter")
-            .args(["-t", &pid, "-n"])
-            .arg(program)
+        self.host.program(&[program])
     }
 }
 
 /// A host with servers and refusals, which nmap reaches by a cable and a node by a TAP device; or why
 /// there can be none.
 fn far() -> Result<std::result::Result<Far, String>> {
-    let host = Program::new("unshare")
-        .args(["-n", "sleep", "300"])
-        .start()?;
-    let pid = host.0.id().to_string();
-    // Its namespace is another one once unshare has come so far.
-    let own = std::fs::read_link("/proc/self/ns/net")?;
-    while std::fs::read_link(format!("/proc/{pid}/ns/net"))? == own {
-        thread::yield_now();
-    }
-    let inside = |program: &str| Program::new("nsenter").args(["-t", &pid, "-n", program]);
+    let host = Namespace::new()?;
+    let pid = host.pid();
+    let inside = |program: &str| host.program(&[program]);
     // A host that forwards tells by ICMP what its rules refuse. No type is limited by the mask: a
     // limit of 0 would use up what `route/error_cost` counts with.
     let settings = "cd /proc/sys/net; echo 0 > ipv4/icmp_ratemask; echo 0 > ipv6/icmp/ratelimit; \
@@ -105,7 +95,6 @@ fn far() -> Result<std::result::Result<Far, String>> {
         Program::new("ip").args(words.split(' ')).run()?.expect(0)?;
     }
     for words in [
-        "link set lo up".to_owned(),
         "link set far up".to_owned(),
         format!("addr add {FAR_V4}/24 dev far"),
         format!("addr add {FAR_V6}/64 dev far nodad"),
@@ -113,7 +102,7 @@ fn far() -> Result<std::result::Result<Far, String>> {
         format!("addr add {TAP_V4}/24 dev sockeye0"),
         format!("addr add {TAP_V6}/64 dev sockeye0 nodad"),
     ] {
-        inside("ip").args(words.split(' ')).run()?.expect(0)?;
+        host.ip(&words)?;
     }
     for family in ["-4", "-6"] {
         // Rules before the one that finds the host's own addresses.

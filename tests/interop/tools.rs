@@ -2,7 +2,7 @@
 
 use crate::tap::{KERNEL_V4, KERNEL_V6, LIMIT, NODE_V4, NODE_V6};
 use sockeye_tests::{
-    Outcome, Program, Result, Running, Test, check, ignore, in_namespace, sockeye, tests,
+    Namespace, Outcome, Program, Result, Test, check, ignore, in_namespace, sockeye, tests,
 };
 
 pub(crate) const TESTS: &[Test] = tests![trace_finds_the_router_and_the_host];
@@ -12,7 +12,7 @@ const FAR_V6: &str = "2001:db8:9::9";
 
 /// A TAP device whose other side is a router, and behind that a host in a namespace of its own, which
 /// lasts as long as what is returned; or why there can be none.
-fn path() -> Result<std::result::Result<Running, String>> {
+fn path() -> Result<std::result::Result<Namespace, String>> {
     let ip = |words: &str| Program::new("ip").args(words.split(' ')).run();
     let made = ip("tuntap add mode tap name sockeye0")?;
     if made.code != Some(0) {
@@ -21,15 +21,8 @@ fn path() -> Result<std::result::Result<Running, String>> {
             made.stderr_text()
         )));
     }
-    let host = Program::new("unshare")
-        .args(["-n", "sleep", "100"])
-        .start()?;
-    let pid = host.0.id().to_string();
-    // Its namespace is another one once unshare has come so far.
-    let own = std::fs::read_link("/proc/self/ns/net")?;
-    while std::fs::read_link(format!("/proc/{pid}/ns/net"))? == own {
-        std::thread::yield_now();
-    }
+    let host = Namespace::new()?;
+    let pid = host.pid();
     for words in [
         "link set sockeye0 up".to_owned(),
         format!("addr add {KERNEL_V4}/24 dev sockeye0"),
@@ -42,15 +35,13 @@ fn path() -> Result<std::result::Result<Running, String>> {
         ip(&words)?.expect(0)?;
     }
     for words in [
-        "link set lo up".to_owned(),
         "link set far up".to_owned(),
         format!("addr add {FAR_V4}/24 dev far"),
         format!("addr add {FAR_V6}/64 dev far nodad"),
         "route add default via 198.51.100.1".to_owned(),
         "-6 route add default via 2001:db8:9::1".to_owned(),
     ] {
-        let inside = Program::new("nsenter").args(["-t", &pid, "-n", "ip"]);
-        inside.args(words.split(' ')).run()?.expect(0)?;
+        host.ip(&words)?;
     }
     for (file, value) in [
         ("ipv4/ip_forward", "1"),
