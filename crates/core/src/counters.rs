@@ -114,7 +114,7 @@ counters! {
     AddressConflicts,
     /// ARP and ND packets dropped by a check.
     NeighbourInErrors,
-    /// Neighbours not kept or packets not queued for a full table.
+    /// Neighbours not kept or driven out for a full table.
     NeighbourTableFull,
     /// Packets dropped as their neighbour did not answer.
     NeighbourUnreachable,

@@ -130,6 +130,8 @@ pub(super) struct Neighbours {
     discovery: Timing,
     /// State changes that nobody was told of yet.
     changes: Vec<(IpAddr, NeighbourState)>,
+    /// Neighbours that found no room, or were driven out by others, and were not counted yet.
+    overflows: u64,
 }
 
 /// The times of neighbour discovery on a link (RFC 4861 §6.3.2).
@@ -163,6 +165,7 @@ impl Neighbours {
                 retrans_timer: RETRANS_TIMER,
             },
             changes: Vec::new(),
+            overflows: 0,
         }
     }
 
@@ -221,6 +224,11 @@ impl Neighbours {
 
     pub(super) fn take_changes(&mut self) -> Vec<(IpAddr, NeighbourState)> {
         std::mem::take(&mut self.changes)
+    }
+
+    /// How many neighbours a full table has cost since it was last asked.
+    pub(super) fn take_overflows(&mut self) -> u64 {
+        std::mem::take(&mut self.overflows)
     }
 
     pub(super) fn clear(&mut self) {
@@ -502,6 +510,7 @@ impl Neighbours {
         if self.table.len() < max {
             return true;
         }
+        self.overflows += 1;
         let doubtful = self.table.iter().filter(|(_, entry)| {
             matches!(
                 entry.state,

@@ -82,7 +82,8 @@ fn take(cx: &mut Context<'_>, interface: InterfaceId, step: Step) {
             }
         }
         Step::QueueFull => cx.counters.add(Counter::IpOutDiscards),
-        Step::TableFull => cx.counters.add(Counter::NeighbourTableFull),
+        // The table counts it, with those that were driven out.
+        Step::TableFull => {}
     }
 }
 
@@ -92,6 +93,8 @@ pub(crate) fn settle(cx: &mut Context<'_>, interface: InterfaceId) {
         return;
     };
     let changes = link.neighbours.take_changes();
+    let overflows = link.neighbours.take_overflows();
+    cx.counters.add_n(Counter::NeighbourTableFull, overflows);
     let deadlines = [
         link.neighbours.deadline(),
         dad::deadline(link),

@@ -1,10 +1,13 @@
 //! Neighbours: resolution, failure, and what is not believed.
 
 use crate::common::{LINK, Probe, carry, link, node, send};
-use sockeye_core::{Counter, MacAddr, Medium};
+use crate::wire::{self, Wire, nd};
+use sockeye_core::{Counter, Error, MacAddr, Medium};
 use sockeye_node::{AddressState, Batch, Config, Instant, InterfaceConfig, Node, Packet};
+use sockeye_wire::ndp::{self, Header};
+use sockeye_wire::ndp_options::NdpOption;
 use sockeye_wire::{EtherType, arp, ethernet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 const MAC_A: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xa]);
 const MAC_B: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xb]);
@@ -259,4 +262,60 @@ fn who_falls_silent_is_asked_and_given_up() {
     }
     a.handle_timeout(at(61_000));
     assert_eq!(neighbours(&a), [""; 0]);
+}
+
+/// RFC 6583 §7.1: everybody of a large network asks for us, and we are to ask for everybody.
+#[test]
+fn a_flood_of_neighbours_fills_the_table_and_drives_out_nobody_in_use() {
+    const FLOOD: u16 = 3000;
+    let config = Config::default();
+    let max = config.neighbours_max;
+    let mut wire = Wire::new(config, |interface| {
+        interface.detect_duplicates = false;
+        interface.addresses = ["10.0.0.1/8", "fd00::1/64"]
+            .map(|a| a.parse().unwrap())
+            .into();
+    });
+    // A neighbour that a transport knows to be there.
+    wire.hear(wire::arp_frame(arp::Header::request(MAC_B, IP_B, IP_A)));
+    let mut cx = wire.node.context(wire.now);
+    let to = "10.0.0.2".parse().unwrap();
+    let route = cx.route(&sockeye_core::RouteQuery {
+        destination: to,
+        source: None,
+        interface: None,
+        foreign_source: false,
+    });
+    cx.inet.confirm_neighbour(wire.now, &route.unwrap());
+    let mut known = wire.node.neighbours().count() as u64;
+    let ours: Ipv6Addr = "fd00::1".parse().unwrap();
+    for n in 0..FLOOD {
+        let [high, low] = n.to_be_bytes();
+        let from = Ipv4Addr::new(10, 66, high, low);
+        wire.hear(wire::arp_frame(arp::Header::request(MAC_X, from, IP_A)));
+        let asks = Header::NeighborSolicitation { target: ours };
+        let from = format!("fd00::66:{n:x}");
+        let mac = NdpOption::SourceLinkLayerAddress(MAC_X);
+        wire.hear(nd(MAC_X, &from, ndp::solicited_node(ours), asks, &[mac]));
+        // And what makes us ask: packets to nobody, which wait for as long as there is room.
+        let nobody = format!("10.67.{high}.{low}");
+        let waits = send(
+            &mut wire.node,
+            wire.now,
+            &nobody,
+            Probe::PROTOCOL,
+            b"?",
+            true,
+        );
+        assert!(matches!(waits, Ok(()) | Err(Error::NoBufferSpace)));
+        wire.pass(0);
+        known += 3;
+        assert!(wire.node.neighbours().count() <= max);
+    }
+    let counted = wire.node.counters().get(Counter::NeighbourTableFull);
+    // Who was driven out may have come back.
+    assert!(counted >= known - max as u64, "{counted} of {known}");
+    let friend = wire.node.neighbours().find(|(_, n)| n.address == to);
+    assert_eq!(friend.unwrap().1.state.name(), "REACHABLE");
+    assert_eq!(wire::send(&mut wire, "10.0.0.2").len(), 1);
 }

@@ -165,4 +165,6 @@ fn a_flood_of_redirects_is_bounded() {
     }
     let known = wire.node.context(wire.now).inet.redirects().count();
     assert_eq!(known, 1024);
+    let heard = wire.node.counters().get(Counter::Icmp6InRedirects);
+    assert_eq!(heard, 3000);
 }

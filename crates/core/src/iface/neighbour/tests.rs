@@ -177,6 +177,7 @@ fn queues_and_table_are_bounded() {
         n.send(at(2), MAX, ip(last), packet(1));
     }
     assert_eq!(n.table.len(), MAX);
+    assert_eq!(n.take_overflows(), (2 + 1 + 190 - MAX) as u64);
     assert_eq!(state(&n, ip(3)), "REACHABLE");
     assert_eq!(n.deadlines.len(), MAX - 1);
     n.clear();
