@@ -9,6 +9,7 @@ mod fast_open;
 mod forward;
 mod group_options;
 mod host;
+mod hostile;
 mod kill;
 mod md5;
 mod memory;
@@ -53,5 +54,6 @@ fn main() {
         counters::TESTS,
         autoconf::TESTS,
         udp::TESTS,
+        hostile::TESTS,
     ]);
 }

@@ -34,6 +34,14 @@ const TIME_WAIT: Duration = Duration::from_millis(500);
 
 /// A node on a TAP whose other side the kernel has, or why there can be none.
 pub(crate) fn open(shape: impl FnOnce(Tun) -> Box<dyn Link>) -> Result<Result<Node, String>> {
+    open_with(|tap| recorded(shape(tap)), |config| config)
+}
+
+/// The same, on a link with another configuration, and without a capture.
+pub(crate) fn open_with(
+    shape: impl FnOnce(Tun) -> Result<Box<dyn Link>>,
+    configure: impl FnOnce(LinkConfig) -> LinkConfig,
+) -> Result<Result<Node, String>> {
     let medium = Medium::Ethernet(local_address(&[7; 32], 0));
     let tap = match Tun::open("sockeye0", medium) {
         Ok(tap) => tap,
@@ -61,7 +69,7 @@ pub(crate) fn open(shape: impl FnOnce(Tun) -> Box<dyn Link>) -> Result<Result<No
     };
     let node = Node::builder()
         .config(settings)
-        .link("tap", recorded(shape(tap))?, config)
+        .link("tap", shape(tap)?, configure(config))
         .build()?;
     Ok(Ok(node))
 }

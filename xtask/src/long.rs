@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// All of them, with what each is and how it is run for so many minutes. Those that end by
 /// themselves heed no minutes.
-const ALL: [Long; 5] = [
+const ALL: [Long; 6] = [
     Long {
         name: "grid",
         what: "TCP over bad paths beside the kernel's, CUBIC, with bars; about 15 minutes; root",
@@ -30,6 +30,11 @@ const ALL: [Long; 5] = [
             fuzz("talk", minutes)?;
             fuzz("node", minutes)
         },
+    },
+    Long {
+        name: "hostile",
+        what: "random and mutated traffic against a node that serves a client, for --minutes; root, scapy, trafgen",
+        run: hostile,
     },
     Long {
         name: "soak",
@@ -73,6 +78,23 @@ pub(crate) fn run(name: Option<&str>, list: bool, minutes: u32) -> Result<()> {
 fn grid(args: &[&str]) -> Result<()> {
     let args: Vec<String> = args.iter().map(ToString::to_string).collect();
     program::bench("grid", "release", &args)
+}
+
+/// Runs the test of the attackers for longer. Not in release: assertions may find something, too.
+fn hostile(minutes: u32) -> Result<()> {
+    let status = Command::new(env!("CARGO"))
+        .args(["test", "--quiet", "--package", "sockeye-tests"])
+        .args(["--test", "interop", "--", "hostile::"])
+        .env(
+            "SOCKEYE_TEST_HOSTILE_SECONDS",
+            (u64::from(minutes) * 60).to_string(),
+        )
+        .status()
+        .context("cargo could not be started")?;
+    if !status.success() {
+        bail!("the client was not served, or the node grew: {status}");
+    }
+    Ok(())
 }
 
 /// Runs a fuzz target. What it finds on its way is kept in `fuzz/corpus`, which is not committed;

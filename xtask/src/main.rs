@@ -43,7 +43,7 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Run one of those that take long: the grid, fairness, the fuzzers, the soak.
+    /// Run one of those that take long: the grid, fairness, the fuzzers, hostile traffic, the soak.
     Long {
         /// Which; without one they are listed.
         name: Option<String>,
