@@ -7,6 +7,7 @@ mod interface;
 
 pub use interface::{FamilySettings, InterfaceSettings, Interfaces, ReversePath};
 
+use crate::AddressPolicy;
 use core::time::Duration;
 
 /// Settings of a node. All have defaults; `Config { ttl: 1, ..Config::default() }` changes one.
@@ -151,6 +152,8 @@ pub struct Config {
     pub foreign_sources: bool,
     /// `net.ipv4.conf.default.accept_redirects`: routers may name a better one: on.
     pub accept_redirects: bool,
+    /// Which addresses are chosen as sources, and tried first as destinations (RFC 6724 §2.1).
+    pub address_policy: AddressPolicy,
     /// `net.ipv6.conf.default`: how interfaces configure themselves.
     pub ipv6: Ipv6Config,
     /// Entries of the neighbour table of one interface: 1024 (`gc_thresh3`).
@@ -261,6 +264,7 @@ impl Default for Config {
             raw_sockets: true,
             foreign_sources: false,
             accept_redirects: true,
+            address_policy: AddressPolicy::default(),
             ipv6: Ipv6Config::default(),
             neighbours_max: 1024,
             reassembly_max: 4 << 20,

@@ -51,6 +51,7 @@ pub use id::{Handle, Slab, SocketId, TransportId};
 pub use iface::{Interface, InterfaceConfig, Neighbour, NeighbourState};
 pub use inet::{Inet, InterfaceId, Offload, Route, RouteQuery, SendInfo};
 pub use intercept::{IncomingId, Scope, Unreachable};
+pub use ip::policy::{AddressPolicy, PolicyError};
 pub use memory::Memory;
 pub use multicast::{FilterMode, Memberships, SourceFilter};
 pub use option::{OptionValue, SocketOption};

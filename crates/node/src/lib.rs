@@ -306,6 +306,11 @@ impl Node {
         self.parts.inet.routes()
     }
 
+    /// Brings the addresses of a host into the order in which they should be tried (RFC 6724 §6).
+    pub fn order_destinations(&self, destinations: &mut [IpAddr]) {
+        self.parts.inet.order_destinations(destinations);
+    }
+
     /// The neighbours of all interfaces.
     pub fn neighbours(&self) -> impl Iterator<Item = (InterfaceId, Neighbour)> {
         self.parts

@@ -45,7 +45,7 @@ pub(crate) enum Action {
     },
     /// Wait on.
     Wait,
-    /// The name's addresses, those of IPv6 first.
+    /// The name's addresses, as the servers gave them, those of IPv6 first.
     Done(Vec<IpAddr>),
 }
 

@@ -96,9 +96,9 @@ pub use sockeye_core::congestion::HystartKind;
 pub use sockeye_core::iface::{Address, AddressOrigin, AddressState, NameServer, Router};
 pub use sockeye_core::raw::packet::{FrameInfo, LinkAddr, PacketType, Vlan};
 pub use sockeye_core::{
-    AddrGenMode, Config, Counter, Counters, FastOpenMode, FilterMode, Ipv6Config, OptionValue,
-    Readiness, Scope, SocketOption, SocketSummary, SourceFilter, SynCookies, SysctlError,
-    TransportId, Unreachable, sysctl,
+    AddrGenMode, AddressPolicy, Config, Counter, Counters, FastOpenMode, FilterMode, Ipv6Config,
+    OptionValue, PolicyError, Readiness, Scope, SocketOption, SocketSummary, SourceFilter,
+    SynCookies, SysctlError, TransportId, Unreachable, sysctl,
 };
 pub use sockeye_drivers as drivers;
 pub use sockeye_link as link;

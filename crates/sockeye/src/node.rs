@@ -260,6 +260,17 @@ impl Node {
         self.with(|node, _| Ok(node.neighbours().collect()))
     }
 
+    /// `destinations` in the order in which they should be tried.
+    pub(crate) fn order_destinations(
+        &self,
+        mut destinations: Vec<IpAddr>,
+    ) -> io::Result<Vec<IpAddr>> {
+        self.with(|node, _| {
+            node.order_destinations(&mut destinations);
+            Ok(destinations)
+        })
+    }
+
     /// Its counters.
     ///
     /// # Errors

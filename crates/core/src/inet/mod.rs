@@ -20,6 +20,7 @@ use crate::icmp::Limits;
 use crate::iface::{self, Address, Interface, InterfaceConfig, Lifetime, autoconf, dad};
 use crate::ip::Identifications;
 use crate::ip::pmtu::PathMtus;
+use crate::ip::policy::AddressPolicy;
 use crate::ip::reassembly::Reassembly;
 use crate::ip::redirect::Redirects;
 use crate::ip::route::{RouteEntry, RouteTable};
@@ -135,6 +136,8 @@ pub struct Inet {
     pub(crate) icmp_limits: Limits,
     /// Protocols whose packets for others are handed up, one bit each.
     intercept: [u64; 4],
+    /// Labels and precedences of addresses.
+    address_policy: AddressPolicy,
     /// RFC 7217's secret_key.
     secret: (u64, u64),
 }
@@ -142,7 +145,7 @@ pub struct Inet {
 impl Inet {
     /// One without interfaces but the loopback.
     #[must_use]
-    pub fn new(_config: &Config, rng: &mut Rng) -> Self {
+    pub fn new(config: &Config, rng: &mut Rng) -> Self {
         let mut inet = Self {
             interfaces: vec![Some(Box::new(Interface::loopback(rng)))],
             routes: RouteTable::default(),
@@ -158,12 +161,18 @@ impl Inet {
             identifications: Identifications::new(rng),
             icmp_limits: Limits::default(),
             intercept: [0; 4],
+            address_policy: config.address_policy.clone(),
             secret: (rng.next_u64(), rng.next_u64()),
         };
         for address in iface::LOOPBACK_ADDRESSES {
             inet.own(address);
         }
         inet
+    }
+
+    /// By which addresses are chosen.
+    pub(crate) fn address_policy(&self) -> &AddressPolicy {
+        &self.address_policy
     }
 
     /// Changes whenever a [`Route`] may have become wrong.
@@ -207,8 +216,12 @@ impl Inet {
             .filter_map(|(id, slot)| Some((id, slot.as_deref()?)))
     }
 
-    /// Takes over what `config` says of interfaces.
+    /// Takes over what `config` says of interfaces and addresses.
     pub fn configure(&mut self, config: &Config) {
+        if self.address_policy != config.address_policy {
+            self.address_policy = config.address_policy.clone();
+            self.routes_changed();
+        }
         for interface in self.interfaces.iter_mut().flatten() {
             interface.configure(&config.interfaces);
         }

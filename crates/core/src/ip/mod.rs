@@ -5,10 +5,12 @@
 //! - `send` is [`Context::send`].
 //! - `forward` sends on what is for others, where that is wanted.
 
+mod destination;
 pub mod extras;
 mod forward;
 mod fragment;
 pub mod pmtu;
+pub mod policy;
 pub(crate) mod reassembly;
 pub mod redirect;
 pub mod route;

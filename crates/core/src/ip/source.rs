@@ -4,7 +4,7 @@ use crate::iface::{Address, AddressOrigin, AddressState, Interface};
 use crate::internet_options::AddressPreferences;
 use crate::{Inet, InterfaceId};
 use ipnet::IpNet;
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The address to send from to `destination`, by way of `next_hop` on `interface`.
@@ -17,7 +17,7 @@ pub(crate) fn choose(
 ) -> Option<IpAddr> {
     match destination {
         IpAddr::V4(v4) => choose_v4(inet, interface, v4, next_hop).map(IpAddr::V4),
-        IpAddr::V6(v6) => choose_v6(inet, interface, v6, preferences).map(IpAddr::V6),
+        IpAddr::V6(v6) => choose_v6(inet, interface, v6, next_hop, preferences).map(IpAddr::V6),
     }
 }
 
@@ -50,24 +50,26 @@ fn choose_v4(
     best.map(|(_, v4)| v4)
 }
 
-/// RFC 6724 §5, rules 1, 2, 3, 5, 6, 7 and 8, in this order. Rule 4 (home addresses) and rule 5.5
-/// (which prefix the next hop has announced, which is kept nowhere) have nothing to tell apart here.
+/// RFC 6724 §5: the best candidate. Rule 4 (home addresses) has nothing to tell apart here.
 fn choose_v6(
     inet: &Inet,
     interface: InterfaceId,
     destination: Ipv6Addr,
+    next_hop: IpAddr,
     preferences: AddressPreferences,
 ) -> Option<Ipv6Addr> {
-    let wanted = scope(destination);
+    let wanted = scope(destination.into());
     // RFC 6724 §4: for these only addresses of the link that the packet leaves by will do.
     let of_link = destination.is_multicast() || wanted <= SCOPE_LINK;
-    let mut best = None;
+    let policy = inet.address_policy();
+    let label = |address: Ipv6Addr| policy.label(address.into());
+    let mut best: Option<(Ipv6Addr, Rank)> = None;
     for (id, address) in candidates(inet) {
         let IpNet::V6(net) = address.net else {
             continue;
         };
         let source = net.addr();
-        let own = scope(source);
+        let own = scope(source.into());
         // A zone is never left: RFC 4007 §5.
         if id != interface && (of_link || own <= SCOPE_LINK) {
             continue;
@@ -76,28 +78,71 @@ fn choose_v6(
         let temporary = preferences
             .temporary
             .unwrap_or_else(|| prefers_temporary(inet, id));
-        let rank = (
-            // Rule 1: the same address.
-            source == destination,
-            // Rule 2: the smallest scope that is enough, else the largest of those that are not.
-            own >= wanted,
-            if own >= wanted { 0x10 - own } else { own },
-            // Rule 3: no deprecated ones.
-            address.state == AddressState::Preferred,
-            // Rule 5: of the interface that it leaves by.
-            id == interface,
-            // Rule 6: the same label.
-            label(source) == label(destination),
-            // Rule 7: temporary ones, or public ones.
-            (address.origin == AddressOrigin::Temporary) == temporary,
-            // Rule 8: the longest prefix in common.
-            Reverse(128 - common_prefix(source, destination).min(net.prefix_len())),
-        );
-        if best.is_none_or(|(r, _)| rank > r) {
-            best = Some((rank, source));
+        let rank = Rank {
+            first: (
+                // Rule 1: the same address.
+                source == destination,
+                // Rule 2: the smallest scope that is enough, else the largest of those that are not.
+                own >= wanted,
+                if own >= wanted { 0x10 - own } else { own },
+                // Rule 3: no deprecated ones.
+                address.state == AddressState::Preferred,
+                // Rule 5: of the interface that it leaves by.
+                id == interface,
+            ),
+            of_next_hop: assigned_by(inet, id, address, next_hop),
+            then: (
+                // Rule 6: the same label.
+                label(source) == label(destination),
+                // Rule 7: temporary ones, or public ones.
+                (address.origin == AddressOrigin::Temporary) == temporary,
+                // Rule 8: the longest prefix in common.
+                common_prefix(source, destination).min(net.prefix_len()),
+            ),
+        };
+        if best.as_ref().is_none_or(|(_, known)| rank.beats(known)) {
+            best = Some((source, rank));
         }
     }
-    best.map(|(_, source)| source)
+    best.map(|(source, _)| source)
+}
+
+/// What the rules ask of a candidate, greater is better.
+struct Rank {
+    first: (bool, bool, u8, bool, bool),
+    /// Whether the next hop has advertised its prefix, or others have; nobody, of one that was set.
+    of_next_hop: Option<bool>,
+    then: (bool, bool, u8),
+}
+
+impl Rank {
+    fn beats(&self, other: &Self) -> bool {
+        // Rule 5.5: one of the next hop's prefix before one of another router's.
+        let by_next_hop = match (self.of_next_hop, other.of_next_hop) {
+            (Some(own), Some(other)) => own.cmp(&other),
+            _ => Ordering::Equal,
+        };
+        let order = self.first.cmp(&other.first).then(by_next_hop);
+        order.then(self.then.cmp(&other.then)).is_gt()
+    }
+}
+
+/// Whether `next_hop` is among the routers that have advertised the prefix of `address`.
+fn assigned_by(
+    inet: &Inet,
+    interface: InterfaceId,
+    address: &Address,
+    next_hop: IpAddr,
+) -> Option<bool> {
+    let made = matches!(
+        address.origin,
+        AddressOrigin::Autoconf | AddressOrigin::Temporary
+    );
+    let (true, IpAddr::V6(next_hop), IpNet::V6(net)) = (made, next_hop, address.net) else {
+        return None;
+    };
+    inet.interface(interface)?
+        .is_advertised_by(net.trunc(), next_hop)
 }
 
 fn prefers_temporary(inet: &Inet, interface: InterfaceId) -> bool {
@@ -117,42 +162,32 @@ const SCOPE_LINK: u8 = 2;
 const SCOPE_SITE: u8 = 5;
 const SCOPE_GLOBAL: u8 = 14;
 
-/// RFC 6724 §3.1: scopes of unicast addresses on the scale of groups.
-fn scope(address: Ipv6Addr) -> u8 {
-    if address.is_multicast() {
-        return address.octets()[1] & 0x0f;
+/// RFC 6724 §3.1, §3.2: scopes of unicast addresses on the scale of groups.
+pub(super) fn scope(address: IpAddr) -> u8 {
+    let v6 = match address {
+        IpAddr::V4(v4) if v4.is_loopback() || v4.is_link_local() => return SCOPE_LINK,
+        IpAddr::V4(_) => return SCOPE_GLOBAL,
+        IpAddr::V6(v6) => v6,
+    };
+    if v6.is_multicast() {
+        return v6.octets()[1] & 0x0f;
     }
-    if address.is_loopback() || address.is_unicast_link_local() {
+    if v6.is_loopback() || v6.is_unicast_link_local() {
         return SCOPE_LINK;
     }
-    if address.segments()[0] & 0xffc0 == 0xfec0 {
+    if v6.segments()[0] & 0xffc0 == 0xfec0 {
         return SCOPE_SITE;
     }
     SCOPE_GLOBAL
 }
 
-/// RFC 6724 §2.1: the labels of the default policy table.
-fn label(address: Ipv6Addr) -> u8 {
-    let [a, b, ..] = address.segments();
-    match address {
-        _ if address.is_loopback() => 0,
-        _ if address.to_ipv4_mapped().is_some() => 4,
-        _ if a == 0x2002 => 2,
-        _ if a == 0x2001 && b == 0 => 5,
-        _ if a & 0xfe00 == 0xfc00 => 13,
-        _ if a & 0xffc0 == 0xfec0 => 11,
-        _ if a == 0x3ffe => 12,
-        _ if address.to_bits() >> 32 == 0 => 3,
-        _ => 1,
-    }
-}
-
-fn common_prefix(a: Ipv6Addr, b: Ipv6Addr) -> u8 {
+/// RFC 6724 §2.2.
+pub(super) fn common_prefix(a: Ipv6Addr, b: Ipv6Addr) -> u8 {
     (a.to_bits() ^ b.to_bits()).leading_zeros() as u8
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::context::Parts;
     use crate::iface::InterfaceConfig;
     use crate::internet_options::AddressPreferences;
@@ -161,7 +196,7 @@ mod tests {
     use sockeye_link::GsoKinds;
     use std::net::IpAddr;
 
-    fn node(interfaces: &[&[&str]]) -> Parts {
+    pub(in crate::ip) fn node(interfaces: &[&[&str]]) -> Parts {
         let mut parts = Parts::new(Config::default(), [1; 32]);
         for addresses in interfaces {
             let mut config = InterfaceConfig::new(

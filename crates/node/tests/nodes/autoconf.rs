@@ -446,6 +446,50 @@ fn name_servers_are_kept_for_their_time() {
     assert_eq!(left[0].address.to_string(), "2001:db8::2");
 }
 
+/// RFC 6724 §5, rule 5.5: the longest prefix in common would say otherwise.
+#[test]
+fn a_source_is_of_the_prefix_that_the_next_hop_gave() {
+    let mut wire = host(Config::default());
+    let there = "2001:db8:77:1::9";
+    let other = "fe80::2";
+    wire.hear(advertise(
+        ROUTER,
+        advertisement(9000),
+        &[prefix("2001:db8:77:2::/64", 9000, 9000)],
+    ));
+    wire.hear(advertise(
+        other,
+        advertisement(0),
+        &[
+            prefix("2001:db8:1::/64", 9000, 9000),
+            route("2001:db8:77:1::/64", Preference::Medium, 9000),
+        ],
+    ));
+    wire.pass(3000);
+    let way = |wire: &mut Wire, to: &str| {
+        let query = sockeye_core::RouteQuery {
+            destination: to.parse().unwrap(),
+            source: None,
+            interface: None,
+            foreign_source: false,
+        };
+        let route = wire.node.context(wire.now).inet.route(&query).unwrap();
+        let std::net::IpAddr::V6(source) = route.source else {
+            panic!("a source of the other family")
+        };
+        format!("{:x} by {}", source.segments()[2], route.next_hop)
+    };
+    assert_eq!(way(&mut wire, there), "1 by fe80::2");
+    assert_eq!(way(&mut wire, "2001:db8:1:1::9"), format!("77 by {ROUTER}"));
+    // Once that router gives the other prefix as well, the rest of the rules say.
+    wire.hear(advertise(
+        other,
+        advertisement(0),
+        &[prefix("2001:db8:77:2::/64", 9000, 9000)],
+    ));
+    assert_eq!(way(&mut wire, there), "77 by fe80::2");
+}
+
 #[test]
 fn a_flood_of_advertisements_fills_tables_and_no_more() {
     let mut config = Config::default();

@@ -87,7 +87,8 @@ pub(crate) fn split_host_port(text: &str) -> io::Result<(&str, u16)> {
     })
 }
 
-/// The addresses of `name`, those of IPv6 first, by the name servers of `node`.
+/// The addresses of `name` by the name servers of `node`, in the order in which they should be tried:
+/// by the routes and the addresses of the node, and its [`address_policy`](crate::Config) (RFC 6724 §6).
 ///
 /// # Errors
 /// See [`ToSocketAddrs::to_socket_addrs_on`].
@@ -104,7 +105,7 @@ pub fn lookup_host(node: &Node, name: &str) -> io::Result<Vec<IpAddr>> {
     let mut action = lookup.start()?;
     loop {
         action = match action {
-            Action::Done(found) => return Ok(found),
+            Action::Done(found) => return node.order_destinations(found),
             Action::Ask { server, datagrams } => ask(node, &mut lookup, server, &datagrams)?,
             Action::AskStream { server, messages } => {
                 ask_stream(node, &mut lookup, server, &messages)?

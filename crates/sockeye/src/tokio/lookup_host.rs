@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// The addresses of a name, as `tokio::net::lookup_host`: by the current node's name servers, those
-/// of IPv6 first.
+/// The addresses of a name, as `tokio::net::lookup_host`: by the current node's name servers, in
+/// the order in which they should be tried (RFC 6724 §6).
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -52,7 +52,7 @@ pub(super) async fn addresses(node: &Node, name: &str) -> io::Result<Vec<IpAddr>
     let mut action = lookup.start()?;
     loop {
         action = match action {
-            Action::Done(found) => return Ok(found),
+            Action::Done(found) => return node.order_destinations(found),
             Action::Ask { server, datagrams } => {
                 let asked = ask(node, &mut lookup, server, &datagrams);
                 match timeout(dns::SERVER_TIMEOUT, asked).await {

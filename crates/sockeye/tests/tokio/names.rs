@@ -2,7 +2,7 @@
 
 use crate::common::{Pair, pair, soon};
 use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{RData, Record, RecordType};
 use sockeye::tokio::{TcpListener, TcpStream, UdpSocket, lookup_host_on};
 use std::io;
@@ -10,7 +10,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// `far.test` is 10.0.0.2, `long.test` has many addresses, and there is nothing else.
+/// `far.test` is 10.0.0.2, `both.test` is fd00::2 as well, `long.test` has many addresses, and there
+/// is nothing else.
 fn answer(query: &[u8], stream: bool) -> Vec<u8> {
     let query = Message::from_vec(query).unwrap();
     let question = query.queries()[0].clone();
@@ -20,7 +21,7 @@ fn answer(query: &[u8], stream: bool) -> Vec<u8> {
         .set_message_type(MessageType::Response);
     answer.add_query(question.clone());
     let addresses = match question.name().to_ascii().as_str() {
-        "far.test." => 1,
+        "far.test." | "both.test." => 1,
         "long.test." => 40,
         _ => {
             answer.set_response_code(ResponseCode::NXDomain);
@@ -36,6 +37,10 @@ fn answer(query: &[u8], stream: bool) -> Vec<u8> {
             let data = RData::A(A(Ipv4Addr::new(10, 0, 0, 2 + n)));
             answer.add_answer(Record::from_rdata(question.name().clone(), 60, data));
         }
+    }
+    if question.query_type() == RecordType::AAAA && question.name().to_ascii() == "both.test." {
+        let data = RData::AAAA(AAAA("fd00::2".parse().unwrap()));
+        answer.add_answer(Record::from_rdata(question.name().clone(), 60, data));
     }
     answer.to_vec().unwrap()
 }
@@ -80,6 +85,30 @@ async fn connects_by_name() {
     assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
     let socket = UdpSocket::bind_on(&pair.near, "0.0.0.0:0").await.unwrap();
     soon(socket.connect(("far.test", 53))).await.unwrap();
+}
+
+/// RFC 6724 §6, §10.6: an address of somebody's own network comes last, unless it is ours.
+#[tokio::test]
+async fn addresses_come_in_the_order_of_the_policy() {
+    let pair = pair();
+    serve(&pair).await;
+    let found = async || {
+        let found = soon(lookup_host_on(&pair.near, "both.test:1")).await;
+        let found: Vec<String> = found.unwrap().map(|a| a.ip().to_string()).collect();
+        // The std-shaped face says the same.
+        let near = pair.near.clone();
+        let blocking = move || sockeye::net::lookup_host(&near, "both.test").unwrap();
+        let same = tokio::task::spawn_blocking(blocking).await.unwrap();
+        let same: Vec<String> = same.iter().map(ToString::to_string).collect();
+        assert_eq!(found, same);
+        found
+    };
+    assert_eq!(found().await, ["10.0.0.2", "fd00::2"]);
+    let mut config = pair.near.config().unwrap();
+    let policy = format!("{}fd00::/64 45 14", sockeye::AddressPolicy::DEFAULT);
+    config.address_policy = policy.parse().unwrap();
+    pair.near.set_config(config).unwrap();
+    assert_eq!(found().await, ["fd00::2", "10.0.0.2"]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //!
 //! - [`routers`]: default routers and their preference, prefixes of the link, routes (RFC 4191), name
 //!   servers (RFC 8106), and the rest of an advertisement.
+//! - [`advertisers`]: who gave which prefix, for the choice of sources.
 //! - [`addresses`]: an address for each prefix, its lifetimes and their end.
 //! - [`temporary`]: the temporary ones (RFC 8981).
 //! - [`solicit`]: asking for advertisements (RFC 7559).
@@ -11,6 +12,7 @@
 //! stays.
 
 mod addresses;
+mod advertisers;
 mod routers;
 mod solicit;
 pub(super) mod temporary;
@@ -23,6 +25,7 @@ pub(super) use routers::{neighbour_answers, neighbour_failed, no_router};
 
 use super::{Interface, Lifetime, nd, resolve};
 use crate::{Context, Counter, Instant, InterfaceId, MacAddr};
+use advertisers::Advertiser;
 use core::time::Duration;
 use ipnet::{IpNet, Ipv6Net};
 use sockeye_wire::ndp::RouterAdvertisement;
@@ -40,6 +43,8 @@ pub(crate) struct Autoconf {
     routers: Vec<Router>,
     prefixes: Vec<OnLinkPrefix>,
     routes: Vec<LearntRoute>,
+    /// Who advertises which prefixes.
+    advertisers: Vec<Advertiser>,
     name_servers: Vec<NameServer>,
     hop_limit: Option<u8>,
     mtu: Option<u32>,
@@ -59,6 +64,7 @@ impl Autoconf {
             routers: Vec::new(),
             prefixes: Vec::new(),
             routes: Vec::new(),
+            advertisers: Vec::new(),
             name_servers: Vec::new(),
             hop_limit: None,
             mtu: None,
@@ -107,6 +113,11 @@ impl Interface {
     #[must_use]
     pub fn learnt_routes(&self) -> &[LearntRoute] {
         &self.autoconf.routes
+    }
+
+    /// Whether `router` advertises `prefix`; `None` when nobody does.
+    pub(crate) fn is_advertised_by(&self, prefix: Ipv6Net, router: Ipv6Addr) -> Option<bool> {
+        advertisers::is_by(&self.autoconf.advertisers, prefix, router)
     }
 
     /// The name servers that routers advertise.
@@ -231,6 +242,7 @@ fn take(cx: &mut Context<'_>, interface: InterfaceId, router: Ipv6Addr, option: 
                 routers::on_link(cx, interface, &info);
             }
             if info.autonomous && cx.config.ipv6.autoconf {
+                advertisers::heard(cx, interface, router, &info);
                 addresses::autonomous(cx, interface, &info);
             }
         }
