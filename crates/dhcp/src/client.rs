@@ -1,6 +1,10 @@
 //! The state machine of RFC 2131 §4.4, figure 5.
 //!
 //! ```text
+//!   INIT-REBOOT ── REQUEST ──▶ REBOOTING ── ACK ──▶ CHECKING
+//!                                 │ NAK, or silence
+//!    ┌────────────────────────────┘
+//!    ▼
 //!   INIT ── DISCOVER ──▶ SELECTING ── REQUEST ──▶ REQUESTING ── ACK ──▶ CHECKING ── unique ──▶ BOUND
 //!    ▲                                   │ NAK, or silence │               │ in use             │ T1
 //!    ├───────────────────────────────────┴─────────────────┘               │ DECLINE            ▼
@@ -25,6 +29,9 @@ const RETRANSMIT_FIRST: Duration = Duration::from_secs(4);
 const RETRANSMIT_LAST: Duration = Duration::from_secs(64);
 /// Requests that a server may leave unanswered (RFC 2131 §3.1 (5): a minute in all).
 const REQUESTS_MAX: u32 = 4;
+/// RFC 2131 §3.2 (3): so many for an address from before, twelve seconds in all; there may be no server
+/// left that knows of it.
+const REBOOT_REQUESTS_MAX: u32 = 2;
 /// RFC 2131 §3.1 (5): after a duplicate address.
 const DECLINE_DELAY: Duration = Duration::from_secs(10);
 /// RFC 5227 §1.1: MAX_CONFLICTS, after which RATE_LIMIT_INTERVAL lies between two attempts.
@@ -36,8 +43,10 @@ const RENEW_AGAIN_MIN: Duration = Duration::from_secs(60);
 /// Where a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It waits before it begins.
+    /// It waits before it begins, with an address of former times perhaps (INIT-REBOOT).
     Init,
+    /// It has asked whether it may have an address again.
+    Rebooting,
     /// It has asked who is there.
     Selecting,
     /// It has asked one server for what that offered.
@@ -86,6 +95,8 @@ pub struct Client {
     /// When what a server will answer was first sent.
     asked: Instant,
     lease: Option<Lease>,
+    /// What it had before, or has: to be asked for first when it begins anew.
+    remembered: Option<Ipv4Addr>,
     /// When T1, T2 and the lease are over.
     times: [Instant; 3],
     conflicts: u32,
@@ -104,12 +115,26 @@ impl Client {
             offer: None,
             asked: now,
             lease: None,
+            remembered: None,
             times: [Instant::FAR; 3],
             conflicts: 0,
         };
         let delay = rng.below(START_DELAY_MS);
         client.begin_in(now, Duration::from_millis(delay.into()));
         client
+    }
+
+    /// It had `address` before it was started: that is asked for first (RFC 2131 §3.2).
+    pub fn remember(&mut self, address: Ipv4Addr) {
+        self.remembered = Some(address);
+    }
+
+    /// The link was down, and may be another one now (RFC 2131 §3.7): whether the address is still good
+    /// is to be asked before it is used.
+    pub fn reboot(&mut self, now: Instant) -> Vec<Action> {
+        let leased = self.lease.is_some();
+        self.begin_in(now, Duration::ZERO);
+        leased.then_some(Action::Unconfigure).into_iter().collect()
     }
 
     /// Where it is.
@@ -139,6 +164,12 @@ impl Client {
         self.next = now + delay;
     }
 
+    /// Back to INIT, and never mind what was.
+    fn begin_anew(&mut self, now: Instant) {
+        self.remembered = None;
+        self.begin_in(now, Duration::ZERO);
+    }
+
     /// Time has passed.
     pub fn on_timeout(&mut self, now: Instant, rng: &mut Rng) -> Vec<Action> {
         if now < self.next {
@@ -146,10 +177,19 @@ impl Client {
         }
         match self.state {
             State::Init => {
-                self.state = State::Selecting;
                 self.began = now;
                 self.xid = rng.next_u32();
+                if self.remembered.is_some() {
+                    self.state = State::Rebooting;
+                    return vec![self.request(now, rng)];
+                }
+                self.state = State::Selecting;
                 vec![self.discover(now, rng)]
+            }
+            State::Rebooting if self.sent < REBOOT_REQUESTS_MAX => vec![self.request(now, rng)],
+            State::Rebooting => {
+                self.begin_anew(now);
+                Vec::new()
             }
             State::Selecting => vec![self.discover(now, rng)],
             State::Requesting if self.sent < REQUESTS_MAX => vec![self.request(now, rng)],
@@ -175,14 +215,16 @@ impl Client {
         self.broadcast(&draft)
     }
 
-    /// RFC 2131 §4.3.2: the request in SELECTING.
+    /// RFC 2131 §4.3.2: the request in SELECTING, and that in INIT-REBOOT, which names no server.
     fn request(&mut self, now: Instant, rng: &mut Rng) -> Action {
         if self.sent == 0 {
             self.asked = now;
         }
         self.wait(now, rng);
         let draft = Draft {
-            requested: self.offer.map(|(address, _)| address),
+            requested: self
+                .offer
+                .map_or(self.remembered, |(address, _)| Some(address)),
             server: self.offer.map(|(_, server)| server),
             ..self.draft(now)
         };
@@ -193,7 +235,7 @@ impl Client {
     fn renew(&mut self, now: Instant, rng: &mut Rng) -> Vec<Action> {
         let [_, t2, end] = self.times;
         let Some(lease) = self.lease.clone().filter(|_| now < end) else {
-            self.begin_in(now, Duration::ZERO);
+            self.begin_anew(now);
             return vec![Action::Unconfigure];
         };
         let state = match now < t2 {
@@ -246,7 +288,8 @@ impl Client {
             {
                 Vec::new()
             }
-            (State::Requesting, MessageType::Ack) => match Lease::read(&message) {
+            (State::Requesting | State::Rebooting, MessageType::Ack) => match Lease::read(&message)
+            {
                 Some(lease) => self.granted(lease),
                 None => Vec::new(),
             },
@@ -258,8 +301,12 @@ impl Client {
                 self.begin_in(now, self.retry_delay(Duration::from_secs(1)));
                 Vec::new()
             }
+            (State::Rebooting, MessageType::Nak) => {
+                self.begin_anew(now);
+                Vec::new()
+            }
             (State::Renewing | State::Rebinding, MessageType::Nak) => {
-                self.begin_in(now, Duration::ZERO);
+                self.begin_anew(now);
                 vec![Action::Unconfigure]
             }
             _ => Vec::new(),
@@ -293,6 +340,7 @@ impl Client {
             Some(lifetime) => [at(t1), at(t2), at(lifetime)],
             None => [Instant::FAR; 3],
         };
+        self.remembered = Some(lease.address.addr());
         self.lease = Some(lease.clone());
         vec![Action::Configure(lease, self.times[2])]
     }
@@ -316,6 +364,7 @@ impl Client {
         let Some(lease) = self.lease.take() else {
             return Vec::new();
         };
+        self.remembered = None;
         self.conflicts = self.conflicts.saturating_add(1);
         let draft = Draft {
             kind: MessageType::Decline,
@@ -337,7 +386,7 @@ impl Client {
             State::Bound | State::Renewing | State::Rebinding
         );
         let draft = self.draft(now);
-        self.begin_in(now, Duration::ZERO);
+        self.begin_anew(now);
         self.next = Instant::FAR;
         let Some(lease) = lease else {
             return Vec::new();

@@ -4,11 +4,19 @@ use dhcproto::v4::{DhcpOption, Flags, HType, Message, MessageType, Opcode, Optio
 use dhcproto::{Decodable, Encodable};
 use sockeye_core::MacAddr;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 /// Bytes before the options: the fixed part and the magic cookie (RFC 2131 §2, §3).
 const FIXED_LEN: usize = 240;
 /// Where the magic cookie lies, and what it is.
 const COOKIE: (usize, [u8; 4]) = (236, [99, 130, 83, 99]);
+/// The fields that may have options in them (RFC 2131 §2).
+const SNAME: Range<usize> = 44..108;
+const FILE: Range<usize> = 108..236;
+/// RFC 2132 §3.1, §3.2, §9.3.
+const PAD: u8 = 0;
+const END: u8 = 255;
+const OVERLOAD: u8 = 52;
 /// RFC 2132 §9.10: the largest message that we take, what every Ethernet carries in one packet.
 const SIZE_MAX: u16 = 1472;
 
@@ -89,10 +97,53 @@ pub(crate) fn read(bytes: &[u8], mac: MacAddr) -> Option<(MessageType, Message)>
         return None;
     }
     let message = Message::from_bytes(bytes).ok()?;
+    let message = match message.opts().get(OptionCode::OptionOverload) {
+        Some(&DhcpOption::OptionOverload(fields)) => {
+            Message::from_bytes(&unfolded(bytes, fields)).ok()?
+        }
+        _ => message,
+    };
     // Its length first: `chaddr` takes the message's word for it.
     let ours = usize::from(message.hlen()) == mac.0.len() && message.chaddr() == mac.0;
     if message.opcode() != Opcode::BootReply || !ours {
         return None;
     }
     Some((message.opts().msg_type()?, message))
+}
+
+/// RFC 2131 §4.1, RFC 2132 §9.3: the message with the options that lie in `file` (1) and `sname` (2),
+/// in this order, behind those of the options field.
+fn unfolded(bytes: &[u8], fields: u8) -> Vec<u8> {
+    let mut all = bytes[..FIXED_LEN].to_vec();
+    all[SNAME.start..FILE.end].fill(0);
+    all.extend(options(&bytes[FIXED_LEN..]));
+    for (bit, field) in [(1, FILE), (2, SNAME)] {
+        if fields & bit != 0 {
+            all.extend(options(&bytes[field]));
+        }
+    }
+    all.push(END);
+    all
+}
+
+/// The options of a field without what ends them, and without the one that says where others are.
+fn options(mut field: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let [code, rest @ ..] = field {
+        match *code {
+            PAD => field = rest,
+            END => break,
+            code => {
+                let len = rest.first().map_or(0, |&len| usize::from(len));
+                let Some(option) = field.get(..2 + len) else {
+                    break;
+                };
+                if code != OVERLOAD {
+                    all.extend(option);
+                }
+                field = &field[2 + len..];
+            }
+        }
+    }
+    all
 }

@@ -55,6 +55,21 @@ impl Dhcp {
         Ok(())
     }
 
+    /// The client of `interface` had leased `address` before it was started.
+    pub fn remember(&mut self, interface: InterfaceId, address: Ipv4Addr) {
+        if let Some(holder) = self.0.get_mut(&interface) {
+            holder.client.remember(address);
+        }
+    }
+
+    /// The link of `interface` is up again.
+    pub fn reboot(&mut self, cx: &mut Context<'_>, interface: InterfaceId) {
+        if let Some(holder) = self.0.get_mut(&interface) {
+            let actions = holder.client.reboot(cx.now);
+            perform(cx, interface, holder, actions);
+        }
+    }
+
     /// Gives back what `interface` has leased, and asks no more.
     pub fn release(&mut self, cx: &mut Context<'_>, interface: InterfaceId) {
         if let Some(mut holder) = self.0.remove(&interface) {

@@ -184,6 +184,93 @@ fn a_refusal_begins_anew() {
     assert_eq!(play.due(), ["Discover to all (broadcast)"]);
 }
 
+/// RFC 2131 §3.2, §4.3.2: the address is asked for, without a server and without having it.
+#[test]
+fn an_address_of_former_times_is_asked_for_first() {
+    let asks = "Request to all for 192.0.2.50 (broadcast)";
+    let remembering = || {
+        let mut play = Play::new();
+        play.client.remember(OWN);
+        assert_eq!(play.due(), [asks]);
+        assert_eq!(play.client.state(), State::Rebooting);
+        play
+    };
+    let mut play = remembering();
+    let configured = play.hears(MessageType::Ack, &hour());
+    assert_eq!(configured, ["configure 192.0.2.50/24"]);
+    play.client.confirmed();
+    assert_eq!(play.client.state(), State::Bound);
+
+    // It is somebody else's now, or that of another network.
+    let mut play = remembering();
+    assert_eq!(play.hears(MessageType::Nak, &[]), [""; 0]);
+    assert_eq!(play.due(), ["Discover to all (broadcast)"]);
+
+    // Nobody knows of it.
+    let mut play = remembering();
+    assert_eq!(play.due(), [asks]);
+    assert_eq!(play.due(), [""; 0]);
+    assert_eq!(play.due(), ["Discover to all (broadcast)"]);
+}
+
+/// RFC 2131 §3.7: the link that is up again may be another one.
+#[test]
+fn a_link_that_was_down_is_asked_anew() {
+    let mut play = Play::bound();
+    let actions = play.client.reboot(play.now);
+    assert_eq!(play.read(actions), ["unconfigure"]);
+    assert_eq!(play.due(), ["Request to all for 192.0.2.50 (broadcast)"]);
+    play.hears(MessageType::Ack, &hour());
+    play.client.confirmed();
+    assert_eq!(play.client.state(), State::Bound);
+    // What was declined, given back or is over is not asked for again.
+    let mut declined = Play::bound();
+    declined.client.conflict(declined.now);
+    let mut over = Play::bound();
+    while over.client.state() != State::Init {
+        over.due();
+    }
+    let mut returned = Play::bound();
+    returned.client.release(returned.now);
+    for play in [&mut declined, &mut over, &mut returned] {
+        assert!(play.client.reboot(play.now).is_empty());
+        assert_eq!(play.due(), ["Discover to all (broadcast)"]);
+    }
+}
+
+/// RFC 2131 §4.1, RFC 2132 §9.3: `file` is read before `sname`.
+#[test]
+fn options_may_lie_in_other_fields() {
+    const MASK: [u8; 7] = [1, 4, 255, 255, 255, 0, 255];
+    const TIME: [u8; 7] = [51, 4, 0, 0, 14, 16, 255];
+    // Without the lease time it is no lease; the class of the address has the same mask.
+    for (fields, granted) in [(3, true), (2, true), (1, false), (0, false)] {
+        let mut play = Play::new();
+        play.due();
+        play.hears(MessageType::Offer, &hour());
+        let reply = play.reply(MessageType::Ack, &[DhcpOption::OptionOverload(fields)]);
+        let mut bytes = reply.to_vec().unwrap();
+        bytes[44..51].copy_from_slice(&TIME);
+        // The overload option counts in the options field alone.
+        bytes[108..111].copy_from_slice(&[52, 1, 0]);
+        bytes[111..118].copy_from_slice(&MASK);
+        let done = play.hears_bytes(&bytes);
+        assert_eq!(
+            done.contains(&"configure 192.0.2.50/24".into()),
+            granted,
+            "{fields}"
+        );
+    }
+    let mut play = Play::new();
+    play.due();
+    play.hears(MessageType::Offer, &hour());
+    let mask = DhcpOption::SubnetMask(Ipv4Addr::new(255, 255, 0, 0));
+    let reply = play.reply(MessageType::Ack, &[DhcpOption::OptionOverload(2), mask]);
+    let mut bytes = reply.to_vec().unwrap();
+    bytes[44..51].copy_from_slice(&TIME);
+    assert_eq!(play.hears_bytes(&bytes), ["configure 192.0.2.50/16"]);
+}
+
 /// RFC 2131 §3.1 (5): the server is told, and left alone for ten seconds.
 #[test]
 fn a_duplicate_address_is_declined() {

@@ -96,7 +96,13 @@ impl Node {
     /// Takes an interface up or down; down, it forgets its neighbours and loses what it had queued.
     /// False when there is none.
     pub fn set_up(&mut self, now: Instant, id: InterfaceId, up: bool) -> bool {
-        inet::set_up(&mut self.parts.context(now), id, up)
+        let mut cx = self.parts.context(now);
+        let was_up = cx.inet.interface(id).is_some_and(Interface::is_up);
+        let found = inet::set_up(&mut cx, id, up);
+        if up && !was_up {
+            self.dhcp.reboot(&mut cx, id);
+        }
+        found
     }
 
     /// Gives an interface an address, and with it a route to its network. Whether it is
@@ -145,6 +151,12 @@ impl Node {
     /// Ethernet.
     pub fn start_dhcp(&mut self, now: Instant, id: InterfaceId) -> Result<(), Error> {
         self.dhcp.start(&mut self.parts.context(now), id)
+    }
+
+    /// Says what an interface had leased in former times, once its client is started: the address is
+    /// asked for first (RFC 2131 §3.2).
+    pub fn remember_lease(&mut self, id: InterfaceId, address: std::net::Ipv4Addr) {
+        self.dhcp.remember(id, address);
     }
 
     /// Gives back what interfaces have leased; they ask no more.

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use sockeye_core::{Config, Observer};
 use sockeye_link::Link;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// How a link is to be: its addresses and what is reached through it.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct LinkConfig {
     /// It asks a DHCP server for an IPv4 address, routers, routes, MTU and name servers (RFC 2131):
     /// no. Only an Ethernet can.
     pub dhcp: bool,
+    /// See [`dhcp_remembered`](Self::dhcp_remembered).
+    pub dhcp_address: Option<Ipv4Addr>,
 }
 
 impl Default for LinkConfig {
@@ -46,6 +48,7 @@ impl Default for LinkConfig {
             detect_conflicts: false,
             slaac: false,
             dhcp: false,
+            dhcp_address: None,
         }
     }
 }
@@ -104,6 +107,13 @@ impl LinkConfig {
     #[must_use]
     pub fn dhcp(mut self, on: bool) -> Self {
         self.dhcp = on;
+        self
+    }
+
+    /// With the address that its DHCP client had in a former life, which is asked for first.
+    #[must_use]
+    pub fn dhcp_remembered(mut self, address: Ipv4Addr) -> Self {
+        self.dhcp_address = Some(address);
         self
     }
 }

@@ -176,6 +176,9 @@ impl Node {
                 }
                 if config.dhcp {
                     node.start_dhcp(now, id)?;
+                    if let Some(address) = config.dhcp_address {
+                        node.remember_lease(id, address);
+                    }
                 }
                 Ok(id)
             };
