@@ -9,6 +9,7 @@ pub use interface::{FamilySettings, InterfaceSettings, Interfaces, ReversePath};
 
 use crate::AddressPolicy;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 /// Settings of a node. All have defaults; `Config { ttl: 1, ..Config::default() }` changes one.
 #[derive(Clone, Debug)]
@@ -154,8 +155,11 @@ pub struct Config {
     pub accept_redirects: bool,
     /// Which addresses are chosen as sources, and tried first as destinations (RFC 6724 §2.1).
     pub address_policy: AddressPolicy,
-    /// `net.ipv6.conf.default`: how interfaces configure themselves.
+    /// `net.ipv6.conf.default`: how interfaces configure themselves of which nothing else is said; see
+    /// [`ipv6_of`](Self::ipv6_of).
     pub ipv6: Ipv6Config,
+    /// `net.ipv6.conf.IFACE`: how single interfaces do.
+    pub ipv6_named: BTreeMap<String, Ipv6Config>,
     /// Entries of the neighbour table of one interface: 1024 (`gc_thresh3`).
     pub neighbours_max: usize,
     /// Bytes held for reassembly in all: 4 MiB (`ipfrag_high_thresh`).
@@ -171,6 +175,25 @@ pub struct Config {
     pub interfaces: Interfaces,
     /// Intercepted flows that wait for an answer: 4096.
     pub intercept_backlog: usize,
+}
+
+impl Config {
+    /// How the interface `name` configures itself.
+    #[must_use]
+    pub fn ipv6_of(&self, name: &str) -> &Ipv6Config {
+        // The usual node has none of its own.
+        self.ipv6_named.get(name).unwrap_or(&self.ipv6)
+    }
+
+    /// The same, to be changed for this interface alone.
+    pub fn ipv6_of_mut(&mut self, name: &str) -> &mut Ipv6Config {
+        let Self {
+            ipv6, ipv6_named, ..
+        } = self;
+        ipv6_named
+            .entry(name.into())
+            .or_insert_with(|| ipv6.clone())
+    }
 }
 
 /// When a listener answers SYNs statelessly (RFC 4987 §3.6).
@@ -266,6 +289,7 @@ impl Default for Config {
             accept_redirects: true,
             address_policy: AddressPolicy::default(),
             ipv6: Ipv6Config::default(),
+            ipv6_named: BTreeMap::new(),
             neighbours_max: 1024,
             reassembly_max: 4 << 20,
             icmp_errors: (1000, 50),

@@ -25,8 +25,12 @@ impl Config {
         let (set, name, takes) = match interface::find(&dotted) {
             Some((key, of)) => (key.set(self, of, text), key.name, key.takes()),
             None => {
-                let row = find(name, &dotted)?;
-                ((row.set)(self, text), row.name, (row.takes)())
+                let (row, of) = find_named(name, &dotted)?;
+                let done = match of {
+                    None => (row.set)(self, text),
+                    Some(interface) => self.as_default(interface, |own| (row.set)(own, text)),
+                };
+                (done, row.name, (row.takes)())
             }
         };
         set.ok_or_else(|| SysctlError::Invalid {
@@ -44,8 +48,35 @@ impl Config {
         let dotted = dotted(name);
         match interface::find(&dotted) {
             Some((key, of)) => Ok(key.get(self, of)),
-            None => find(name, &dotted).map(|row| (row.get)(self)),
+            None => match find_named(name, &dotted)? {
+                (row, None) => Ok((row.get)(self)),
+                (row, Some(interface)) => {
+                    let mut shown = Self {
+                        ipv6: self.ipv6_of(interface).clone(),
+                        ..self.clone()
+                    };
+                    shown.ipv6_named.clear();
+                    Ok((row.get)(&shown))
+                }
+            },
         }
+    }
+}
+
+impl Config {
+    /// Changes what `interface` has of `net.ipv6.conf` as if it were what all have.
+    fn as_default(
+        &mut self,
+        interface: &str,
+        change: impl FnOnce(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        let mut own = self.ipv6_of(interface).clone();
+        std::mem::swap(&mut self.ipv6, &mut own);
+        let done = change(self);
+        std::mem::swap(&mut self.ipv6, &mut own);
+        done?;
+        *self.ipv6_of_mut(interface) = own;
+        Some(())
     }
 }
 
@@ -332,6 +363,29 @@ fn dotted(name: &str) -> String {
     path.replace('/', ".")
 }
 
+/// The row of a name, and whose it is: `net.ipv6.conf.IFACE.KEY` is the row of `default` for one
+/// interface. Of `all` Linux has these too, and none of them does anything: here there is none.
+fn find_named<'a>(
+    name: &str,
+    dotted: &'a str,
+) -> Result<(&'static Row, Option<&'a str>), SysctlError> {
+    let unknown = || SysctlError::Unknown(name.into());
+    if let Ok(row) = find(name, dotted) {
+        return Ok((row, None));
+    }
+    let rest = dotted.strip_prefix(IPV6_CONF).ok_or_else(unknown)?;
+    // A name may have dots in it (`eth0.7`), a key has none.
+    let (interface, key) = rest.rsplit_once('.').ok_or_else(unknown)?;
+    if interface.is_empty() || interface == "all" {
+        return Err(unknown());
+    }
+    let row = find(name, &format!("{IPV6_CONF}default.{key}"))?;
+    Ok((row, Some(interface)))
+}
+
+/// Before the name of an interface.
+const IPV6_CONF: &str = "net.ipv6.conf.";
+
 fn find(name: &str, dotted: &str) -> Result<&'static Row, SysctlError> {
     let row = TABLE.iter().find(|row| row.name == dotted);
     row.ok_or_else(|| SysctlError::Unknown(name.into()))
@@ -341,6 +395,29 @@ fn find(name: &str, dotted: &str) -> Result<&'static Row, SysctlError> {
 mod tests {
     use super::*;
     use core::time::Duration;
+
+    #[test]
+    fn an_interface_configures_itself_by_its_name() {
+        let mut config = Config::default();
+        for (name, text) in [
+            ("net.ipv6.conf.eth0.accept_ra", "0"),
+            ("net/ipv6/conf/eth0.7/use_tempaddr", "2"),
+            ("net.ipv6.conf.default.autoconf", "0"),
+        ] {
+            config.set_sysctl(name, text).unwrap();
+            assert_eq!(config.sysctl(name).unwrap(), text, "{name}");
+        }
+        assert!(!config.ipv6_of("eth0").accept_ra && config.ipv6_of("eth1").accept_ra);
+        assert_eq!(config.ipv6_of("eth0.7").use_tempaddr, 2);
+        // What was set before the default changed stays as it was.
+        assert!(config.ipv6_of("eth0").autoconf && !config.ipv6_of("eth1").autoconf);
+        for name in ["all.accept_ra", ".accept_ra", "eth0.nothing", "accept_ra"] {
+            let error = config.set_sysctl(&format!("{IPV6_CONF}{name}"), "1");
+            assert!(matches!(error, Err(SysctlError::Unknown(_))), "{name}");
+        }
+        let bad = config.set_sysctl("net.ipv6.conf.eth0.accept_ra", "some");
+        assert!(matches!(bad, Err(SysctlError::Invalid { .. })));
+    }
 
     /// Every name can be read, and takes back what it shows.
     #[test]

@@ -2,6 +2,7 @@
 
 use super::autoconf::{self, temporary};
 use super::{Address, AddressOrigin, AddressState, Interface, acd, nd, resolve};
+use crate::iface::ipv6_settings;
 use crate::inet::Notice;
 use crate::{AddrGenMode, AddressChange, Context, Counter, Instant, InterfaceId, MacAddr, Medium};
 use core::hash::Hasher;
@@ -27,7 +28,7 @@ pub(super) struct Detection {
 /// Begins the detection for `address`, which is tentative from now on.
 pub(crate) fn begin(cx: &mut Context<'_>, interface: InterfaceId, address: IpAddr) {
     // RFC 4862 §5.1: DupAddrDetectTransmits of 0 says that it is not to be done.
-    if address.is_ipv6() && cx.config.ipv6.dad_transmits == 0 {
+    if address.is_ipv6() && ipv6_settings(cx.config, cx.inet, interface).dad_transmits == 0 {
         crate::inet::own(cx, interface, address);
         return;
     }
@@ -68,7 +69,7 @@ pub(super) fn on_timeout(cx: &mut Context<'_>, interface: InterfaceId) {
 
 /// The next probe for `address`, or the end of its detection.
 fn step(cx: &mut Context<'_>, interface: InterfaceId, own: &Address, address: Ipv6Addr, sent: u8) {
-    if sent >= cx.config.ipv6.dad_transmits {
+    if sent >= ipv6_settings(cx.config, cx.inet, interface).dad_transmits {
         // RFC 4862 §5.4: nobody objected.
         succeed(cx, interface, IpAddr::V6(address), None);
         if own.origin == AddressOrigin::LinkLocal {
@@ -173,7 +174,7 @@ pub(super) fn add_stable(
         return;
     };
     let prefix = (prefix.to_bits() >> 64) as u64;
-    let settings = &cx.config.ipv6;
+    let settings = ipv6_settings(cx.config, cx.inet, interface);
     let secret = match (settings.addr_gen_mode, settings.stable_secret) {
         (AddrGenMode::StablePrivacy, Some(secret)) => {
             let bits = secret.to_bits();

@@ -30,7 +30,10 @@ pub(crate) use transmit::output;
 
 use crate::config::{InterfaceSettings, Interfaces};
 use crate::multicast::Groups;
-use crate::{Batch, Capabilities, Checksum, Medium, Offload, Packet, Rng, TimerSlot};
+use crate::{
+    Batch, Capabilities, Checksum, Config, Inet, InterfaceId, Ipv6Config, Medium, Offload, Packet,
+    Rng, TimerSlot,
+};
 use ipnet::IpNet;
 use sockeye_link::GsoKinds;
 use sockeye_link::offload::{self, Gro};
@@ -130,6 +133,18 @@ pub struct Interface {
     settings: InterfaceSettings,
     tx: Batch,
     traffic: Traffic,
+}
+
+/// How `interface` configures itself for IPv6: by its name, or as all others.
+pub(crate) fn ipv6_settings<'a>(
+    config: &'a Config,
+    inet: &Inet,
+    interface: InterfaceId,
+) -> &'a Ipv6Config {
+    match inet.interface(interface) {
+        Some(link) => config.ipv6_of(link.name()),
+        None => &config.ipv6,
+    }
 }
 
 impl Interface {

@@ -3,6 +3,7 @@
 
 use super::neighbour::Advertisement;
 use super::{AddressState, autoconf, dad, group, resolve, transmit};
+use crate::iface::ipv6_settings;
 use crate::ip::redirect;
 use crate::{Context, Counter, InterfaceId, IpInfo, MacAddr, Medium, Packet};
 use sockeye_wire::ndp::{HOP_LIMIT, Header};
@@ -104,7 +105,7 @@ fn redirected(
 ) {
     cx.counters.add(Counter::Icmp6InRedirects);
     let (by, to) = (IpAddr::V6(router), IpAddr::V6(target));
-    let heeded = cx.config.ipv6.accept_redirects
+    let heeded = ipv6_settings(cx.config, cx.inet, interface).accept_redirects
         && !cx.inet.is_local(to)
         && redirect::learn(cx, interface, by, to, IpAddr::V6(destination));
     if !heeded {

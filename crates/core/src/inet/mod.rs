@@ -416,7 +416,9 @@ pub fn add_interface(cx: &mut Context<'_>, config: InterfaceConfig) -> Interface
         };
         let _ = add_address(cx, id, net, detect);
     }
-    if link_local && cx.config.ipv6.addr_gen_mode != AddrGenMode::NoLinkLocal {
+    if link_local
+        && iface::ipv6_settings(cx.config, cx.inet, id).addr_gen_mode != AddrGenMode::NoLinkLocal
+    {
         dad::add_link_local(cx, id, 0, detect);
     }
     autoconf::start(cx, id);

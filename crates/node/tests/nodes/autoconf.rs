@@ -490,6 +490,21 @@ fn a_source_is_of_the_prefix_that_the_next_hop_gave() {
     assert_eq!(way(&mut wire, there), "77 by fe80::2");
 }
 
+/// Linux's `net.ipv6.conf.IFACE`.
+#[test]
+fn an_interface_has_settings_of_its_own() {
+    for (name, made) in [("eth0", 0), ("eth1", 1)] {
+        let mut config = Config::default();
+        let setting = format!("net.ipv6.conf.{name}.autoconf");
+        config.set_sysctl(&setting, "0").unwrap();
+        let mut wire = host(config);
+        let good = prefix("2001:db8:1::/64", 9000, 9000);
+        wire.hear(advertise(ROUTER, advertisement(9000), &[good]));
+        assert_eq!(of(&wire, AddressOrigin::Autoconf).len(), made, "{name}");
+        assert_eq!(wire.link().prefixes().len(), 1);
+    }
+}
+
 #[test]
 fn a_flood_of_advertisements_fills_tables_and_no_more() {
     let mut config = Config::default();

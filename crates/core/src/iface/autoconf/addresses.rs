@@ -1,6 +1,7 @@
 //! Addresses made of prefixes, and how all addresses with a lifetime end (RFC 4862 §5.5).
 
 use super::{temporary, until};
+use crate::iface::ipv6_settings;
 use crate::iface::{Address, AddressOrigin, AddressState, Interface, Lifetime, dad};
 use crate::{Context, Counter, Instant, InterfaceId, inet};
 use core::time::Duration;
@@ -65,7 +66,10 @@ fn make(cx: &mut Context<'_>, interface: InterfaceId, prefix: Ipv6Net, lifetime:
     let Some(link) = cx.inet.interface(interface) else {
         return;
     };
-    if is_full(link, cx.config.ipv6.max_addresses) {
+    if is_full(
+        link,
+        ipv6_settings(cx.config, cx.inet, interface).max_addresses,
+    ) {
         cx.counters.add(Counter::AutoconfTableFull);
         return;
     }

@@ -24,6 +24,7 @@ pub use routers::{
 pub(super) use routers::{neighbour_answers, neighbour_failed, no_router};
 
 use super::{Interface, Lifetime, nd, resolve};
+use crate::iface::ipv6_settings;
 use crate::{Context, Counter, Instant, InterfaceId, MacAddr};
 use advertisers::Advertiser;
 use core::time::Duration;
@@ -186,7 +187,7 @@ pub(super) fn advertised(
     let Some(link) = cx.inet.interface(interface) else {
         return;
     };
-    if !link.autoconf.on || !cx.config.ipv6.accept_ra {
+    if !link.autoconf.on || !ipv6_settings(cx.config, cx.inet, interface).accept_ra {
         return;
     }
     if let Some(mac) = mac {
@@ -197,7 +198,7 @@ pub(super) fn advertised(
         router_lifetime,
         ..
     } = advertisement;
-    if cx.config.ipv6.accept_ra_defrtr {
+    if ipv6_settings(cx.config, cx.inet, interface).accept_ra_defrtr {
         let lifetime = u32::from(router_lifetime);
         routers::heard(cx, interface, router, lifetime, preference);
         // RFC 7559 §2.1: a router that is no default router ends nothing.
@@ -216,7 +217,7 @@ pub(super) fn advertised(
 
 /// The fixed part: 0 says nothing (RFC 4861 §6.3.4).
 fn parameters(cx: &mut Context<'_>, interface: InterfaceId, advertisement: &RouterAdvertisement) {
-    let least = cx.config.ipv6.accept_ra_min_hop_limit;
+    let least = ipv6_settings(cx.config, cx.inet, interface).accept_ra_min_hop_limit;
     let Some(link) = cx.inet.interface_mut(interface) else {
         return;
     };
@@ -234,14 +235,14 @@ fn parameters(cx: &mut Context<'_>, interface: InterfaceId, advertisement: &Rout
 }
 
 fn take(cx: &mut Context<'_>, interface: InterfaceId, router: Ipv6Addr, option: NdpOption<'_>) {
-    let settings = &cx.config.ipv6;
+    let settings = ipv6_settings(cx.config, cx.inet, interface);
     match option {
         NdpOption::PrefixInformation(info) if settings.accept_ra_pinfo => {
             // RFC 4861 §6.3.4: the two uses of a prefix do not depend on one another.
             if info.on_link {
                 routers::on_link(cx, interface, &info);
             }
-            if info.autonomous && cx.config.ipv6.autoconf {
+            if info.autonomous && ipv6_settings(cx.config, cx.inet, interface).autoconf {
                 advertisers::heard(cx, interface, router, &info);
                 addresses::autonomous(cx, interface, &info);
             }
@@ -283,7 +284,7 @@ pub(super) fn on_timeout(cx: &mut Context<'_>, interface: InterfaceId) {
 
 /// Looks anew for what is due first.
 pub(crate) fn rearm(cx: &mut Context<'_>, interface: InterfaceId) {
-    let settings = &cx.config.ipv6;
+    let settings = ipv6_settings(cx.config, cx.inet, interface);
     let Some(link) = cx.inet.interface_mut(interface) else {
         return;
     };

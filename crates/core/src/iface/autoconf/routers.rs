@@ -5,6 +5,7 @@
 //! route is made worse, its other routes are taken out.
 
 use super::{Autoconf, rearm, until};
+use crate::iface::ipv6_settings;
 use crate::ip::route::RouteEntry;
 use crate::{Context, Counter, Inet, Instant, InterfaceId};
 use core::time::Duration;
@@ -114,7 +115,7 @@ pub(super) fn heard(
     lifetime: u32,
     preference: Preference,
 ) {
-    let preference = match cx.config.ipv6.accept_ra_rtr_pref {
+    let preference = match ipv6_settings(cx.config, cx.inet, interface).accept_ra_rtr_pref {
         true => preference,
         false => Preference::Medium,
     };
@@ -233,7 +234,7 @@ pub(super) fn route(
         lifetime,
         prefix,
     } = *info;
-    let settings = &cx.config.ipv6;
+    let settings = ipv6_settings(cx.config, cx.inet, interface);
     let Ok(destination) = Ipv6Net::new(prefix, prefix_len) else {
         return;
     };
@@ -402,7 +403,7 @@ pub(super) fn deadline(autoconf: &Autoconf, probe_interval: Duration) -> Instant
 /// What is too old goes (RFC 4861 §6.3.5); routers that did not answer get another chance.
 pub(super) fn expire(cx: &mut Context<'_>, interface: InterfaceId) {
     let now = cx.now;
-    let interval = cx.config.ipv6.router_probe_interval;
+    let interval = ipv6_settings(cx.config, cx.inet, interface).router_probe_interval;
     let Some(link) = cx.inet.interface_mut(interface) else {
         return;
     };

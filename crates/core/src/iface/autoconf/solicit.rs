@@ -1,6 +1,7 @@
 //! Router solicitations (RFC 4861 §6.3.7), ever less often until a router answers (RFC 7559).
 
 use super::Autoconf;
+use crate::iface::ipv6_settings;
 use crate::iface::{AddressState, nd};
 use crate::{Context, Instant, InterfaceId, Rng};
 use core::time::Duration;
@@ -23,7 +24,7 @@ pub(super) fn deadline(autoconf: &Autoconf) -> Instant {
 /// Begins to ask, `delayed` by up to `router_solicitation_delay`. A link-local address that is still
 /// tentative is waited for.
 pub(super) fn start(cx: &mut Context<'_>, interface: InterfaceId, delayed: bool) {
-    let settings = &cx.config.ipv6;
+    let settings = ipv6_settings(cx.config, cx.inet, interface);
     let Some(link) = cx.inet.interface_mut(interface) else {
         return;
     };
@@ -46,7 +47,7 @@ pub(super) fn start(cx: &mut Context<'_>, interface: InterfaceId, delayed: bool)
 }
 
 pub(super) fn on_timeout(cx: &mut Context<'_>, interface: InterfaceId) {
-    let settings = &cx.config.ipv6;
+    let settings = ipv6_settings(cx.config, cx.inet, interface);
     let (first, most) = (
         settings.router_solicitation_interval,
         settings.router_solicitation_max_interval,

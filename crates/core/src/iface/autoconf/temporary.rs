@@ -3,6 +3,7 @@
 use super::addresses::{is_full, is_of};
 use super::routers::PREFIXES_MAX;
 use super::solicit::up_to;
+use crate::iface::ipv6_settings;
 use crate::iface::{Address, AddressOrigin, AddressState, Interface, Lifetime, dad};
 use crate::{Context, Counter, Instant, InterfaceId, Ipv6Config, Rng, inet};
 use core::time::Duration;
@@ -36,7 +37,7 @@ pub(super) fn see_to(cx: &mut Context<'_>, interface: InterfaceId, prefix: Ipv6N
 /// RFC 8981 §3.5: what is about to be deprecated gets a successor.
 pub(super) fn regenerate(cx: &mut Context<'_>, interface: InterfaceId) {
     let now = cx.now;
-    let settings = &cx.config.ipv6;
+    let settings = ipv6_settings(cx.config, cx.inet, interface);
     let Some(link) = cx.inet.interface_mut(interface) else {
         return;
     };
@@ -69,7 +70,7 @@ pub(in crate::iface) fn make_anew(
     };
     let prefix = Ipv6Net::new_assert(address, 64).trunc();
     inet::forget_address(cx, interface, own.net.addr());
-    if retries <= cx.config.ipv6.regen_max_retry {
+    if retries <= ipv6_settings(cx.config, cx.inet, interface).regen_max_retry {
         make(cx, interface, prefix, retries);
     } else if let Some(link) = cx.inet.interface_mut(interface)
         && link.autoconf.given_up.len() < PREFIXES_MAX
@@ -81,7 +82,7 @@ pub(in crate::iface) fn make_anew(
 
 /// RFC 8981 §3.4, steps 4 to 7.
 fn make(cx: &mut Context<'_>, interface: InterfaceId, prefix: Ipv6Net, retries: u8) {
-    let settings = &cx.config.ipv6;
+    let settings = ipv6_settings(cx.config, cx.inet, interface);
     let Some(link) = cx.inet.interface(interface) else {
         return;
     };
