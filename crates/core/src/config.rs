@@ -22,6 +22,8 @@ pub struct Config {
     pub sockets_max: usize,
     /// `net.core.somaxconn`: the largest backlog, 4096.
     pub backlog_max: usize,
+    /// `net.unix.max_dgram_qlen`: datagrams that wait at a node-internal socket, 10.
+    pub unix_max_dgram_qlen: usize,
     /// `net.ipv4.tcp_max_syn_backlog`: half-open connections of one listener, 4096.
     pub syn_backlog_max: usize,
     /// `net.ipv4.igmp_max_memberships`: IPv4 groups that one socket may join: 20.
@@ -232,6 +234,7 @@ impl Default for Config {
             local_ports: (32_768, 60_999),
             sockets_max: 1 << 20,
             backlog_max: 4096,
+            unix_max_dgram_qlen: 10,
             syn_backlog_max: 4096,
             igmp_max_memberships: 20,
             igmp_max_msf: 10,

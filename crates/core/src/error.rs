@@ -110,6 +110,12 @@ pub enum Error {
     /// ENOMEM
     #[error("there are as many as there may be")]
     NoMemory,
+    /// EPROTOTYPE
+    #[error("the socket of that name is of another type")]
+    WrongType,
+    /// ETOOMANYREFS
+    #[error("as many objects are under way as may be")]
+    TooManyReferences,
     /// EKEYREJECTED
     #[error("the key does not fit the socket's other keys or its peer")]
     KeyRejected,

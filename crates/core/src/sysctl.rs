@@ -355,6 +355,7 @@ static TABLE: &[Row] = &[
     row!("net.ipv6.icmp.ratelimit", icmp_ratelimit_v6, millis),
     row!("net.ipv6.mld_max_msf", mld_max_msf, number),
     row!("net.ipv6.mld_qrv", mld_qrv, robustness),
+    row!("net.unix.max_dgram_qlen", unix_max_dgram_qlen, number),
 ];
 
 /// A name with dots, however it is written.

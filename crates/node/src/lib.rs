@@ -30,6 +30,7 @@ pub use sockeye_core::{
 pub use sockeye_dhcp::{Lease, State as LeaseState};
 pub use sockeye_tcp::Tcp;
 pub use sockeye_udp::Udp;
+pub use sockeye_unix::Unix;
 pub use sockeye_wire::IpProtocol;
 
 use ipnet::IpNet;
@@ -262,6 +263,11 @@ impl Node {
     /// Packet sockets, with the context that their calls take.
     pub fn packets(&mut self, now: Instant) -> (&mut Packets, Context<'_>) {
         (&mut self.transports.packets, self.parts.context(now))
+    }
+
+    /// Node-internal sockets, with the context of a call on them.
+    pub fn unix(&mut self, now: Instant) -> (&mut Unix, Context<'_>) {
+        (&mut self.transports.unix, self.parts.context(now))
     }
 
     /// Adds a transport for the packets of `protocol`, in place of a built-in one or one that was

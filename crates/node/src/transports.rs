@@ -4,6 +4,7 @@ use sockeye_core::raw::{Packets, Ping, Raw};
 use sockeye_core::{Config, Context, InterfaceId, Rng, Transport, TransportId};
 use sockeye_tcp::Tcp;
 use sockeye_udp::Udp;
+use sockeye_unix::Unix;
 use sockeye_wire::IpProtocol;
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ pub(crate) struct Transports {
     pub(crate) ping: Ping,
     pub(crate) raw: Raw,
     pub(crate) packets: Packets,
+    /// No packets come of it: it takes no part in sending.
+    pub(crate) unix: Unix,
     others: BTreeMap<IpProtocol, Box<dyn Transport>>,
     /// Who is first to send next time.
     turn: usize,
@@ -31,6 +34,7 @@ impl Transports {
             ping: Ping::new(rng),
             raw: Raw::new(config),
             packets: Packets::default(),
+            unix: Unix::default(),
             others: BTreeMap::new(),
             turn: 0,
             // The last to take of the seed: what others take of it is as it was without.
@@ -65,6 +69,7 @@ impl Transports {
             TransportId::PING => Some(&mut self.ping),
             TransportId::RAW => Some(&mut self.raw),
             TransportId::PACKET => Some(&mut self.packets),
+            TransportId::UNIX => Some(&mut self.unix),
             _ => {
                 let mut others = self.others.values_mut();
                 Some(&mut **others.find(|t| t.id() == id)?)
@@ -119,10 +124,12 @@ impl Transports {
             ping,
             raw,
             packets,
+            unix,
             others,
             turn: _,
         } = self;
-        let built_in: [&dyn Transport; BUILT_IN] = [tcp, udp, udp_lite, ping, raw, packets];
+        let built_in: [&dyn Transport; BUILT_IN + 1] =
+            [tcp, udp, udp_lite, ping, raw, packets, unix];
         built_in.into_iter().chain(others.values().map(|t| &**t))
     }
 

@@ -1,0 +1,71 @@
+//! What plugs into the node: of packets there are none.
+
+use crate::socket::{Socket, State};
+use crate::{Unix, handle};
+use sockeye_core::{
+    AddressChange, Context, Disposition, IcmpError, InterfaceId, IpInfo, Packet, SocketId,
+    SocketSummary, Transport, TransportId,
+};
+use std::any::Any;
+use std::net::{IpAddr, Ipv4Addr};
+
+impl Transport for Unix {
+    fn id(&self) -> TransportId {
+        TransportId::UNIX
+    }
+
+    fn on_packet(&mut self, _: &mut Context<'_>, _: &IpInfo, packet: Packet) -> Disposition {
+        Disposition::NoSocket(packet)
+    }
+
+    fn on_icmp_error(&mut self, _: &mut Context<'_>, _: &IcmpError<'_>) -> bool {
+        false
+    }
+
+    fn on_path_mtu(&mut self, _: &mut Context<'_>, _: IpAddr, _: u32) {}
+
+    fn on_address(&mut self, _: &mut Context<'_>, _: AddressChange) {}
+
+    fn on_timeout(&mut self, _: &mut Context<'_>, _: SocketId) {
+        debug_assert!(false, "node-internal sockets arm no timers");
+    }
+
+    fn on_memory_pressure(&mut self, _: &mut Context<'_>) {}
+
+    /// Their names are no addresses of hosts: these stand unspecified.
+    fn sockets(&self) -> Vec<SocketSummary> {
+        let summary = |(id, socket): (SocketId, &Socket)| SocketSummary {
+            handle: handle(id),
+            state: match socket.state {
+                State::Closed => "UNCONN",
+                State::Listening => "LISTEN",
+                State::Established => "ESTAB",
+            },
+            local: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            remote: None,
+            recv_queue: match socket.state {
+                State::Listening => socket.pending.len(),
+                State::Closed | State::Established => {
+                    socket.queue.iter().map(|message| message.data.len()).sum()
+                }
+            },
+            send_queue: match socket.state {
+                State::Listening => socket.backlog,
+                State::Closed | State::Established => socket.charged,
+            },
+        };
+        self.sockets.iter().map(summary).collect()
+    }
+
+    fn has_output(&self, _: InterfaceId) -> bool {
+        false
+    }
+
+    fn poll_transmit(&mut self, _: &mut Context<'_>, _: InterfaceId, _: usize) -> bool {
+        false
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
