@@ -41,6 +41,8 @@ pub const fn errno(error: Error) -> i32 {
         Error::Exists => libc::EEXIST,
         Error::Busy => libc::EBUSY,
         Error::NoMemory => libc::ENOMEM,
+        Error::WrongType => libc::EPROTOTYPE,
+        Error::TooManyReferences => libc::ETOOMANYREFS,
         Error::KeyRejected => libc::EKEYREJECTED,
         Error::InputOutput => libc::EIO,
         Error::Shutdown => libc::ESHUTDOWN,

@@ -4,7 +4,7 @@
 //! A [`Node`] is made of links: a cable in memory to another node of the process, a switch, a TUN
 //! or TAP device ([`drivers`]), or your own ([`link`]). Its sockets come in three shapes over one
 //! [`Socket`]:
-//! - [`net`]: blocking, as in `std::net`;
+//! - [`net`]: blocking, as in `std::net`, and [`unix`] inside the node, as in `std::os::unix::net`;
 //! - `sockeye::tokio` (feature `tokio`): async, as in `tokio::net`;
 //! - [`Socket`] itself: the Berkeley socket, as in socket2, with [`poll()`].
 //!
@@ -78,6 +78,7 @@ mod token;
 pub mod tokio;
 pub mod transport;
 mod turn;
+pub mod unix;
 mod waiters;
 
 pub use builder::{LinkConfig, NodeBuilder};
@@ -87,7 +88,7 @@ pub use node::{EnterGuard, InterfaceInfo, Node, SHUTDOWN_TIMEOUT};
 pub use poll::{PollFd, poll};
 pub use socket::{
     Ancillary, Control, Domain, ExtendedError, MessageFlags, Protocol, RawMessage, Received,
-    ReceivedFrame, RecvMessage, SendMessage, Socket, Type,
+    ReceivedFrame, RecvMessage, SendMessage, Socket, Type, UnixMessage, UnixSend,
 };
 
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};

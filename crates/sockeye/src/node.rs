@@ -106,6 +106,22 @@ impl Node {
     }
 }
 
+/// Names of sockets inside the node.
+impl Node {
+    /// unlink(2): takes a path of [`unix`](crate::unix) sockets away. Who is bound to it goes on, and is
+    /// not found any more.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn unlink_unix(&self, path: impl AsRef<std::path::Path>) -> io::Result<()> {
+        let path = path.as_ref().as_os_str().as_encoded_bytes();
+        let done = self
+            .shard()
+            .with(|state, now| state.node.unix(now).0.unlink(path));
+        done.map_err(to_io)
+    }
+}
+
 /// Making a node, and making it current.
 impl Node {
     /// A builder: no links, default settings, a random seed.
@@ -497,6 +513,10 @@ impl crate::shard::State {
             TransportId::RAW => {
                 let (raw, mut cx) = self.node.raw(now);
                 raw.close(&mut cx, handle.id)
+            }
+            TransportId::UNIX => {
+                let (unix, mut cx) = self.node.unix(now);
+                unix.close(&mut cx, handle.id)
             }
             TransportId::PACKET => {
                 let (packets, mut cx) = self.node.packets(now);

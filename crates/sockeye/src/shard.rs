@@ -173,7 +173,10 @@ impl Shard {
         let result = work(&mut state, now);
         state.collect_ready();
         let woken = std::mem::take(&mut state.woken);
+        // What it is nobody here knows: a socket of this node, for one.
+        let discarded = state.node.unix(now).0.take_discarded();
         drop(state);
+        drop(discarded);
         woken.into_iter().for_each(Waker::wake);
         result
     }

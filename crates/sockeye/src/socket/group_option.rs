@@ -233,7 +233,7 @@ impl Socket {
         match self.0.kind {
             Kind::Tcp => Err(to_io(Error::Protocol)),
             Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw => Ok(()),
-            Kind::Packet { .. } => Err(to_io(Error::NoProtocolOption)),
+            Kind::Packet { .. } | Kind::Unix(_) => Err(to_io(Error::NoProtocolOption)),
         }
     }
 

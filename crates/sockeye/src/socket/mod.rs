@@ -23,6 +23,7 @@ mod raw_option;
 mod receive;
 mod send;
 mod tcp_info;
+mod unix;
 mod urgent;
 mod wait;
 
@@ -30,6 +31,7 @@ pub use ancillary::{Ancillary, MessageFlags, Received, RecvMessage, SendMessage}
 pub use error_queue::ExtendedError;
 pub use packet::ReceivedFrame;
 pub use raw_message::{Control, RawMessage};
+pub use unix::{UnixMessage, UnixSend};
 
 use crate::driver::block_on;
 use crate::error::{os, to_io};
@@ -58,6 +60,8 @@ impl Domain {
     /// AF_INET6: dual-stack unless IPV6_V6ONLY is set.
     pub const IPV6: Self = Self(libc::AF_INET6);
 
+    /// AF_UNIX: inside the node.
+    pub const UNIX: Self = Self(libc::AF_UNIX);
     /// AF_PACKET: the frames of links.
     pub const PACKET: Self = Self(libc::AF_PACKET);
 
@@ -88,6 +92,8 @@ impl Type {
     pub const STREAM: Self = Self(libc::SOCK_STREAM);
     /// SOCK_DGRAM: messages; of a packet socket, without their link header.
     pub const DGRAM: Self = Self(libc::SOCK_DGRAM);
+    /// SOCK_SEQPACKET: messages over a connection.
+    pub const SEQPACKET: Self = Self(libc::SOCK_SEQPACKET);
     /// SOCK_RAW: IP packets; of a packet socket, whole frames.
     pub const RAW: Self = Self(libc::SOCK_RAW);
 }

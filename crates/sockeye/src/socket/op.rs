@@ -12,6 +12,7 @@ use sockeye_core::{
 };
 use sockeye_core::{OptionValue, SocketOption};
 use sockeye_tcp::{Opened, SendFlags, Tcp};
+use sockeye_unix::{SocketType, Unix};
 use sockeye_wire::IpProtocol;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +29,8 @@ pub(crate) enum Kind {
     Packet {
         cooked: bool,
     },
+    /// AF_UNIX.
+    Unix(SocketType),
 }
 
 impl Kind {
@@ -37,6 +40,17 @@ impl Kind {
             return match ty {
                 Type::RAW => Ok(Self::Packet { cooked: false }),
                 Type::DGRAM => Ok(Self::Packet { cooked: true }),
+                _ => Err(os(libc::ESOCKTNOSUPPORT)),
+            };
+        }
+        if domain == Domain::UNIX {
+            return match (ty, protocol) {
+                (_, Some(Protocol(protocol))) if protocol != 0 && protocol != libc::AF_UNIX => {
+                    Err(os(libc::EPROTONOSUPPORT))
+                }
+                (Type::STREAM, _) => Ok(Self::Unix(SocketType::Stream)),
+                (Type::DGRAM | Type::RAW, _) => Ok(Self::Unix(SocketType::Datagram)),
+                (Type::SEQPACKET, _) => Ok(Self::Unix(SocketType::SeqPacket)),
                 _ => Err(os(libc::ESOCKTNOSUPPORT)),
             };
         }
@@ -60,6 +74,9 @@ impl Kind {
             Self::Tcp => Type::STREAM,
             Self::Udp | Self::UdpLite | Self::Ping | Self::Packet { cooked: true } => Type::DGRAM,
             Self::Raw | Self::Packet { cooked: false } => Type::RAW,
+            Self::Unix(SocketType::Stream) => Type::STREAM,
+            Self::Unix(SocketType::Datagram) => Type::DGRAM,
+            Self::Unix(SocketType::SeqPacket) => Type::SEQPACKET,
         }
     }
 
@@ -70,6 +87,8 @@ impl Kind {
             Self::Udp => Protocol::UDP,
             Self::UdpLite => Protocol::UDPLITE,
             Self::Ping | Self::Raw | Self::Packet { .. } => asked.unwrap_or(Protocol(0)),
+            // Linux tells none, whatever was asked for.
+            Self::Unix(_) => Protocol(0),
         }
     }
 
@@ -81,10 +100,11 @@ impl Kind {
             Self::Ping => TransportId::PING,
             Self::Raw => TransportId::RAW,
             Self::Packet { .. } => TransportId::PACKET,
+            Self::Unix(_) => TransportId::UNIX,
         }
     }
 
-    /// Whether it carries messages, not a stream.
+    /// Whether it carries messages, or is a stream that one step of a call does for: not TCP.
     pub(super) const fn is_datagram(self) -> bool {
         !matches!(self, Self::Tcp)
     }
@@ -104,9 +124,17 @@ impl Kind {
                 id,
             });
         }
+        if let Self::Unix(ty) = self {
+            let (unix, mut cx) = node.unix(now);
+            let id = unix.open(&mut cx, ty, super::unix::caller())?;
+            return Ok(Handle {
+                transport: self.transport(),
+                id,
+            });
+        }
         let domain = domain.core()?;
         let id = match self {
-            Self::Packet { .. } => unreachable!("it has been made"),
+            Self::Packet { .. } | Self::Unix(_) => unreachable!("it has been made"),
             Self::Tcp => {
                 let (tcp, mut cx) = node.tcp(now);
                 tcp.open(&mut cx, domain)?
@@ -165,7 +193,7 @@ macro_rules! of_hosts {
             Kind::UdpLite => on!($op, udp_lite, |$transport, $cx| $call),
             Kind::Ping => on!($op, ping, |$transport, $cx| $call),
             Kind::Raw => on!($op, raw, |$transport, $cx| $call),
-            Kind::Packet { .. } => $link,
+            Kind::Packet { .. } | Kind::Unix(_) => $link,
         }
     }};
 }
@@ -173,11 +201,16 @@ macro_rules! of_hosts {
 /// The same call on whatever datagram transport it is; `$stream` for a stream.
 macro_rules! datagram {
     ($op:expr, $stream:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {
-        of_hosts!(
-            $op,
-            ($stream, on!($op, packets, |$transport, $cx| $call)),
-            |$transport, $cx, $id| $call
-        )
+        if let Kind::Unix(_) = $op.kind {
+            let $id = $op.id;
+            on!($op, unix, |$transport, $cx| $call)
+        } else {
+            of_hosts!(
+                $op,
+                ($stream, on!($op, packets, |$transport, $cx| $call)),
+                |$transport, $cx, $id| $call
+            )
+        }
     };
 }
 
@@ -198,6 +231,10 @@ impl Op<'_> {
     }
 
     pub(super) fn listen(&mut self, backlog: usize) -> Result<(), Error> {
+        if let Kind::Unix(_) = self.kind {
+            let (unix, mut cx) = self.state.node.unix(self.now);
+            return unix.listen(&mut cx, self.id, backlog, super::unix::caller());
+        }
         if self.kind != Kind::Tcp {
             return Err(Error::NotSupported);
         }
@@ -389,18 +426,24 @@ impl Op<'_> {
                 let (tcp, mut cx) = self.state.node.tcp(self.now);
                 call(tcp, &mut cx, self.id)
             }
-            Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw | Kind::Packet { .. } => {
-                Err(Error::NoProtocolOption)
-            }
+            Kind::Udp
+            | Kind::UdpLite
+            | Kind::Ping
+            | Kind::Raw
+            | Kind::Packet { .. }
+            | Kind::Unix(_) => Err(Error::NoProtocolOption),
         }
     }
 
     pub(super) fn info(&mut self) -> Result<sockeye_tcp::Info, Error> {
         match self.kind {
             Kind::Tcp => self.state.node.tcp(self.now).0.info(self.now, self.id),
-            Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw | Kind::Packet { .. } => {
-                Err(Error::NotSupported)
-            }
+            Kind::Udp
+            | Kind::UdpLite
+            | Kind::Ping
+            | Kind::Raw
+            | Kind::Packet { .. }
+            | Kind::Unix(_) => Err(Error::NotSupported),
         }
     }
 
@@ -408,12 +451,29 @@ impl Op<'_> {
         self.state.node.tcp(self.now).0.state(self.id)
     }
 
+    /// A call on a node-internal socket.
+    pub(super) fn unix<T>(
+        &mut self,
+        call: impl FnOnce(&mut Unix, &mut Context<'_>, SocketId) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match self.kind {
+            Kind::Unix(_) => {
+                let (unix, mut cx) = self.state.node.unix(self.now);
+                call(unix, &mut cx, self.id)
+            }
+            _ => Err(Error::NotSupported),
+        }
+    }
+
     pub(super) fn queued(&mut self) -> Result<sockeye_tcp::Queued, Error> {
         match self.kind {
             Kind::Tcp => self.state.node.tcp(self.now).0.queued(self.id),
-            Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw | Kind::Packet { .. } => {
-                Err(Error::NotSupported)
-            }
+            Kind::Udp
+            | Kind::UdpLite
+            | Kind::Ping
+            | Kind::Raw
+            | Kind::Packet { .. }
+            | Kind::Unix(_) => Err(Error::NotSupported),
         }
     }
 
@@ -427,12 +487,20 @@ impl Op<'_> {
     }
 
     pub(super) fn is_listening(&mut self) -> Result<bool, Error> {
+        if let Kind::Unix(_) = self.kind {
+            return self.state.node.unix(self.now).0.is_listening(self.id);
+        }
         match self.kind {
             Kind::Tcp => {
                 let state = self.state.node.tcp(self.now).0.state(self.id)?;
                 Ok(state == sockeye_tcp::State::Listen)
             }
-            Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw | Kind::Packet { .. } => Ok(false),
+            Kind::Udp
+            | Kind::UdpLite
+            | Kind::Ping
+            | Kind::Raw
+            | Kind::Packet { .. }
+            | Kind::Unix(_) => Ok(false),
         }
     }
 

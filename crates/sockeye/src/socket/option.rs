@@ -66,8 +66,16 @@ impl Socket {
             }
             SocketOption::Cookie => Ok(OptionValue::Wide(self.0.handle.id.cookie())),
             SocketOption::PeerCredentials => {
-                // struct ucred: no process, no user, no group.
-                let words = [0, -1, -1].map(i32::to_ne_bytes);
+                let whose = match self.0.kind {
+                    Kind::Unix(_) => self.unix_peer_credentials()?,
+                    _ => None,
+                };
+                // struct ucred: no process, no user, no group, of nobody's.
+                let words = match whose {
+                    Some(whose) => [whose.pid, whose.uid.cast_signed(), whose.gid.cast_signed()],
+                    None => [0, -1, -1],
+                };
+                let words = words.map(i32::to_ne_bytes);
                 Ok(OptionValue::Bytes(words.concat()))
             }
             _ => self.call(|op| op.option(option)),

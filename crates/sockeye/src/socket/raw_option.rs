@@ -21,6 +21,9 @@ impl Socket {
         if !self.has_header_by(level, name) {
             return Err(to_io(Error::NoProtocolOption));
         }
+        if self.is_pass_credentials(level, name) {
+            return self.set_pass_credentials(flag(value)?);
+        }
         let (option, layout) = option_table::to_set(level, name, value).map_err(to_io)?;
         if let Some(done) = self.set_keys_raw(option, value) {
             return done;
@@ -49,6 +52,10 @@ impl Socket {
         }
         if !self.has_header_by(level, name) {
             return Err(to_io(Error::NoProtocolOption));
+        }
+        if self.is_pass_credentials(level, name) {
+            let on = i32::from(self.pass_credentials()?);
+            return Ok(option_table::put(&on.to_ne_bytes(), out));
         }
         let (option, layout) = option_table::to_get(level, name).map_err(to_io)?;
         // Linux looks for room before it looks for a value.
@@ -79,6 +86,12 @@ impl Socket {
         )
     }
 
+    /// SO_PASSCRED: sockets of hosts have none.
+    fn is_pass_credentials(&self, level: i32, name: i32) -> bool {
+        (level, name) == (libc::SOL_SOCKET, libc::SO_PASSCRED)
+            && matches!(self.0.kind, Kind::Unix(_))
+    }
+
     /// IPV6_HDRINCL is a raw socket's alone, while IP_HDRINCL can be read of any.
     fn has_header_by(&self, level: i32, name: i32) -> bool {
         (level, name) != (libc::IPPROTO_IPV6, libc::IPV6_HDRINCL) || self.0.kind == Kind::Raw
@@ -104,6 +117,12 @@ impl Socket {
         };
         Ok(Interfaces(interfaces.map(v4).collect()))
     }
+}
+
+/// An int that is on or off.
+fn flag(value: &[u8]) -> io::Result<bool> {
+    let word = value.first_chunk().ok_or_else(|| to_io(Error::Invalid))?;
+    Ok(i32::from_ne_bytes(*word) != 0)
 }
 
 /// Index, name and IPv4 addresses.

@@ -56,6 +56,14 @@ impl Socket {
         if flags.contains(MessageFlags::ERROR_QUEUE) {
             return self.recv_error_queue(buffer).map(|message| message.len);
         }
+        if let Kind::Unix(_) = self.0.kind {
+            let message = self.recv_unix(buffer.len(), flags)?;
+            message.copy_to(buffer);
+            return Ok(match flags.contains(MessageFlags::TRUNCATE) {
+                true => message.full_len,
+                false => message.len,
+            });
+        }
         if self.0.kind.is_datagram() {
             let received = self.recv_from_with(buffer, flags)?;
             return Ok(match flags.contains(MessageFlags::TRUNCATE) {
@@ -129,6 +137,10 @@ impl Socket {
     /// # Errors
     /// Those of [`recv`](Self::recv).
     pub fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let Kind::Unix(_) = self.0.kind {
+            let polled = self.poll_recv_unix(cx, buffer.len());
+            return polled.map_ok(|message| message.copy_to(buffer));
+        }
         if self.0.kind.is_datagram() {
             return self
                 .poll_recv_from(cx, buffer)

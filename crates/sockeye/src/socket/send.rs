@@ -79,6 +79,12 @@ impl Socket {
     }
 
     pub(super) fn send_with(&self, sending: Sending<'_>) -> io::Result<usize> {
+        if let Kind::Unix(_) = self.0.kind {
+            return match sending.to {
+                Some(_) => Err(to_io(Error::Invalid)),
+                None => self.send_copied(sending.data, sending.flags),
+            };
+        }
         if !sending.flags.contains(MessageFlags::ZERO_COPY) {
             return self.send_pieces(sending);
         }
@@ -130,7 +136,7 @@ impl Socket {
         // of several sends.
         let not = match self.0.kind {
             Kind::Tcp | Kind::Udp | Kind::UdpLite => MessageFlags::empty(),
-            Kind::Ping | Kind::Raw | Kind::Packet { .. } => {
+            Kind::Ping | Kind::Raw | Kind::Packet { .. } | Kind::Unix(_) => {
                 MessageFlags::OUT_OF_BAND | MessageFlags::MORE
             }
         };

@@ -1,9 +1,9 @@
 //! Urgent data of a stream (MSG_OOB): one octet that is read by itself, and its place.
 
-use super::Socket;
 use super::ancillary::MessageFlags;
 use super::op::Op;
 use super::receive::{Taken, recv_step};
+use super::{Kind, Socket};
 use crate::error::{os, to_io};
 use crate::waiters::Direction;
 use sockeye_core::{Error, OptionValue, Readiness, SocketOption};
@@ -39,6 +39,9 @@ impl Socket {
     /// # Errors
     /// ENOTTY when it is no stream.
     pub fn at_mark(&self) -> io::Result<bool> {
+        if let Kind::Unix(_) = self.0.kind {
+            return self.call(|op| op.unix(|unix, _, id| unix.at_mark(id)));
+        }
         match self.0.kind.is_datagram() {
             true => Err(os(libc::ENOTTY)),
             false => self.call(|op| op.at_mark()),

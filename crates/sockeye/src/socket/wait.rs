@@ -1,7 +1,7 @@
 //! How a step is repeated until it is done: with a waker in line, or with the thread parked.
 
 use super::Socket;
-use super::op::Op;
+use super::op::{Kind, Op};
 use crate::clock::Deadline;
 use crate::driver::block_on;
 use crate::error::to_io;
@@ -69,10 +69,17 @@ impl Socket {
         self.polled(polled)
     }
 
+    /// A task waits for the socket. Inside the node nobody has to move that for it.
+    fn serve_task(&self) {
+        if !matches!(self.0.kind, Kind::Unix(_)) {
+            self.shard().serve_task();
+        }
+    }
+
     fn polled<R>(&self, polled: Result<Poll<Result<R, Error>>, Error>) -> Poll<Result<R, Error>> {
         match polled {
             Ok(Poll::Pending) => {
-                self.shard().serve_task();
+                self.serve_task();
                 Poll::Pending
             }
             Ok(done) => done,
@@ -152,7 +159,7 @@ impl<'a> Waiting<'a> {
     ) -> Poll<Result<R, Error>> {
         let polled = self.poll_parked(cx, step);
         if polled.is_pending() {
-            self.socket.shard().serve_task();
+            self.socket.serve_task();
         }
         polled
     }
