@@ -100,6 +100,14 @@ pub(crate) fn unix_path(octets: &[u8]) -> Option<&[u8]> {
     (is_unix && end > 0).then(|| &path[..end])
 }
 
+/// Whether it is a `sockaddr_un` with an abstract name.
+pub(crate) fn is_abstract(octets: &[u8]) -> bool {
+    let family = (libc::AF_UNIX as u16).to_ne_bytes();
+    octets
+        .strip_prefix(&family)
+        .is_some_and(|name| name.first() == Some(&0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +131,10 @@ mod tests {
         assert_eq!(unix_path(b"\x01\x00\0abstract"), None);
         assert_eq!(unix_path(b"\x02\x00/run/x"), None);
         assert_eq!(unix_path(b"\x01"), None);
+        assert!(is_abstract(b"\x01\x00\0abstract"));
+        // Autobind's address, and a path.
+        assert!(!is_abstract(b"\x01\x00"));
+        assert!(!is_abstract(b"\x01\x00/run/x"));
     }
 
     proptest! {

@@ -9,3 +9,4 @@ mod names;
 mod options;
 mod shutdown;
 mod socket;
+mod unix;

@@ -82,6 +82,16 @@ pub fn examine() -> Vec<Finding> {
             "use Linux 5.19 or later; without it, a UDP call may be lost or made twice if a signal comes in the moment of its answer",
         ),
         finding(
+            "network namespaces",
+            "give a run abstract AF_UNIX names of its own",
+            true,
+            crate::names::Names::new()
+                .refusal()
+                .map_or(Ok(()), |error| Err(error.to_string())),
+            "let users make namespaces: sysctl -w kernel.unprivileged_userns_clone=1 or \
+             kernel.apparmor_restrict_unprivileged_userns=0, or run as root; without them a program reaches no abstract name",
+        ),
+        finding(
             "ping",
             "carries a program's pings to the host's network",
             true,
@@ -150,7 +160,7 @@ mod tests {
     #[test]
     fn every_no_comes_with_something_to_do() {
         let findings = examine();
-        assert_eq!(findings.len(), 7);
+        assert_eq!(findings.len(), 8);
         for missing in findings
             .iter()
             .filter_map(|finding| finding.missing.as_ref())

@@ -13,6 +13,7 @@
 //! - A datagram socket is one side of a pair, from the beginning.
 
 use crate::backend::Errno;
+use crate::names::Names;
 use crate::sys;
 use rustix::io::ioctl_fionread;
 use rustix::net::{
@@ -52,9 +53,11 @@ pub(crate) struct Ends {
     next: AtomicU64,
     /// Sockets without a name, to try names with: a stream and a datagram socket, whose names are apart.
     probes: Mutex<[Option<OwnedFd>; 2]>,
+    /// The program's own AF_UNIX sockets, which are no ends of anything.
+    pub(crate) names: Names,
 }
 
-/// The abstract name of a program's end.
+/// The abstract name of a program's end, of the host's namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
     number: u64,
@@ -83,6 +86,7 @@ impl Ends {
             run,
             next: AtomicU64::new(0),
             probes: Mutex::default(),
+            names: Names::new(),
         })
     }
 

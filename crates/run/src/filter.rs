@@ -105,7 +105,7 @@ pub(crate) fn program() -> Vec<sock_filter> {
     a.load(argument_low(0));
     a.jump_if_equal(libc::AF_INET as u32, notify);
     a.jump_if_equal(libc::AF_INET6 as u32, notify);
-    a.jump_if_equal(libc::AF_UNIX as u32, allow);
+    a.jump_if_equal(libc::AF_UNIX as u32, notify);
     a.jump_if_equal(libc::AF_NETLINK as u32, netlink);
     a.answer(refuse(libc::EAFNOSUPPORT));
     a.place(netlink);
@@ -177,8 +177,7 @@ mod tests {
         for domain in 0..128_u64 {
             for high in [0, 0xffff_ffff_0000_0000] {
                 let expected = match domain as i32 {
-                    libc::AF_INET | libc::AF_INET6 => NOTIFY,
-                    libc::AF_UNIX => ALLOW,
+                    libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX => NOTIFY,
                     libc::AF_NETLINK => refuse(libc::EPROTONOSUPPORT),
                     _ => refuse(libc::EAFNOSUPPORT),
                 };

@@ -6,7 +6,7 @@
 //!
 //! Where things are: the filter (`filter`, over the assembler `bpf`); starting the program and being it (`child`, `mirror`);
 //! the thread that takes calls (`notify`) and what it shares with the tasks (`supervisor`); how callers wait (`waiting`); which descriptors are ours
-//! (`descriptors`, `threads`) and how they are made (`ends`); the program's memory (`memory`, `address`); the calls, a family a
+//! (`descriptors`, `threads`) and how they are made (`ends`; AF_UNIX sockets: `names`); the program's memory (`memory`, `address`); the calls, a family a
 //! file (`calls`); carrying streams (`relay`); what a machine allows ([`doctor`]).
 //!
 //! # What a descriptor cannot show
@@ -42,6 +42,7 @@ mod filter;
 mod leftovers;
 mod memory;
 mod mirror;
+mod names;
 mod node;
 mod notify;
 mod relay;

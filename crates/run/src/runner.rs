@@ -5,6 +5,7 @@ use crate::child::{self, Child, StartError};
 use crate::ends::Ends;
 use crate::filter;
 use crate::mirror::{self, Exit};
+use crate::names::Names;
 use crate::notify;
 use crate::supervisor::Supervisor;
 use crate::sys::Listener;
@@ -148,6 +149,7 @@ impl<B: Backend> Runner<B> {
 trait Ending: Send + Sync {
     fn end(&self);
     fn clear(&self);
+    fn names(&self) -> &Names;
 }
 
 impl<B: Backend> Ending for Supervisor<B> {
@@ -157,6 +159,10 @@ impl<B: Backend> Ending for Supervisor<B> {
 
     fn clear(&self) {
         self.table.clear();
+    }
+
+    fn names(&self) -> &Names {
+        &self.ends.names
     }
 }
 
@@ -179,6 +185,18 @@ impl Running {
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// An AF_UNIX socket of the kernel's whose abstract names are the run's: under them this process and the program meet.
+    ///
+    /// # Errors
+    /// The machine allows no network namespace of one's own (see `sockeye doctor`), or `ESOCKTNOSUPPORT`.
+    pub fn unix_socket(&self, ty: i32) -> Result<OwnedFd, Errno> {
+        let names = self.supervisor.names();
+        match names.socket(ty, false) {
+            Some(made) => made,
+            None => Err(names.refusal().unwrap_or(Errno::PERM)),
+        }
     }
 
     /// Internet sockets of this process that the program would have inherited, and did not: through them it would have reached

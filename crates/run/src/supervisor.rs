@@ -129,12 +129,15 @@ impl<B: Backend> Supervisor<B> {
 
     fn dispatch(self: &Arc<Self>, call: &Call) -> Answer {
         if call.nr == libc::SYS_socket {
-            return self.socket(call);
+            return match call.args[0] as i32 {
+                libc::AF_UNIX => self.unix_socket(call),
+                _ => self.socket(call),
+            };
         }
         let (sock, end) = match self.table.find(call)? {
             Found::Ours(sock, end) => (sock, end),
             Found::Foreign if call.nr == libc::SYS_connect => return self.connect_foreign(call),
-            Found::Foreign => return Ok(Outcome::Continue),
+            Found::Foreign => return self.on_foreign(call),
         };
         if std::mem::take(&mut lock(&sock.state).small) {
             ends::raise(end.as_fd());

@@ -49,8 +49,7 @@ impl<B: Backend> Supervisor<B> {
             {
                 Err(Errno::CONNREFUSED)
             }
-            // What cannot be read, the kernel cannot read either, or it is a program that forbids inspection.
-            _ => Ok(Outcome::Continue),
+            _ => self.on_foreign(call),
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod alarm;
 mod kernel;
+mod names;
 mod processes;
 mod python;
 mod reactor;
@@ -32,11 +33,13 @@ fn main() {
             };
             supervise(kernel::Kernel, waiting, &arguments[2..])
         }
+        Some("--meet") => names::meet(&arguments[2..]),
         Some("--on-a-node") => on_a_node(&arguments[2..]),
         Some("--play") => alarm::play(&arguments[2..]),
         Some("--partner") => alarm::be_partner(&arguments[2..]),
         _ => harness(&[
             python::TESTS,
+            names::TESTS,
             processes::TESTS,
             transfers::TESTS,
             alarm::TESTS,

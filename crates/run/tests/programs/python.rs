@@ -11,6 +11,8 @@ pub(crate) const TESTS: &[Test] = tests![
     datagram,
     around,
     urgent,
+    names,
+    names_as_an_ordinary_user,
     stream_as_an_ordinary_user,
     server_as_an_ordinary_user
 ];
@@ -51,6 +53,14 @@ fn server() -> Outcome {
 
 fn datagram() -> Outcome {
     both(include_str!("python/datagram.py"), false)
+}
+
+fn names() -> Outcome {
+    both(include_str!("python/names.py"), false)
+}
+
+fn names_as_an_ordinary_user() -> Outcome {
+    both(include_str!("python/names.py"), true)
 }
 
 fn urgent() -> Outcome {
