@@ -1,0 +1,151 @@
+use super::interface::RPCBPROG;
+use super::*;
+use crate::message::AuthSys;
+use crate::xdr::{Decoder, Encoder};
+use crate::{Call, CallError, Client, Fault, Programs, Server, Service};
+use std::net::UdpSocket;
+use std::thread;
+use std::time::Duration;
+
+const PROGRAM: u32 = 0x2000_0042;
+
+/// Says twice the number.
+struct Twice;
+
+impl Service for Twice {
+    fn program(&self) -> u32 {
+        PROGRAM
+    }
+    fn version(&self) -> u32 {
+        1
+    }
+    fn call(
+        &self,
+        call: &Call,
+        arguments: &mut Decoder<'_>,
+        results: &mut Encoder<'_>,
+    ) -> Result<(), Fault> {
+        match call.procedure {
+            0 => Ok(()),
+            1 => Ok(results.u32(arguments.u32()?.wrapping_mul(2))?),
+            _ => Err(Fault::ProcedureUnavailable),
+        }
+    }
+}
+
+fn udp(server: SocketAddr, program: u32, version: u32) -> std::io::Result<Client> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    Ok(Client::datagram(socket, server, program, version))
+}
+
+/// A binder, and a program by UDP that is not registered yet.
+fn served() -> (SocketAddr, SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let binder = Binder::new(udp);
+    let server = Server::new(binder.programs(NetId::Udp, &to_uaddr(address)));
+    thread::spawn(move || server.serve_datagrams(&socket));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let program = socket.local_addr().unwrap();
+    let server = Server::new(Programs::new().with(Twice));
+    thread::spawn(move || server.serve_datagrams(&socket));
+    (address, program)
+}
+
+fn root() -> AuthSys {
+    AuthSys::default()
+}
+
+fn client(address: SocketAddr) -> BinderClient {
+    let client = udp(address, RPCBPROG, 4).unwrap();
+    BinderClient::new(&client.with_auth_sys(&root()).unwrap(), NetId::Udp)
+}
+
+#[test]
+fn what_is_set_is_found_until_it_is_unset() {
+    let (binder, program) = served();
+    let client = client(binder);
+    assert_eq!(client.address(PROGRAM, 1).unwrap(), None);
+    assert!(client.set(PROGRAM, 1, NetId::Udp, program).unwrap());
+    let elsewhere = SocketAddr::new(program.ip(), 1);
+    let again = client.set(PROGRAM, 1, NetId::Udp, elsewhere);
+    assert!(!again.unwrap(), "it is there already");
+    assert_eq!(client.address(PROGRAM, 1).unwrap(), Some(program));
+    assert_eq!(
+        client.port(PROGRAM, 1, NetId::Udp).unwrap(),
+        Some(program.port())
+    );
+    // Another version is told where some version is: that says which there are.
+    assert_eq!(client.address(PROGRAM, 9).unwrap(), Some(program));
+    let maps = client.dump().unwrap();
+    assert!(
+        maps.iter()
+            .any(|map| map.r_prog == PROGRAM && map.r_owner == "superuser")
+    );
+    assert_eq!(client.port_maps().unwrap().len(), 4);
+    assert_eq!(client.addresses(PROGRAM, 1).unwrap()[0].r_nc_proto, "udp");
+    let [_, _, four] = client.statistics().unwrap();
+    assert_eq!((four.setinfo, four.addrinfo.len()), (1, 2));
+    assert!(client.time().unwrap() > 1_700_000_000);
+    assert!(client.unset(PROGRAM, 1, None).unwrap());
+    assert!(!client.unset(PROGRAM, 1, None).unwrap());
+    assert_eq!(client.address(PROGRAM, 1).unwrap(), None);
+}
+
+#[test]
+fn only_the_owner_and_root_unset() {
+    let (binder, program) = served();
+    let as_user = |uid| {
+        let user = AuthSys {
+            uid,
+            ..AuthSys::default()
+        };
+        let client = udp(binder, RPCBPROG, 4).unwrap();
+        BinderClient::new(&client.with_auth_sys(&user).unwrap(), NetId::Udp)
+    };
+    assert!(as_user(1000).set(PROGRAM, 1, NetId::Udp, program).unwrap());
+    assert!(!as_user(1001).unset(PROGRAM, 1, None).unwrap());
+    assert!(as_user(1000).unset(PROGRAM, 1, None).unwrap());
+    assert!(!as_user(0).unset(RPCBPROG, 4, None).unwrap(), "not itself");
+}
+
+#[test]
+fn a_call_is_passed_on_and_a_broadcast_answered() {
+    let (binder, program) = served();
+    let client = client(binder);
+    client.set(PROGRAM, 1, NetId::Udp, program).unwrap();
+    let results = client.call_indirect((PROGRAM, 1, 1), vec![0, 0, 0, 21]);
+    assert_eq!(results.unwrap(), [0, 0, 0, 42]);
+    let unknown = client.call_indirect((PROGRAM, 2, 1), Vec::new());
+    assert!(matches!(unknown, Err(CallError::SystemError)));
+
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut heard = Vec::new();
+    let limit = Duration::from_secs(20);
+    broadcast(
+        &socket,
+        &[binder],
+        (PROGRAM, 1, 1),
+        &4_u32,
+        limit,
+        |answer| {
+            heard.push(answer);
+            false
+        },
+    )
+    .unwrap();
+    let results = 8_u32;
+    let server = program;
+    assert_eq!(heard, [Answer { server, results }]);
+    // Who has no such program is silent.
+    let silence = Duration::from_millis(50);
+    broadcast(
+        &socket,
+        &[binder],
+        (PROGRAM, 2, 1),
+        &4_u32,
+        silence,
+        |_: Answer<u32>| panic!("nobody has it"),
+    )
+    .unwrap();
+}
