@@ -10,6 +10,8 @@ mod node;
 mod options;
 mod ping;
 mod report;
+mod rpcgen;
+mod rpcinfo;
 mod run;
 mod scan;
 mod trace;
@@ -37,6 +39,8 @@ enum Command {
     Trace(trace::Trace),
     Scan(scan::Scan),
     Nc(nc::Nc),
+    Rpcgen(rpcgen::Rpcgen),
+    Rpcinfo(rpcinfo::Rpcinfo),
     Doctor(doctor::Doctor),
 }
 
@@ -52,6 +56,8 @@ fn main() -> ExitCode {
         Command::Trace(command) => command.run(),
         Command::Scan(command) => command.run(),
         Command::Nc(command) => command.run(),
+        Command::Rpcgen(command) => command.run(),
+        Command::Rpcinfo(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };
     result.unwrap_or_else(|error| report::failure(&error))

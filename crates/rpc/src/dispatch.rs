@@ -351,6 +351,19 @@ pub fn answer(out: &mut Vec<u8>, xid: u32, results: Result<&[u8], Fault>, limit:
     matches!(refuse(out, xid, Auth::NONE, fault), Dispatched::Answered)
 }
 
+/// Answers the question of [`Programs::with_starttls`] where TLS can't begin: it is spoken already,
+/// or the transport is none for it.
+pub(crate) fn refuse_tls(call: &[u8], out: &mut Vec<u8>) -> Dispatched {
+    match call.first_chunk() {
+        Some(xid) => reject(
+            out,
+            u32::from_be_bytes(*xid),
+            Rejected::Auth(AuthStatus::BadCredential),
+        ),
+        None => Dispatched::Silent,
+    }
+}
+
 fn refuse(out: &mut Vec<u8>, xid: u32, verifier: Auth<'_>, fault: Fault) -> Dispatched {
     let status = match fault {
         Fault::ProcedureUnavailable => Accepted::ProcedureUnavailable,

@@ -20,6 +20,8 @@ pub mod message;
 pub mod record;
 pub mod rpcbind;
 mod server;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 pub mod transport;
 pub mod xdr;
 

@@ -1,11 +1,12 @@
 //! A server whose connections have a thread each.
 
 use super::{Limits, ServerCounters};
-use crate::dispatch::{Dispatched, Fault, Peer, Programs, answer};
-use crate::duplicate::{DuplicateCache, Verdict};
+use crate::dispatch::{Dispatched, Fault, Later, Peer, Programs, answer, refuse_tls};
+use crate::duplicate::{DuplicateCache, Key, Verdict};
 use crate::record::{self, RecordError, RecordReader};
 use crate::transport::{DATAGRAM_MAX, Datagram, Listener, Stream, lock};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -85,7 +86,13 @@ impl Server {
         }
     }
 
-    fn place(&self) -> Option<Place> {
+    /// What it gives at most.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    pub(crate) fn place(&self) -> Option<Place> {
         let place = Place(self.shared.clone());
         let before = self.shared.connections.fetch_add(1, Ordering::Relaxed);
         (before < self.shared.limits.connections_max).then_some(place)
@@ -107,7 +114,7 @@ impl Server {
             // All that has come is answered before anything is written.
             while let Some(call) = next_record(&mut reader, counters)? {
                 let start = record::begin(&mut out);
-                if self.answer(call, peer, &mut out, limits.record_max) {
+                if self.answer(call, peer, &mut out) {
                     record::end(&mut out, start);
                 } else {
                     out.truncate(start);
@@ -149,52 +156,117 @@ impl Server {
         }
     }
 
-    fn answer_datagram(&self, call: &[u8], from: std::net::SocketAddr) -> Option<Arc<[u8]>> {
+    fn answer_datagram(&self, call: &[u8], from: SocketAddr) -> Option<Arc<[u8]>> {
+        match self.datagram(call, from) {
+            Datagrammed::Silent => None,
+            Datagrammed::Reply(reply) => Some(reply),
+            Datagrammed::Later(key, later) => {
+                self.counters().not_here.add();
+                self.datagram_done(key, later.xid, &Err(Fault::SystemError))
+            }
+        }
+    }
+
+    /// Executes the call in a datagram, if it is new.
+    pub(crate) fn datagram(&self, call: &[u8], from: SocketAddr) -> Datagrammed {
         let counters = &self.shared.counters;
         let mut duplicates = lock(&self.shared.duplicates);
-        let key = duplicates.key(from, call)?;
+        let Some(key) = duplicates.key(from, call) else {
+            return Datagrammed::Silent;
+        };
         match duplicates.look(key, Instant::now()) {
             Verdict::New => {}
             Verdict::Done(reply) => {
                 counters.duplicates.add();
-                return Some(reply);
+                return Datagrammed::Reply(reply);
             }
             Verdict::InProgress | Verdict::Full => {
                 counters.duplicates_dropped.add();
-                return None;
+                return Datagrammed::Silent;
             }
         }
         drop(duplicates);
         let mut out = Vec::new();
-        let answered = self.answer(call, Peer::Inet(from), &mut out, DATAGRAM_MAX);
+        let reply = match self.dispatch_within(call, Peer::Inet(from), &mut out, DATAGRAM_MAX) {
+            Dispatched::Later(later) => return Datagrammed::Later(key, later),
+            Dispatched::Silent => None,
+            Dispatched::Answered | Dispatched::StartTls => Some(Arc::from(out)),
+        };
+        lock(&self.shared.duplicates).done(key, reply.clone(), Instant::now());
+        reply.map_or(Datagrammed::Silent, Datagrammed::Reply)
+    }
+
+    /// The reply to a call whose results came later.
+    pub(crate) fn datagram_done(
+        &self,
+        key: Key,
+        xid: u32,
+        results: &Result<Vec<u8>, Fault>,
+    ) -> Option<Arc<[u8]>> {
+        let mut out = Vec::new();
+        let results = results.as_deref().map_err(|fault| *fault);
+        let answered = answer(&mut out, xid, results, DATAGRAM_MAX);
+        let count = if answered {
+            &self.counters().replies
+        } else {
+            &self.counters().silent
+        };
+        count.add();
         let reply = answered.then(|| Arc::from(out));
         lock(&self.shared.duplicates).done(key, reply.clone(), Instant::now());
         reply
     }
 
     /// Appends the reply to `call`, if there is one.
-    fn answer(&self, call: &[u8], peer: Peer, out: &mut Vec<u8>, limit: usize) -> bool {
+    fn answer(&self, call: &[u8], peer: Peer, out: &mut Vec<u8>) -> bool {
+        match self.dispatch(call, peer, out, false) {
+            Dispatched::Answered | Dispatched::StartTls => true,
+            Dispatched::Silent => false,
+            Dispatched::Later(later) => {
+                self.counters().not_here.add();
+                let limit = self.shared.limits.record_max;
+                answer(out, later.xid, Err(Fault::SystemError), limit)
+            }
+        }
+    }
+
+    /// Executes a call on a stream; whether TLS may begin there is for whoever carries it.
+    pub(crate) fn dispatch(
+        &self,
+        call: &[u8],
+        peer: Peer,
+        out: &mut Vec<u8>,
+        may_start_tls: bool,
+    ) -> Dispatched {
+        let start = out.len();
+        let limit = self.shared.limits.record_max;
+        match self.dispatch_within(call, peer, out, limit) {
+            Dispatched::StartTls if !may_start_tls => {
+                out.truncate(start);
+                refuse_tls(call, out)
+            }
+            other => other,
+        }
+    }
+
+    fn dispatch_within(
+        &self,
+        call: &[u8],
+        peer: Peer,
+        out: &mut Vec<u8>,
+        limit: usize,
+    ) -> Dispatched {
         let Shared {
             programs, counters, ..
         } = &*self.shared;
         counters.messages.add();
-        let answered = match programs.dispatch(call, peer, out, limit) {
-            Dispatched::Answered => true,
-            Dispatched::Silent => false,
-            Dispatched::Later(later) => {
-                counters.not_here.add();
-                answer(out, later.xid, Err(Fault::SystemError), limit)
-            }
-            // TLS is for those who can wait: this stream goes on without it.
-            Dispatched::StartTls => true,
-        };
-        let count = if answered {
-            &counters.replies
-        } else {
-            &counters.silent
-        };
-        count.add();
-        answered
+        let dispatched = programs.dispatch(call, peer, out, limit);
+        match dispatched {
+            Dispatched::Answered | Dispatched::StartTls => counters.replies.add(),
+            Dispatched::Silent => counters.silent.add(),
+            Dispatched::Later(_) => {}
+        }
+        dispatched
     }
 }
 
@@ -209,7 +281,14 @@ pub(crate) fn next_record<'a>(
 
 /// A connection among those that are counted.
 #[derive(Debug)]
-struct Place(Arc<Shared>);
+pub(crate) struct Place(Arc<Shared>);
+
+/// What came of a datagram.
+pub(crate) enum Datagrammed {
+    Silent,
+    Reply(Arc<[u8]>),
+    Later(Key, Later),
+}
 
 impl Drop for Place {
     fn drop(&mut self) {

@@ -3,6 +3,8 @@
 mod blocking;
 
 pub use blocking::Server;
+#[cfg(feature = "tokio")]
+pub(crate) use blocking::{Datagrammed, next_record};
 
 use crate::record::RECORD_MAX;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,0 +1,437 @@
+//! Calls as futures. A task of the client moves its messages; what many callers say at once goes
+//! out together.
+
+use super::channel::Channel;
+use super::transport::AsyncDatagram;
+use crate::CallError;
+use crate::backoff::Backoff;
+use crate::client::{
+    CALLS_MAX, Identity, TIMEOUT, Target, encode_call, first_xid, is_rejected, open_reply, xid,
+};
+use crate::message::AuthSys;
+use crate::record::{self, RECORD_MAX};
+use crate::transport::{DATAGRAM_MAX, lock};
+use crate::xdr::{Decoder, Encoder, Error, Xdr};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, timeout_at};
+
+/// Messages that a task moves at once, before others have their turn.
+const TURN: usize = 64;
+
+/// Calls a program's procedures. Copies share the connection; any number of calls may wait. To
+/// cancel a call, drop its future.
+#[derive(Debug, Clone)]
+pub struct Client {
+    handle: Arc<Handle>,
+    target: Target,
+    identity: Arc<Identity>,
+    timeout: Duration,
+    deadline: Option<Instant>,
+    backoff: Backoff,
+}
+
+/// The last one ends the connection.
+#[derive(Debug)]
+struct Handle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    next_xid: AtomicU32,
+    is_reliable: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: BTreeMap<u32, Slot>,
+    /// Records to be written; on datagrams, what is to be sent.
+    records: Vec<u8>,
+    datagrams: VecDeque<Vec<u8>>,
+    task: Option<Waker>,
+    failed: Option<io::ErrorKind>,
+    is_closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    waker: Option<Waker>,
+    reply: Option<Vec<u8>>,
+}
+
+impl Client {
+    /// Calls over a connected stream. Within a runtime of tokio, which gets a task for it.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn stream<S>(stream: S, program: u32, version: u32) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let client = Self::new(program, version, true);
+        let shared = client.handle.0.clone();
+        let mut channel = Channel::new(stream, RECORD_MAX);
+        tokio::spawn(async move {
+            let ended = poll_fn(|cx| poll_stream(&mut channel, &shared, cx)).await;
+            shared.fail(ended.err());
+        });
+        client
+    }
+
+    /// Calls over datagrams to `server`, sent again until a reply comes. Within a runtime of
+    /// tokio.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn datagram(
+        socket: impl AsyncDatagram,
+        server: SocketAddr,
+        program: u32,
+        version: u32,
+    ) -> Self {
+        let client = Self::new(program, version, false);
+        let shared = client.handle.0.clone();
+        let mut buffer = vec![0; DATAGRAM_MAX];
+        tokio::spawn(async move {
+            let ended =
+                poll_fn(|cx| poll_datagrams(&socket, server, &mut buffer, &shared, cx)).await;
+            shared.fail(ended.err());
+        });
+        client
+    }
+
+    fn new(program: u32, version: u32, is_reliable: bool) -> Self {
+        Self {
+            handle: Arc::new(Handle(Arc::new(Shared {
+                state: Mutex::default(),
+                next_xid: AtomicU32::new(first_xid()),
+                is_reliable,
+            }))),
+            target: Target { program, version },
+            identity: Arc::default(),
+            timeout: TIMEOUT,
+            deadline: None,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// The same connection, for another program.
+    #[must_use]
+    pub fn program(&self, program: u32, version: u32) -> Self {
+        Self {
+            target: Target { program, version },
+            ..self.clone()
+        }
+    }
+
+    /// With so much time for each call.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// With an end that all calls share, beside the time of each.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// With other times between repetitions, on datagrams.
+    #[must_use]
+    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// As `user`, whom nothing proves (AUTH_SYS); by shorthand once the server gives one.
+    ///
+    /// # Errors
+    /// The user has too many groups, or the machine too long a name.
+    pub fn with_auth_sys(mut self, user: &AuthSys) -> Result<Self, Error> {
+        self.identity = Arc::new(Identity::sys(user)?);
+        Ok(self)
+    }
+
+    /// Calls `procedure` and waits for its results.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call<R: Xdr>(&self, procedure: u32, arguments: &impl Xdr) -> Result<R, CallError> {
+        self.call_with(procedure, |to| arguments.encode(to), R::decode)
+            .await
+    }
+
+    /// Calls `procedure` with what `arguments` writes, and takes the results by `results`.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_with<R>(
+        &self,
+        procedure: u32,
+        arguments: impl Fn(&mut Encoder<'_>) -> Result<(), Error>,
+        results: impl FnOnce(&mut Decoder<'_>) -> Result<R, Error>,
+    ) -> Result<R, CallError> {
+        let mut reply = self.exchange(procedure, &arguments).await?;
+        // A shorthand may have been forgotten: the whole credential is worth a try.
+        if is_rejected(&reply) && self.identity.forget() {
+            reply = self.exchange(procedure, &arguments).await?;
+        }
+        let (verifier, mut from) = open_reply(&reply)?;
+        self.identity.learn(verifier);
+        let results = results(&mut from).map_err(CallError::Reply)?;
+        from.finish().map_err(CallError::Reply)?;
+        Ok(results)
+    }
+
+    /// Calls `procedure` and does not wait: what it returns is never seen (batching, RFC 5531
+    /// §8.4).
+    ///
+    /// # Errors
+    /// Arguments without a representation, or the transport failed.
+    pub fn batch(&self, procedure: u32, arguments: &impl Xdr) -> Result<(), CallError> {
+        let (_, message) = self.message(procedure, |to| arguments.encode(to))?;
+        self.handle.0.send(&message)
+    }
+
+    fn message(
+        &self,
+        procedure: u32,
+        arguments: impl Fn(&mut Encoder<'_>) -> Result<(), Error>,
+    ) -> Result<(u32, Vec<u8>), CallError> {
+        let shared = &self.handle.0;
+        let number = shared.next_xid.fetch_add(1, Ordering::Relaxed);
+        let limit = if shared.is_reliable {
+            RECORD_MAX
+        } else {
+            DATAGRAM_MAX
+        };
+        let message = self.identity.with(|credential| {
+            encode_call(number, self.target, procedure, credential, limit, arguments)
+        })?;
+        Ok((number, message))
+    }
+
+    async fn exchange(
+        &self,
+        procedure: u32,
+        arguments: impl Fn(&mut Encoder<'_>) -> Result<(), Error>,
+    ) -> Result<Vec<u8>, CallError> {
+        let begun = Instant::now();
+        let (number, message) = self.message(procedure, arguments)?;
+        let shared = &*self.handle.0;
+        let place = shared.begin(number)?;
+        shared.send(&message)?;
+        let by_time = begun + self.timeout;
+        let deadline = self.deadline.map_or(by_time, |end| end.min(by_time));
+        let mut sent = 1;
+        loop {
+            let again = begun + self.backoff.after(sent);
+            let until = if shared.is_reliable {
+                deadline
+            } else {
+                again.max(Instant::now()).min(deadline)
+            };
+            if let Ok(reply) = timeout_at(until, poll_fn(|cx| place.poll(cx))).await {
+                return reply;
+            }
+            if Instant::now() >= deadline {
+                return Err(CallError::TimedOut);
+            }
+            shared.send(&message)?;
+            sent += 1;
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.is_closed = true;
+        state.wake_task();
+    }
+}
+
+impl State {
+    fn wake_task(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.wake();
+        }
+    }
+
+    fn remember(&mut self, cx: &Context<'_>) {
+        if !self.task.as_ref().is_some_and(|t| t.will_wake(cx.waker())) {
+            self.task = Some(cx.waker().clone());
+        }
+    }
+}
+
+impl Shared {
+    fn send(&self, message: &[u8]) -> Result<(), CallError> {
+        let mut state = lock(&self.state);
+        if let Some(kind) = state.failed {
+            return Err(CallError::Io(kind.into()));
+        }
+        if self.is_reliable {
+            record::mark(message, &mut state.records);
+        } else if state.datagrams.len() < CALLS_MAX {
+            state.datagrams.push_back(message.to_vec());
+        }
+        state.wake_task();
+        Ok(())
+    }
+
+    fn begin(&self, number: u32) -> Result<Place<'_>, CallError> {
+        let mut state = lock(&self.state);
+        if let Some(kind) = state.failed {
+            return Err(CallError::Io(kind.into()));
+        }
+        if state.waiting.len() >= CALLS_MAX {
+            return Err(CallError::TooManyCalls);
+        }
+        state.waiting.insert(number, Slot::default());
+        Ok(Place {
+            shared: self,
+            number,
+        })
+    }
+
+    fn complete(&self, message: &[u8]) {
+        let Some(number) = xid(message) else {
+            return;
+        };
+        let mut state = lock(&self.state);
+        let Some(slot) = state.waiting.get_mut(&number) else {
+            return;
+        };
+        slot.reply = Some(message.to_vec());
+        if let Some(waker) = slot.waker.take() {
+            drop(state);
+            waker.wake();
+        }
+    }
+
+    fn fail(&self, error: Option<io::Error>) {
+        let mut state = lock(&self.state);
+        let kind = error.map_or(io::ErrorKind::UnexpectedEof, |error| error.kind());
+        state.failed = Some(kind);
+        for slot in state.waiting.values_mut() {
+            if let Some(waker) = slot.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// A call that waits: dropped, it is forgotten.
+struct Place<'a> {
+    shared: &'a Shared,
+    number: u32,
+}
+
+impl Place<'_> {
+    fn poll(&self, cx: &Context<'_>) -> Poll<Result<Vec<u8>, CallError>> {
+        let mut state = lock(&self.shared.state);
+        let failed = state.failed;
+        let Some(slot) = state.waiting.get_mut(&self.number) else {
+            return Poll::Ready(Err(CallError::Cancelled));
+        };
+        if let Some(reply) = slot.reply.take() {
+            return Poll::Ready(Ok(reply));
+        }
+        if let Some(kind) = failed {
+            return Poll::Ready(Err(CallError::Io(kind.into())));
+        }
+        slot.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        lock(&self.shared.state).waiting.remove(&self.number);
+    }
+}
+
+/// Moves records until the stream or the client ends.
+fn poll_stream<S: AsyncRead + AsyncWrite + Unpin>(
+    channel: &mut Channel<S>,
+    shared: &Shared,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    for _ in 0..TURN {
+        let mut state = lock(&shared.state);
+        state.remember(cx);
+        if channel.unwritten() == 0 {
+            channel.out.clear();
+            std::mem::swap(&mut channel.out, &mut state.records);
+        }
+        let is_closed = state.is_closed && state.records.is_empty();
+        drop(state);
+        let written = channel.poll_write(cx)?.is_ready();
+        if written && is_closed {
+            return std::pin::Pin::new(&mut channel.stream).poll_shutdown(cx);
+        }
+        while let Some(reply) = channel.reader.next_record()? {
+            shared.complete(reply);
+        }
+        match channel.poll_fill(cx)? {
+            Poll::Ready(true) => {}
+            Poll::Ready(false) => {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            Poll::Pending => {
+                let state = lock(&shared.state);
+                if state.records.is_empty() || !written {
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Moves datagrams until the socket or the client ends.
+fn poll_datagrams(
+    socket: &impl AsyncDatagram,
+    server: SocketAddr,
+    buffer: &mut [u8],
+    shared: &Shared,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    for _ in 0..TURN {
+        let mut state = lock(&shared.state);
+        state.remember(cx);
+        if state.is_closed {
+            return Poll::Ready(Ok(()));
+        }
+        while let Some(datagram) = state.datagrams.front() {
+            match socket.poll_send_to(cx, datagram, server) {
+                Poll::Pending => break,
+                // The error is of an earlier datagram; this one is repeated.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Poll::Ready(sent) => drop(sent?),
+            }
+            state.datagrams.pop_front();
+        }
+        drop(state);
+        let mut room = ReadBuf::new(buffer);
+        match ready!(socket.poll_recv_from(cx, &mut room)) {
+            Ok(from) if from == server => shared.complete(room.filled()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}

@@ -1,0 +1,15 @@
+//! The same for tokio: calls are futures, and so are servers.
+//!
+//! Streams are whatever is `AsyncRead` and `AsyncWrite`: tokio's, `sockeye::tokio`'s, and those
+//! that encrypt. [`AsyncDatagram`] and [`AsyncListener`] are both kinds of sockets.
+
+mod channel;
+mod client;
+mod server;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::Client;
+pub use transport::{AsyncDatagram, AsyncListener};

@@ -1,0 +1,181 @@
+//! Both kinds of clients with both kinds of servers, over tokio's sockets and sockeye's.
+
+use super::Client;
+use crate::dispatch::CallFuture;
+use crate::message::AuthStatus;
+use crate::xdr::{Decoder, Encoder};
+use crate::{AsyncService, Call, CallError, Fault, Limits, Programs, Server, Service};
+use sockeye::drivers::{MemoryConfig, MemoryLink};
+use sockeye::{LinkConfig, Node};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
+
+const PROGRAM: u32 = 0x2000_0009;
+const DOUBLE: u32 = 1;
+const SLEEP: u32 = 2;
+
+/// Doubles at once.
+struct Now;
+
+impl Service for Now {
+    fn program(&self) -> u32 {
+        PROGRAM
+    }
+    fn version(&self) -> u32 {
+        1
+    }
+    fn call(
+        &self,
+        call: &Call,
+        arguments: &mut Decoder<'_>,
+        results: &mut Encoder<'_>,
+    ) -> Result<(), Fault> {
+        match call.procedure {
+            0 => Ok(()),
+            DOUBLE => Ok(results.u32(arguments.u32()?.wrapping_mul(2))?),
+            _ => Err(Fault::Auth(AuthStatus::TooWeak)),
+        }
+    }
+}
+
+/// Sleeps, and says for how long.
+struct Later;
+
+impl AsyncService for Later {
+    fn program(&self) -> u32 {
+        PROGRAM
+    }
+    fn version(&self) -> u32 {
+        2
+    }
+    fn call(self: Arc<Self>, _: Call, arguments: Vec<u8>) -> CallFuture {
+        Box::pin(async move {
+            let millis = Decoder::new(&arguments).u32()?;
+            tokio::time::sleep(Duration::from_millis(millis.into())).await;
+            Ok(arguments)
+        })
+    }
+}
+
+fn server() -> Server {
+    Server::new(Programs::new().with(Now).with_async(Later))
+}
+
+fn nodes() -> (Node, Node) {
+    let (a, b) = MemoryLink::pair_ip(MemoryConfig::default());
+    let node = |link, address: &str| {
+        let config = LinkConfig::new().address(address.parse().unwrap());
+        let builder = Node::builder().link("eth0", Box::new(link), config);
+        builder.build().unwrap()
+    };
+    (node(a, "10.0.0.1/24"), node(b, "10.0.0.2/24"))
+}
+
+async fn clients(server: &Server, nodes: &(Node, Node)) -> Vec<Client> {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let serving = server.clone();
+    tokio::spawn(async move { serving.serve_stream_async(theirs, crate::Peer::Local).await });
+    let mut clients = vec![Client::stream(ours, PROGRAM, 1)];
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = server.clone();
+    tokio::spawn(async move { serving.serve_async(listener).await });
+    let stream = TcpStream::connect(address).await.unwrap();
+    clients.push(Client::stream(stream, PROGRAM, 1));
+
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let serving = server.clone();
+    tokio::spawn(async move { serving.serve_datagrams_async(socket).await });
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    clients.push(Client::datagram(socket, address, PROGRAM, 1));
+
+    let listener = sockeye::tokio::TcpListener::bind_on(&nodes.1, "10.0.0.2:9");
+    let listener = listener.await.unwrap();
+    let serving = server.clone();
+    tokio::spawn(async move { serving.serve_async(listener).await });
+    let stream = sockeye::tokio::TcpStream::connect_on(&nodes.0, "10.0.0.2:9");
+    clients.push(Client::stream(stream.await.unwrap(), PROGRAM, 1));
+
+    let socket = sockeye::tokio::UdpSocket::bind_on(&nodes.1, "10.0.0.2:9");
+    let socket = socket.await.unwrap();
+    let serving = server.clone();
+    tokio::spawn(async move { serving.serve_datagrams_async(socket).await });
+    let socket = sockeye::tokio::UdpSocket::bind_on(&nodes.0, "10.0.0.1:0");
+    let server = "10.0.0.2:9".parse().unwrap();
+    clients.push(Client::datagram(socket.await.unwrap(), server, PROGRAM, 1));
+    clients
+}
+
+#[tokio::test]
+async fn calls_return_over_every_transport() {
+    let (server, nodes) = (server(), nodes());
+    for client in clients(&server, &nodes).await {
+        assert_eq!(client.call::<u32>(DOUBLE, &21_u32).await.unwrap(), 42);
+        let later = client.program(PROGRAM, 2);
+        assert_eq!(later.call::<u32>(SLEEP, &5_u32).await.unwrap(), 5);
+    }
+    assert_eq!(server.counters().replies.get(), 10);
+}
+
+#[tokio::test]
+async fn calls_of_one_connection_overtake_each_other() {
+    let (server, nodes) = (server(), nodes());
+    for client in clients(&server, &nodes).await {
+        let later = client.program(PROGRAM, 2);
+        let slow = tokio::spawn(async move { later.call::<u32>(SLEEP, &60_000_u32).await });
+        let calls = (0..64_u32).map(|n| {
+            let client = client.clone();
+            tokio::spawn(async move { client.call::<u32>(DOUBLE, &n).await.unwrap() })
+        });
+        for (n, call) in (0..).zip(calls.collect::<Vec<_>>()) {
+            assert_eq!(call.await.unwrap(), 2 * n);
+        }
+        assert!(!slow.is_finished());
+        // Dropping it cancels it.
+        slow.abort();
+    }
+}
+
+#[tokio::test]
+async fn so_many_calls_are_executed_at_once_and_no_more() {
+    let limits = Limits {
+        calls_max: 2,
+        ..Limits::default()
+    };
+    let server = Server::with_limits(Programs::new().with(Now).with_async(Later), limits);
+    let nodes = nodes();
+    let client = &clients(&server, &nodes).await[3];
+    let later = client.program(PROGRAM, 2);
+    let slow: Vec<_> = (0..2)
+        .map(|_| {
+            let later = later.clone();
+            tokio::spawn(async move { later.call::<u32>(SLEEP, &200_u32).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    // It waits behind both.
+    assert_eq!(client.call::<u32>(DOUBLE, &1_u32).await.unwrap(), 2);
+    for call in slow {
+        assert!(call.is_finished() || call.await.unwrap().is_ok());
+    }
+}
+
+#[tokio::test]
+async fn time_and_the_end_of_the_connection_end_calls() {
+    let (server, nodes) = (server(), nodes());
+    for client in clients(&server, &nodes).await {
+        let hasty = client.program(PROGRAM, 2);
+        let hasty = hasty.with_timeout(Duration::from_millis(20));
+        let late = hasty.call::<u32>(SLEEP, &60_000_u32).await;
+        assert!(matches!(late, Err(CallError::TimedOut)));
+        assert_eq!(client.call::<u32>(DOUBLE, &1_u32).await.unwrap(), 2);
+    }
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let client = Client::stream(ours, PROGRAM, 1);
+    drop(theirs);
+    let ended = client.call::<()>(0, &()).await;
+    assert!(matches!(ended, Err(CallError::Io(_))));
+}
