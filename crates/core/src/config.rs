@@ -1,9 +1,12 @@
 //! A node's settings, with Linux's names and defaults where Linux has them.
 
 mod ipv6;
+mod sctp;
 
 pub use ipv6::{AddrGenMode, Ipv6Config};
 mod interface;
+
+pub use sctp::SctpConfig;
 
 pub use interface::{FamilySettings, InterfaceSettings, Interfaces, ReversePath};
 
@@ -173,6 +176,8 @@ pub struct Config {
     pub icmp_ratelimit: Duration,
     /// The same for ICMPv6 (`net.ipv6.icmp.ratelimit`): 1 s.
     pub icmp_ratelimit_v6: Duration,
+    /// `net.sctp`: how SCTP behaves.
+    pub sctp: SctpConfig,
     /// What is set for single interfaces: `net.ipv4.conf`, `net.ipv6.conf`.
     pub interfaces: Interfaces,
     /// Intercepted flows that wait for an answer: 4096.
@@ -298,6 +303,7 @@ impl Default for Config {
             icmp_errors: (1000, 50),
             icmp_ratelimit: Duration::from_secs(1),
             icmp_ratelimit_v6: Duration::from_secs(1),
+            sctp: SctpConfig::default(),
             interfaces: Interfaces::default(),
             intercept_backlog: 4096,
         }

@@ -324,6 +324,80 @@ counters! {
     UdpLiteInCsumErrors,
     /// UDP-Lite: datagrams sent.
     UdpLiteOutDatagrams,
+    /// SCTP: associations that are established or being shut down.
+    SctpCurrEstab,
+    /// SCTP: associations established by this side's INIT.
+    SctpActiveEstabs,
+    /// SCTP: associations established by the peer's INIT.
+    SctpPassiveEstabs,
+    /// SCTP: associations ended by an ABORT.
+    SctpAborteds,
+    /// SCTP: associations ended by a shutdown.
+    SctpShutdowns,
+    /// SCTP: packets out of the blue.
+    SctpOutOfBlues,
+    /// SCTP: packets with a bad checksum.
+    SctpChecksumErrors,
+    /// SCTP: control chunks sent.
+    SctpOutCtrlChunks,
+    /// SCTP: ordered DATA chunks sent.
+    SctpOutOrderChunks,
+    /// SCTP: unordered DATA chunks sent.
+    SctpOutUnorderChunks,
+    /// SCTP: control chunks received.
+    SctpInCtrlChunks,
+    /// SCTP: ordered DATA chunks received.
+    SctpInOrderChunks,
+    /// SCTP: unordered DATA chunks received.
+    SctpInUnorderChunks,
+    /// SCTP: messages that were sent in several chunks.
+    SctpFragUsrMsgs,
+    /// SCTP: messages put together from several chunks.
+    SctpReasmUsrMsgs,
+    /// SCTP: packets sent.
+    SctpOutSCTPPacks,
+    /// SCTP: packets received.
+    SctpInSCTPPacks,
+    /// SCTP: T1-init ran out.
+    SctpT1InitExpireds,
+    /// SCTP: T1-cookie ran out.
+    SctpT1CookieExpireds,
+    /// SCTP: T2-shutdown ran out.
+    SctpT2ShutdownExpireds,
+    /// SCTP: T3-rtx ran out.
+    SctpT3RtxExpireds,
+    /// SCTP: the timer of ASCONF ran out.
+    SctpT4RtoExpireds,
+    /// SCTP: T5-shutdown-guard ran out.
+    SctpT5ShutdownGuardExpireds,
+    /// SCTP: the delay of a SACK ran out.
+    SctpDelaySackExpireds,
+    /// SCTP: idle associations that were closed (SCTP_AUTOCLOSE).
+    SctpAutocloseExpireds,
+    /// SCTP: chunks sent again as T3-rtx ran out.
+    SctpT3Retransmits,
+    /// SCTP: chunks sent again as the path became narrower.
+    SctpPmtudRetransmits,
+    /// SCTP: chunks sent again as SACKs did not report them.
+    SctpFastRetransmits,
+    /// SCTP: packets dropped: malformed, a wrong verification tag, nothing that fits the state.
+    SctpInPktDiscards,
+    /// SCTP: DATA chunks dropped: no room, or a wrong stream.
+    SctpInDataChunkDiscards,
+    /// SCTP: packets with a verification tag that is not the association's.
+    SctpInBadTags,
+    /// SCTP: state cookies that this node did not make.
+    SctpCookiesForged,
+    /// SCTP: state cookies that came too late.
+    SctpCookiesStale,
+    /// SCTP: SACKs that acknowledge what was never sent.
+    SctpBogusSacks,
+    /// SCTP: associations refused for a full accept queue.
+    SctpListenOverflows,
+    /// SCTP: associations refused at the limit of associations or of addresses.
+    SctpAssociationLimits,
+    /// SCTP: messages and notifications dropped for want of room in a socket's queue.
+    SctpEventOverflows,
     /// Raw and packet sockets: packets dropped for a full receive buffer.
     RawRcvbufErrors,
     /// Intercepted flows dropped for a full queue.

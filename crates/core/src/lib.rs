@@ -39,7 +39,7 @@ pub mod sysctl;
 pub mod timer;
 pub mod transport;
 
-pub use config::{AddrGenMode, Config, FastOpenMode, Ipv6Config, SynCookies};
+pub use config::{AddrGenMode, Config, FastOpenMode, Ipv6Config, SctpConfig, SynCookies};
 pub use congestion::CongestionController;
 pub use context::Context;
 pub use counters::{Counter, Counters};

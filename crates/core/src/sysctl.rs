@@ -355,6 +355,51 @@ static TABLE: &[Row] = &[
     row!("net.ipv6.icmp.ratelimit", icmp_ratelimit_v6, millis),
     row!("net.ipv6.mld_max_msf", mld_max_msf, number),
     row!("net.ipv6.mld_qrv", mld_qrv, robustness),
+    row!("net.sctp.addip_enable", sctp.addip_enable, flag),
+    row!(
+        "net.sctp.addip_noauth_enable",
+        sctp.addip_noauth_enable,
+        flag
+    ),
+    row!(
+        "net.sctp.association_max_retrans",
+        sctp.association_max_retrans,
+        number
+    ),
+    row!("net.sctp.auth_enable", sctp.auth_enable, flag),
+    row!(
+        "net.sctp.cookie_preserve_enable",
+        sctp.cookie_preserve_enable,
+        flag
+    ),
+    row!("net.sctp.ecn_enable", sctp.ecn_enable, flag),
+    row!("net.sctp.encap_port", sctp.encap_port, number),
+    row!("net.sctp.hb_interval", sctp.hb_interval, millis),
+    row!("net.sctp.intl_enable", sctp.intl_enable, flag),
+    row!("net.sctp.max_burst", sctp.max_burst, number),
+    row!(
+        "net.sctp.max_init_retransmits",
+        sctp.max_init_retransmits,
+        number
+    ),
+    row!("net.sctp.path_max_retrans", sctp.path_max_retrans, number),
+    row!("net.sctp.pf_enable", sctp.pf_enable, flag),
+    row!("net.sctp.pf_retrans", sctp.pf_retrans, number),
+    row!(
+        "net.sctp.plpmtud_probe_interval",
+        sctp.plpmtud_probe_interval,
+        millis
+    ),
+    row!("net.sctp.prsctp_enable", sctp.prsctp_enable, flag),
+    row!("net.sctp.reconf_enable", sctp.reconf_enable, flag),
+    row!("net.sctp.rto_initial", sctp.rto_initial, millis),
+    row!("net.sctp.rto_max", sctp.rto_max, millis),
+    row!("net.sctp.rto_min", sctp.rto_min, millis),
+    row!("net.sctp.sack_timeout", sctp.sack_timeout, millis),
+    row!("net.sctp.sctp_rmem", sctp.rmem, triple),
+    row!("net.sctp.sctp_wmem", sctp.wmem, triple),
+    row!("net.sctp.udp_port", sctp.udp_port, number),
+    row!("net.sctp.valid_cookie_life", sctp.valid_cookie_life, millis),
     row!("net.unix.max_dgram_qlen", unix_max_dgram_qlen, number),
 ];
 
