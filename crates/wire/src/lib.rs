@@ -42,6 +42,7 @@
 //! | [`tcp`], [`tcp_options`] | headers; options in Linux's layout | 9293, 7323, 2018, 5482, 7413, 2385, 5925 |
 //! | [`seq`] | [`SeqNum`]: arithmetic modulo 2^32 | 9293 |
 //! | [`udp`] | UDP and UDP-Lite headers | 768, 3828 |
+//! | [`sctp`] | packets, chunks, parameters, error causes, CRC32c | 9260, 4895, 5061, 6525, 8260, 3758 |
 //! | [`bounded`] | [`Bounded`]: a short list stored in place | |
 //!
 //! # What is not here
@@ -69,6 +70,7 @@ pub mod multicast;
 pub mod ndp;
 pub mod ndp_options;
 mod protocol;
+pub mod sctp;
 pub mod seq;
 pub mod tcp;
 pub mod tcp_options;
