@@ -1,2 +1,5 @@
 //! SCTP (RFC 9260), without I/O: time, chance and packets are arguments.
 #![forbid(unsafe_code)]
+
+#[allow(dead_code, reason = "the association uses it")]
+mod inbound;
