@@ -3,3 +3,5 @@
 
 #[allow(dead_code, reason = "the association uses it")]
 mod inbound;
+#[allow(dead_code, reason = "the association uses it")]
+mod outbound;
