@@ -2,6 +2,12 @@
 #![forbid(unsafe_code)]
 
 #[allow(dead_code, reason = "the association uses it")]
+mod auth;
+#[allow(dead_code, reason = "the association uses it")]
+mod cookie;
+#[allow(dead_code, reason = "the association uses it")]
 mod inbound;
 #[allow(dead_code, reason = "the association uses it")]
 mod outbound;
+#[allow(dead_code, reason = "the association uses it")]
+mod tcb;
