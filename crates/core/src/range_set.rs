@@ -51,6 +51,23 @@ impl RangeSet {
         }
     }
 
+    /// Takes `range` out.
+    pub fn remove(&mut self, range: Range<u64>) {
+        while let Some((&start, &end)) = self.ranges.range(..range.end).next_back()
+            && end > range.start
+            && !range.is_empty()
+        {
+            self.ranges.remove(&start);
+            self.covered -= end - start;
+            for rest in [start..range.start, range.end..end] {
+                if !rest.is_empty() {
+                    self.ranges.insert(rest.start, rest.end);
+                    self.covered += rest.end - rest.start;
+                }
+            }
+        }
+    }
+
     /// The range that holds `position`.
     #[must_use]
     pub fn range_at(&self, position: u64) -> Option<Range<u64>> {

@@ -28,6 +28,7 @@ pub use sockeye_core::{
     Observer, Packet, Readiness, SocketSummary, Transport,
 };
 pub use sockeye_dhcp::{Lease, State as LeaseState};
+pub use sockeye_sctp::Sctp;
 pub use sockeye_tcp::Tcp;
 pub use sockeye_udp::Udp;
 pub use sockeye_unix::Unix;
@@ -248,6 +249,11 @@ impl Node {
     /// UDP-Lite, with the context that its calls take.
     pub fn udp_lite(&mut self, now: Instant) -> (&mut Udp, Context<'_>) {
         (&mut self.transports.udp_lite, self.parts.context(now))
+    }
+
+    /// SCTP, with the context that its calls take.
+    pub fn sctp(&mut self, now: Instant) -> (&mut Sctp, Context<'_>) {
+        (&mut self.transports.sctp, self.parts.context(now))
     }
 
     /// Ping sockets, with the context that their calls take.

@@ -2,14 +2,15 @@
 
 use sockeye_core::raw::{Packets, Ping, Raw};
 use sockeye_core::{Config, Context, InterfaceId, Rng, Transport, TransportId};
+use sockeye_sctp::Sctp;
 use sockeye_tcp::Tcp;
 use sockeye_udp::Udp;
 use sockeye_unix::Unix;
 use sockeye_wire::IpProtocol;
 use std::collections::BTreeMap;
 
-/// TCP, UDP, UDP-Lite, ping, raw and packet sockets.
-const BUILT_IN: usize = 6;
+/// TCP, UDP, UDP-Lite, SCTP, ping, raw and packet sockets.
+const BUILT_IN: usize = 7;
 
 /// The built-in transports as typed fields, and those that were registered.
 pub(crate) struct Transports {
@@ -19,6 +20,7 @@ pub(crate) struct Transports {
     pub(crate) ping: Ping,
     pub(crate) raw: Raw,
     pub(crate) packets: Packets,
+    pub(crate) sctp: Sctp,
     /// No packets come of it: it takes no part in sending.
     pub(crate) unix: Unix,
     others: BTreeMap<IpProtocol, Box<dyn Transport>>,
@@ -39,6 +41,7 @@ impl Transports {
             turn: 0,
             // The last to take of the seed: what others take of it is as it was without.
             udp_lite: Udp::lite(config, rng),
+            sctp: Sctp::new(config, rng),
         }
     }
 
@@ -55,6 +58,7 @@ impl Transports {
             IpProtocol::TCP => Some(&mut self.tcp),
             IpProtocol::UDP => Some(&mut self.udp),
             IpProtocol::UDPLITE => Some(&mut self.udp_lite),
+            IpProtocol::SCTP => Some(&mut self.sctp),
             IpProtocol::ICMP | IpProtocol::ICMPV6 => Some(&mut self.ping),
             _ => None,
         }
@@ -66,6 +70,7 @@ impl Transports {
             TransportId::TCP => Some(&mut self.tcp),
             TransportId::UDP => Some(&mut self.udp),
             TransportId::UDPLITE => Some(&mut self.udp_lite),
+            TransportId::SCTP => Some(&mut self.sctp),
             TransportId::PING => Some(&mut self.ping),
             TransportId::RAW => Some(&mut self.raw),
             TransportId::PACKET => Some(&mut self.packets),
@@ -124,12 +129,13 @@ impl Transports {
             ping,
             raw,
             packets,
+            sctp,
             unix,
             others,
             turn: _,
         } = self;
         let built_in: [&dyn Transport; BUILT_IN + 1] =
-            [tcp, udp, udp_lite, ping, raw, packets, unix];
+            [tcp, udp, udp_lite, ping, raw, packets, sctp, unix];
         built_in.into_iter().chain(others.values().map(|t| &**t))
     }
 
@@ -145,6 +151,7 @@ impl Transports {
             3 => Some(&mut self.raw),
             4 => Some(&mut self.packets),
             5 => Some(&mut self.udp_lite),
+            6 => Some(&mut self.sctp),
             _ => Some(&mut **self.others.values_mut().nth(n - BUILT_IN)?),
         }
     }

@@ -1,13 +1,106 @@
 //! SCTP (RFC 9260), without I/O: time, chance and packets are arguments.
+//!
+//! [`Sctp`] holds all sockets and associations of a node and plugs into it as a
+//! [`Transport`](sockeye_core::Transport). A file is a chapter:
+//!
+//! - what an association is: `tcb`, `state`, `settings`; its paths (§6.4): `path`, `window` (§7.2),
+//!   `rto` (§6.3.1); what stands under an id, and who has which addresses: `table`, `endpoint`,
+//!   `addresses`;
+//! - §3 and §8.5, packets: `arrival`, `receive`, `packet`; §8.4, out of the blue: `ootb`;
+//! - §5, the beginning: `setup`, `offer`, `cookie`; when there is an association already: `collision`
+//!   (§5.2);
+//! - §6, data: `output`, `outstanding`, `sack`, `outbound` (RFC 8260), `inbound`;
+//! - §6.3.3 and §8, time-outs and failures: `timeouts` (RFC 7829);
+//! - §9, the end: `teardown`; §10, ICMP: `icmp`;
+//! - §11, the user's calls: `user_calls`; what they say: `info` (RFC 6458).
+//!
+//! How many bytes may be in flight on a path is congestion control's to say
+//! (`sockeye_core::congestion`). Where the RFC leaves something open, it is as Linux does it.
 #![forbid(unsafe_code)]
 
-#[allow(dead_code, reason = "the association uses it")]
+mod addresses;
+mod arrival;
+#[allow(dead_code, reason = "used as the extensions are wired up")]
 mod auth;
-#[allow(dead_code, reason = "the association uses it")]
+mod collision;
 mod cookie;
-#[allow(dead_code, reason = "the association uses it")]
+mod endpoint;
+mod icmp;
+#[allow(dead_code, reason = "used as the extensions are wired up")]
 mod inbound;
-#[allow(dead_code, reason = "the association uses it")]
+mod info;
+mod offer;
+mod ootb;
+#[allow(dead_code, reason = "used as the extensions are wired up")]
 mod outbound;
-#[allow(dead_code, reason = "the association uses it")]
+mod output;
+mod outstanding;
+mod packet;
+mod path;
+mod pending;
+mod receive;
+mod rto;
+mod sack;
+mod settings;
+mod setup;
+mod state;
+mod table;
 mod tcb;
+mod teardown;
+mod timeouts;
+mod transport;
+mod user_calls;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use endpoint::Style;
+pub use info::{
+    AddressState, AssocChange, AssocId, Events, InitMsg, Notification, NxtInfo, PathInfo,
+    PathState, RcvInfo, Received, SndFlags, SndInfo, Status,
+};
+pub use rto::RtoBounds;
+pub use settings::{PathSettings, Settings};
+pub use state::State;
+pub use user_calls::Incoming;
+
+use smallvec::SmallVec;
+use sockeye_core::demux::{Demux, Endpoint, Keyed, KeyedMap};
+use sockeye_core::{Config, Ports, Rng, Slab, SocketId};
+use std::collections::BTreeMap;
+
+/// All SCTP sockets and associations of a node.
+#[derive(Debug)]
+pub struct Sctp {
+    entries: Slab<table::Entry>,
+    /// Associations by our port and the peer's transport address; which of our addresses they have,
+    /// they know themselves.
+    flows: KeyedMap<(u16, Endpoint), SmallVec<[SocketId; 1]>>,
+    /// Associations by name.
+    names: BTreeMap<AssocId, SocketId>,
+    last_assoc: i32,
+    associations: usize,
+    demux: Demux,
+    ports: Ports,
+    jar: cookie::Jar,
+    pending: pending::Pending,
+}
+
+impl Sctp {
+    /// One without sockets; all its chance comes from `rng`.
+    #[must_use]
+    pub fn new(config: &Config, rng: &mut Rng) -> Self {
+        Self {
+            entries: Slab::default(),
+            flows: KeyedMap::with_hasher(Keyed::new(rng)),
+            names: BTreeMap::new(),
+            last_assoc: 0,
+            associations: 0,
+            demux: Demux::new(rng),
+            ports: Ports::new(config, rng),
+            jar: cookie::Jar::new(rng),
+            pending: pending::Pending::default(),
+        }
+    }
+}

@@ -1,4 +1,42 @@
-//! What two sides know of each other.
+//! One association: its transmission control block (RFC 9260 §14.2 of RFC 4960's numbering), and what
+//! every chapter does to it.
+
+use crate::inbound::{Delivered, Inbound};
+use crate::info::{AddressState, AssocChange, AssocId, Notification, PathInfo, PathState};
+use crate::outbound::Outbound;
+use crate::outstanding::Outstanding;
+use crate::packet::{Carrier, Draft};
+use crate::path::Path;
+use crate::rto::Rto;
+use crate::settings::Settings;
+use crate::{State, packet};
+use bytes::Bytes;
+use smallvec::SmallVec;
+use sockeye_core::TransportId;
+use sockeye_core::demux::{Claim, Endpoint};
+use sockeye_core::{Context, Counter, Error, Handle, Instant, Owner, SocketId, TimerSlot};
+use sockeye_link::UdpPorts;
+use sockeye_wire::sctp::{DATA_HEADER_LEN, I_DATA_HEADER_LEN};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+/// The most addresses that one side of an association has.
+pub(crate) const ADDRESSES_MAX: usize = 16;
+/// Notifications that wait for the association's socket at one time.
+pub(crate) const NOTICES_MAX: usize = 256;
+
+/// Addresses of one side.
+pub(crate) type Addresses = SmallVec<[IpAddr; 4]>;
+
+/// Verification tags, and the random ones that a restarting peer's cookie is known again by
+/// (RFC 9260 §5.2.2); 0 for not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tags {
+    pub(crate) local: u32,
+    pub(crate) peer: u32,
+    pub(crate) local_tie: u32,
+    pub(crate) peer_tie: u32,
+}
 
 /// What the peer's INIT or INIT ACK says that it knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,4 +50,499 @@ pub(crate) struct Abilities {
     pub(crate) adaptation: Option<u32>,
     /// The alternate error detection method under which it takes packets without a checksum.
     pub(crate) zero_checksum: Option<u32>,
+}
+
+/// The handshake of the side that began it.
+#[derive(Debug, Default)]
+pub(crate) struct Opening {
+    /// The peer's cookie, once it came.
+    pub(crate) cookie: Bytes,
+    /// The chunks that are sent with the cookie: errors about the INIT ACK.
+    pub(crate) beside: Vec<u8>,
+    /// INITs, or COOKIE ECHOs, sent again.
+    pub(crate) retries: u32,
+    /// The path that the last one went by.
+    pub(crate) path: usize,
+    /// When the last one went, if it was the first.
+    pub(crate) sent_at: Option<Instant>,
+    /// A stale cookie was answered by a new INIT with this preservative.
+    pub(crate) preservative: u32,
+}
+
+/// Acknowledgments that are due (RFC 9260 §6.2).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Acknowledgment {
+    /// Something is not acknowledged.
+    pub(crate) pending: bool,
+    /// It is to be acknowledged now.
+    pub(crate) due: bool,
+    /// Packets with data since the last SACK.
+    pub(crate) packets: u32,
+    /// The path that the last data came by.
+    pub(crate) path: usize,
+    /// DATA has come.
+    pub(crate) begun: bool,
+    /// The window that was advertised last.
+    pub(crate) advertised: u32,
+    /// The lowest TSN of a packet that was marked with CE, until the peer says CWR.
+    pub(crate) marked: Option<u32>,
+}
+
+/// What the association waits for; [`Instant::FAR`] is never.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    /// T1-init or T1-cookie.
+    pub(crate) t1: Instant,
+    /// T2-shutdown.
+    pub(crate) t2: Instant,
+    /// T5-shutdown-guard.
+    pub(crate) t5: Instant,
+    /// A delayed SACK.
+    pub(crate) sack: Instant,
+    /// A probe of a closed window.
+    pub(crate) probe: Instant,
+    /// SCTP_AUTOCLOSE.
+    pub(crate) autoclose: Instant,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            t1: Instant::FAR,
+            t2: Instant::FAR,
+            t5: Instant::FAR,
+            sack: Instant::FAR,
+            probe: Instant::FAR,
+            autoclose: Instant::FAR,
+        }
+    }
+}
+
+/// What makes an association.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) local_port: u16,
+    pub(crate) peer_port: u16,
+    pub(crate) tags: Tags,
+    pub(crate) local_tsn: u32,
+    pub(crate) peer_tsn: u32,
+    pub(crate) peer_window: u32,
+    /// Streams out and in.
+    pub(crate) streams: (u16, u16),
+    pub(crate) local: Addresses,
+    /// The primary path's first.
+    pub(crate) peer: SmallVec<[Endpoint; 4]>,
+    pub(crate) abilities: Abilities,
+}
+
+/// An association.
+#[derive(Debug)]
+pub(crate) struct Association {
+    pub(crate) id: SocketId,
+    pub(crate) assoc: AssocId,
+    /// Whose it is; nobody's once its user has closed it.
+    pub(crate) owner: Option<SocketId>,
+    pub(crate) state: State,
+    pub(crate) local_port: u16,
+    pub(crate) peer_port: u16,
+    pub(crate) local: Addresses,
+    pub(crate) tags: Tags,
+    pub(crate) abilities: Abilities,
+    pub(crate) settings: Settings,
+    pub(crate) paths: Vec<Path>,
+    pub(crate) primary: usize,
+    /// Where data goes now.
+    pub(crate) data_path: usize,
+    pub(crate) opening: Opening,
+    /// Streams out and in.
+    pub(crate) streams: (u16, u16),
+    pub(crate) outbound: Outbound,
+    pub(crate) outstanding: Outstanding,
+    /// The peer's window, less what is in flight.
+    pub(crate) rwnd: u64,
+    /// The peer's window was closed when it was last told.
+    pub(crate) window_closed: bool,
+    /// A closed window may be probed now.
+    pub(crate) probe_due: bool,
+    /// Fast recovery ends when this position is acknowledged.
+    pub(crate) recovery: Option<u64>,
+    /// One packet may go whatever the window says (RFC 9260 §7.2.4, §6.3.3).
+    pub(crate) free_packet: bool,
+    /// Packets of new data that may go until the next SACK (RFC 9260 §6.1 D).
+    pub(crate) burst: u32,
+    /// Errors in a row, over all paths.
+    pub(crate) errors: u32,
+    pub(crate) inbound: Inbound,
+    pub(crate) ack: Acknowledgment,
+    /// Bytes that the socket has not read.
+    pub(crate) unread: usize,
+    /// The user wants the end as soon as the association stands.
+    pub(crate) shutdown_wanted: bool,
+    pub(crate) delivered: VecDeque<Delivered>,
+    pub(crate) notices: VecDeque<Notification>,
+    /// Why it ended.
+    pub(crate) failure: Option<Error>,
+    /// The socket may write again.
+    pub(crate) writable: bool,
+    /// Nobody wrote because there was no room.
+    pub(crate) wants_room: bool,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) timer: TimerSlot,
+    /// It stands in the list of those who have something to send.
+    pub(crate) listed: bool,
+    /// The addresses under which it stands in the table.
+    pub(crate) linked: SmallVec<[Endpoint; 4]>,
+    /// It has left CLOSED once.
+    pub(crate) opened: bool,
+    /// It counts to SctpCurrEstab.
+    pub(crate) counted: bool,
+    pub(crate) claims: SmallVec<[Claim; 1]>,
+    /// When it last heard or said data.
+    pub(crate) active_at: Instant,
+    udp_port: u16,
+}
+
+impl Association {
+    pub(crate) fn new(
+        cx: &Context<'_>,
+        id: SocketId,
+        assoc: AssocId,
+        owner: SocketId,
+        settings: Settings,
+        terms: Terms,
+    ) -> Self {
+        let paths: Vec<Path> = terms
+            .peer
+            .iter()
+            .map(|&remote| Path::new(remote, settings.path, Rto::new(settings.rto), cx.now))
+            .collect();
+        let header_len = data_header_len(terms.abilities.interleaving);
+        Self {
+            id,
+            assoc,
+            owner: Some(owner),
+            state: State::Closed,
+            local_port: terms.local_port,
+            peer_port: terms.peer_port,
+            local: terms.local,
+            tags: terms.tags,
+            abilities: terms.abilities,
+            paths,
+            primary: 0,
+            data_path: 0,
+            opening: Opening::default(),
+            streams: terms.streams,
+            outbound: Outbound::new(terms.streams.0, terms.abilities.interleaving),
+            outstanding: Outstanding::new(terms.local_tsn, header_len),
+            rwnd: terms.peer_window.into(),
+            window_closed: false,
+            probe_due: false,
+            recovery: None,
+            free_packet: false,
+            burst: settings.max_burst,
+            errors: 0,
+            inbound: Inbound::new(terms.peer_tsn, terms.streams.1),
+            ack: Acknowledgment::default(),
+            unread: 0,
+            shutdown_wanted: false,
+            delivered: VecDeque::new(),
+            notices: VecDeque::new(),
+            failure: None,
+            writable: false,
+            wants_room: false,
+            deadlines: Deadlines::default(),
+            timer: TimerSlot::default(),
+            listed: false,
+            linked: SmallVec::new(),
+            opened: false,
+            counted: false,
+            claims: SmallVec::new(),
+            active_at: cx.now,
+            udp_port: cx.config.sctp.udp_port,
+            settings,
+        }
+    }
+
+    pub(crate) const fn handle(&self) -> Handle {
+        Handle {
+            transport: TransportId::SCTP,
+            id: self.id,
+        }
+    }
+
+    /// The path to `remote`.
+    pub(crate) fn path_to(&self, remote: Endpoint) -> Option<usize> {
+        self.paths.iter().position(|path| path.remote == remote)
+    }
+
+    /// Bytes of user data that one chunk carries (RFC 9260 §6.9, AMDCS less the chunk's header).
+    pub(crate) fn fragment_len(&self) -> usize {
+        let pmdcs = self.paths.iter().map(Path::pmdcs).min().unwrap_or(0);
+        let header = data_header_len(self.abilities.interleaving);
+        let most = (pmdcs as usize).saturating_sub(header).max(4);
+        match self.settings.fragment_max as usize {
+            0 => most,
+            wanted => most.min(wanted),
+        }
+    }
+
+    /// Bytes that wait to be sent or acknowledged.
+    pub(crate) fn send_held(&self) -> usize {
+        self.outbound.queued() + self.outstanding.held()
+    }
+
+    /// Everything that was given to be sent is acknowledged.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.outbound.is_empty() && self.outstanding.is_empty()
+    }
+
+    /// Bytes that the peer may send (RFC 9260 §6.2), in steps that avoid silly windows.
+    pub(crate) fn receive_window(&self) -> u32 {
+        let buffer = self.settings.common.receive_buffer;
+        let used = self.inbound.held() + self.unread;
+        let free = buffer.saturating_sub(used);
+        let least = (buffer / 2).min(self.fragment_len());
+        match free < least {
+            true => 0,
+            false => u32::try_from(free).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// What the IP header of packets by path `at` says.
+    pub(crate) fn carrier(&self, at: usize) -> Carrier {
+        let path = &self.paths[at];
+        let mut carrier = Carrier::new(&self.settings.common, path.remote.ip);
+        if let Some(class) = path.settings.traffic_class {
+            carrier.traffic_class = class & !packet::ECN;
+        }
+        carrier.flow_label = path.settings.flow_label;
+        carrier.encap = path.encap.map(|destination| UdpPorts {
+            source: self.udp_port.max(ENCAPSULATION_PORT_MIN),
+            destination,
+        });
+        carrier
+    }
+
+    /// Begins a packet of at most `len` bytes.
+    pub(crate) fn draft(&self, len: usize) -> Draft {
+        Draft::new(self.local_port, self.peer_port, self.tags.peer, len)
+    }
+
+    /// Sends control chunks at once by path `at`: a packet of their own. When it can't be sent it is
+    /// lost, as it could be on the way.
+    pub(crate) fn send_control(&mut self, cx: &mut Context<'_>, at: usize, chunks: &[u8]) {
+        let tag = self.tags.peer;
+        self.send_control_tagged(cx, at, tag, chunks);
+    }
+
+    /// The same with another verification tag.
+    pub(crate) fn send_control_tagged(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: usize,
+        tag: u32,
+        chunks: &[u8],
+    ) {
+        let carrier = self.carrier(at);
+        let Some(path) = self.paths.get_mut(at) else {
+            return;
+        };
+        let Ok(route) = path.route(cx, &self.local) else {
+            return;
+        };
+        let len = chunks.len() + sockeye_wire::sctp::HEADER_LEN;
+        let mut draft = Draft::new(self.local_port, self.peer_port, tag, len);
+        draft.chunks().extend_from_slice(chunks);
+        cx.counters.add(Counter::SctpOutCtrlChunks);
+        let remote = path.remote;
+        let _ = packet::send(cx, &route, remote, &carrier, draft);
+    }
+
+    /// Tells the socket something, if it listens.
+    pub(crate) fn notify(&mut self, cx: &mut Context<'_>, notice: Notification) {
+        if !self.settings.events.contains(notice.event()) {
+            return;
+        }
+        if self.notices.len() >= NOTICES_MAX {
+            cx.counters.add(Counter::SctpEventOverflows);
+            return;
+        }
+        self.notices.push_back(notice);
+    }
+
+    /// Tells of a path.
+    pub(crate) fn notify_path(&mut self, cx: &mut Context<'_>, at: usize, state: AddressState) {
+        let address = self.settings.common.show(self.paths[at].remote);
+        let assoc = self.assoc;
+        self.notify(
+            cx,
+            Notification::PeerAddrChange {
+                assoc,
+                address,
+                state,
+                error: 0,
+            },
+        );
+    }
+
+    /// Tells of the association itself.
+    pub(crate) fn notify_change(&mut self, cx: &mut Context<'_>, change: AssocChange, error: u16) {
+        self.notify_end(cx, change, error, Bytes::new());
+    }
+
+    /// The same, with the ABORT chunk that came.
+    pub(crate) fn notify_end(
+        &mut self,
+        cx: &mut Context<'_>,
+        change: AssocChange,
+        error: u16,
+        info: Bytes,
+    ) {
+        let assoc = self.assoc;
+        self.notify(
+            cx,
+            Notification::AssocChange {
+                assoc,
+                change,
+                error,
+                info,
+            },
+        );
+    }
+
+    /// The association stands.
+    pub(crate) fn establish(&mut self, cx: &mut Context<'_>, opener: bool) {
+        self.state = State::Established;
+        self.opened = true;
+        self.deadlines.t1 = Instant::FAR;
+        self.opening = Opening::default();
+        self.errors = 0;
+        self.active_at = cx.now;
+        self.writable = true;
+        if !self.counted {
+            self.counted = true;
+            cx.counters.add(Counter::SctpCurrEstab);
+            cx.counters.add(match opener {
+                true => Counter::SctpActiveEstabs,
+                false => Counter::SctpPassiveEstabs,
+            });
+        }
+        for path in &mut self.paths {
+            path.errors = 0;
+            path.schedule_beat(cx);
+        }
+        self.touch_autoclose(cx.now);
+        self.notify_change(
+            cx,
+            AssocChange::Up {
+                streams: self.streams,
+            },
+            0,
+        );
+        if let Some(indication) = self.abilities.adaptation {
+            let assoc = self.assoc;
+            self.notify(cx, Notification::Adaptation { assoc, indication });
+        }
+        if self.shutdown_wanted {
+            self.begin_shutdown(cx);
+        }
+    }
+
+    /// SCTP_AUTOCLOSE counts from the last data.
+    pub(crate) fn touch_autoclose(&mut self, now: Instant) {
+        self.active_at = now;
+        self.deadlines.autoclose = crate::settings::end_of(now, self.settings.autoclose);
+    }
+
+    /// It is over: nothing is sent or waited for any more.
+    pub(crate) fn close(&mut self, cx: &mut Context<'_>, failure: Option<Error>) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.state = State::Closed;
+        self.failure = failure;
+        self.deadlines = Deadlines::default();
+        for path in &mut self.paths {
+            path.t3 = Instant::FAR;
+            path.beat.at = Instant::FAR;
+            path.beat.waiting = None;
+        }
+        if core::mem::take(&mut self.counted) {
+            cx.counters.add_n(Counter::SctpCurrEstab, u64::MAX);
+        }
+    }
+
+    /// Arms the timer for the earliest deadline, unless it is armed for an earlier moment.
+    pub(crate) fn arm(&mut self, cx: &mut Context<'_>) {
+        let Deadlines {
+            t1,
+            t2,
+            t5,
+            sack,
+            probe,
+            autoclose,
+        } = self.deadlines;
+        let own = t1.min(t2).min(t5).min(sack).min(probe).min(autoclose);
+        let next = self
+            .paths
+            .iter()
+            .map(Path::deadline)
+            .fold(own, Instant::min);
+        if next == Instant::FAR {
+            return;
+        }
+        if self.timer.deadline().is_some_and(|armed| armed <= next) {
+            return;
+        }
+        let owner = Owner::Socket(self.handle());
+        cx.timers.arm(&mut self.timer, owner, next);
+    }
+
+    /// Chooses where data goes: to the primary path while it answers (RFC 9260 §6.4), else to another
+    /// one that does, else to one that has failed less (RFC 7829 §3).
+    pub(crate) fn choose_path(&mut self) {
+        let rank = |state: PathState| match state {
+            PathState::Active => 0,
+            PathState::PotentiallyFailed => 1,
+            PathState::Inactive => 2,
+            PathState::Unconfirmed => 3,
+        };
+        let primary = self.primary;
+        let best = (0..self.paths.len()).min_by_key(|&at| {
+            let path = &self.paths[at];
+            let errors = match path.state {
+                PathState::Active => 0,
+                _ => path.errors,
+            };
+            (rank(path.state), errors, at != primary, at)
+        });
+        self.data_path = best.unwrap_or(primary);
+    }
+
+    /// What SCTP_GET_PEER_ADDR_INFO tells of a path.
+    pub(crate) fn path_info(&self, at: usize) -> PathInfo {
+        let path = &self.paths[at];
+        PathInfo {
+            address: self.settings.common.show(path.remote),
+            state: path.state,
+            cwnd: path.window.cwnd(),
+            ssthresh: path.window.ssthresh(),
+            flight: path.flight,
+            srtt: path.rto.srtt(),
+            rto: path.rto.current(),
+            mtu: path.mtu,
+            errors: path.errors,
+        }
+    }
+}
+
+/// Where nothing is said, SCTP over UDP is at 9899 (RFC 6951 §5.1).
+const ENCAPSULATION_PORT_MIN: u16 = 1;
+
+/// Bytes of a chunk before the user data.
+pub(crate) const fn data_header_len(interleaving: bool) -> usize {
+    match interleaving {
+        true => I_DATA_HEADER_LEN,
+        false => DATA_HEADER_LEN,
+    }
 }

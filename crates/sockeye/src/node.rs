@@ -466,6 +466,8 @@ impl Inner {
             shard.with_state(|state, now| {
                 let (tcp, mut cx) = state.node.tcp(now);
                 tcp.abort_closed(&mut cx);
+                let (sctp, mut cx) = state.node.sctp(now);
+                sctp.abort_closed(&mut cx);
             });
             shard.run();
         }
@@ -505,6 +507,10 @@ impl crate::shard::State {
             TransportId::UDPLITE => {
                 let (udp, mut cx) = self.node.udp_lite(now);
                 udp.close(&mut cx, handle.id)
+            }
+            TransportId::SCTP => {
+                let (sctp, mut cx) = self.node.sctp(now);
+                sctp.close(&mut cx, handle.id)
             }
             TransportId::PING => {
                 let (ping, mut cx) = self.node.ping(now);

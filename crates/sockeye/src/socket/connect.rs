@@ -1,6 +1,5 @@
 //! Connecting and accepting.
 
-use super::op::Kind;
 use super::wait::Wait;
 use super::{Socket, Waiting};
 use crate::error::to_io;
@@ -143,7 +142,7 @@ impl Socket {
     ) -> io::Result<(Self, SocketAddr)> {
         let (handle, peer) = accepted.map_err(to_io)?;
         let (node, domain) = (self.0.node.clone(), self.0.domain);
-        let socket = Self::from_parts(node, handle, Kind::Tcp, domain, self.0.protocol);
+        let socket = Self::from_parts(node, handle, self.0.kind, domain, self.0.protocol);
         // An accepted socket inherits the options of the listener; these are the face's own.
         for (from, to) in [
             (&self.0.linger, &socket.0.linger),

@@ -92,7 +92,7 @@ impl Type {
     pub const STREAM: Self = Self(libc::SOCK_STREAM);
     /// SOCK_DGRAM: messages; of a packet socket, without their link header.
     pub const DGRAM: Self = Self(libc::SOCK_DGRAM);
-    /// SOCK_SEQPACKET: messages over a connection.
+    /// SOCK_SEQPACKET: messages, over a connection or of many associations (SCTP).
     pub const SEQPACKET: Self = Self(libc::SOCK_SEQPACKET);
     /// SOCK_RAW: IP packets; of a packet socket, whole frames.
     pub const RAW: Self = Self(libc::SOCK_RAW);
@@ -112,6 +112,8 @@ impl Protocol {
     pub const TCP: Self = Self(libc::IPPROTO_TCP);
     /// UDP.
     pub const UDP: Self = Self(libc::IPPROTO_UDP);
+    /// SCTP.
+    pub const SCTP: Self = Self(libc::IPPROTO_SCTP);
     /// UDP-Lite (RFC 3828).
     pub const UDPLITE: Self = Self(libc::IPPROTO_UDPLITE);
     /// Of a packet socket: every protocol, and what leaves as well (ETH_P_ALL).

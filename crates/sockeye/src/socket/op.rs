@@ -11,6 +11,7 @@ use sockeye_core::{
     TransportId,
 };
 use sockeye_core::{OptionValue, SocketOption};
+use sockeye_sctp::Style;
 use sockeye_tcp::{Opened, SendFlags, Tcp};
 use sockeye_unix::{SocketType, Unix};
 use sockeye_wire::IpProtocol;
@@ -23,6 +24,8 @@ pub(crate) enum Kind {
     Tcp,
     Udp,
     UdpLite,
+    /// SCTP, one-to-one (SOCK_STREAM) or one-to-many (SOCK_SEQPACKET).
+    Sctp(sockeye_sctp::Style),
     Ping,
     Raw,
     /// AF_PACKET, `cooked` as SOCK_DGRAM.
@@ -62,16 +65,20 @@ impl Kind {
             (Type::STREAM, None | Some(Protocol::TCP)) => Ok(Self::Tcp),
             (Type::DGRAM, None | Some(Protocol::UDP)) => Ok(Self::Udp),
             (Type::DGRAM, Some(Protocol::UDPLITE)) => Ok(Self::UdpLite),
+            (Type::STREAM, Some(Protocol::SCTP)) => Ok(Self::Sctp(Style::OneToOne)),
+            (Type::SEQPACKET, Some(Protocol::SCTP)) => Ok(Self::Sctp(Style::OneToMany)),
             (Type::DGRAM, Some(protocol)) if protocol == echo => Ok(Self::Ping),
             (Type::RAW, Some(Protocol(1..=255))) => Ok(Self::Raw),
-            (Type::STREAM | Type::DGRAM | Type::RAW, _) => Err(os(libc::EPROTONOSUPPORT)),
+            (Type::STREAM | Type::DGRAM | Type::RAW | Type::SEQPACKET, Some(_))
+            | (Type::RAW, None) => Err(os(libc::EPROTONOSUPPORT)),
             _ => Err(os(libc::ESOCKTNOSUPPORT)),
         }
     }
 
     pub(super) const fn ty(self) -> Type {
         match self {
-            Self::Tcp => Type::STREAM,
+            Self::Tcp | Self::Sctp(Style::OneToOne) => Type::STREAM,
+            Self::Sctp(Style::OneToMany) => Type::SEQPACKET,
             Self::Udp | Self::UdpLite | Self::Ping | Self::Packet { cooked: true } => Type::DGRAM,
             Self::Raw | Self::Packet { cooked: false } => Type::RAW,
             Self::Unix(SocketType::Stream) => Type::STREAM,
@@ -86,6 +93,7 @@ impl Kind {
             Self::Tcp => Protocol::TCP,
             Self::Udp => Protocol::UDP,
             Self::UdpLite => Protocol::UDPLITE,
+            Self::Sctp(_) => Protocol::SCTP,
             Self::Ping | Self::Raw | Self::Packet { .. } => asked.unwrap_or(Protocol(0)),
             // Linux tells none, whatever was asked for.
             Self::Unix(_) => Protocol(0),
@@ -97,6 +105,7 @@ impl Kind {
             Self::Tcp => TransportId::TCP,
             Self::Udp => TransportId::UDP,
             Self::UdpLite => TransportId::UDPLITE,
+            Self::Sctp(_) => TransportId::SCTP,
             Self::Ping => TransportId::PING,
             Self::Raw => TransportId::RAW,
             Self::Packet { .. } => TransportId::PACKET,
@@ -147,6 +156,10 @@ impl Kind {
                 let (udp, mut cx) = node.udp_lite(now);
                 udp.open(&mut cx, domain)?
             }
+            Self::Sctp(style) => {
+                let (sctp, mut cx) = node.sctp(now);
+                sctp.open(&mut cx, domain, style)?
+            }
             Self::Ping => {
                 let (ping, mut cx) = node.ping(now);
                 ping.open(&mut cx, domain)?
@@ -188,7 +201,7 @@ macro_rules! of_hosts {
     ($op:expr, ($stream:expr, $link:expr), |$transport:ident, $cx:ident, $id:ident| $call:expr) => {{
         let $id = $op.id;
         match $op.kind {
-            Kind::Tcp => $stream,
+            Kind::Tcp | Kind::Sctp(_) => $stream,
             Kind::Udp => on!($op, udp, |$transport, $cx| $call),
             Kind::UdpLite => on!($op, udp_lite, |$transport, $cx| $call),
             Kind::Ping => on!($op, ping, |$transport, $cx| $call),
@@ -217,11 +230,17 @@ macro_rules! datagram {
 /// The same call on whatever transport it is.
 macro_rules! any {
     ($op:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {
-        datagram!(
-            $op,
-            on!($op, tcp, |$transport, $cx| $call),
-            |$transport, $cx, $id| $call
-        )
+        match $op.kind {
+            Kind::Sctp(_) => {
+                let $id = $op.id;
+                on!($op, sctp, |$transport, $cx| $call)
+            }
+            _ => datagram!(
+                $op,
+                on!($op, tcp, |$transport, $cx| $call),
+                |$transport, $cx, $id| $call
+            ),
+        }
     };
 }
 
@@ -235,6 +254,10 @@ impl Op<'_> {
             let (unix, mut cx) = self.state.node.unix(self.now);
             return unix.listen(&mut cx, self.id, backlog, super::unix::caller());
         }
+        if let Kind::Sctp(_) = self.kind {
+            let (sctp, mut cx) = self.state.node.sctp(self.now);
+            return sctp.listen(&mut cx, self.id, backlog);
+        }
         if self.kind != Kind::Tcp {
             return Err(Error::NotSupported);
         }
@@ -243,13 +266,13 @@ impl Op<'_> {
     }
 
     pub(super) fn accept(&mut self) -> Result<(Handle, SocketAddr), Error> {
-        if self.kind != Kind::Tcp {
-            return Err(Error::NotSupported);
-        }
-        let (tcp, mut cx) = self.state.node.tcp(self.now);
-        let (id, peer) = tcp.accept(&mut cx, self.id)?;
+        let (id, peer) = match self.kind {
+            Kind::Tcp => on!(self, tcp, |tcp, cx| tcp.accept(&mut cx, self.id))?,
+            Kind::Sctp(_) => on!(self, sctp, |sctp, cx| sctp.accept(&mut cx, self.id))?,
+            _ => return Err(Error::NotSupported),
+        };
         let handle = Handle {
-            transport: TransportId::TCP,
+            transport: self.kind.transport(),
             id,
         };
         self.state.open.insert(handle);
@@ -257,6 +280,10 @@ impl Op<'_> {
     }
 
     pub(super) fn connect(&mut self, address: SocketAddr) -> Result<(), Error> {
+        if let Kind::Sctp(_) = self.kind {
+            let (sctp, mut cx) = self.state.node.sctp(self.now);
+            return sctp.connect(&mut cx, self.id, address);
+        }
         datagram!(
             self,
             {
@@ -268,6 +295,9 @@ impl Op<'_> {
     }
 
     pub(super) fn disconnect(&mut self) -> Result<(), Error> {
+        if let Kind::Sctp(_) = self.kind {
+            return Err(Error::NotSupported);
+        }
         datagram!(
             self,
             {
@@ -283,6 +313,10 @@ impl Op<'_> {
     }
 
     pub(super) fn abort(&mut self) -> Result<(), Error> {
+        if let Kind::Sctp(_) = self.kind {
+            let (sctp, mut cx) = self.state.node.sctp(self.now);
+            return sctp.abort(&mut cx, self.id);
+        }
         if self.kind != Kind::Tcp {
             return Err(Error::NotSupported);
         }
@@ -315,6 +349,10 @@ impl Op<'_> {
     }
 
     pub(super) fn option(&mut self, option: SocketOption) -> Result<OptionValue, Error> {
+        if let Kind::Sctp(_) = self.kind {
+            let (sctp, mut cx) = self.state.node.sctp(self.now);
+            return sctp.option(&mut cx, self.id, option);
+        }
         datagram!(
             self,
             {
@@ -328,7 +366,10 @@ impl Op<'_> {
     /// Whether the step made the node say something, or want a turn before `planned`.
     pub(super) fn wants_turn(&mut self, planned: Instant) -> bool {
         let node = &mut self.state.node;
-        node.has_queued() || node.tcp(self.now).0.has_output() || self.state.deadline() < planned
+        node.has_queued()
+            || node.tcp(self.now).0.has_output()
+            || node.sctp(self.now).0.has_output()
+            || self.state.deadline() < planned
     }
 
     /// Whether it is ready for one of `what`, or will never be.
@@ -347,8 +388,10 @@ impl Op<'_> {
         if !ready.intersects(ended) {
             return Err(Error::WouldBlock);
         }
-        if self.kind == Kind::Tcp {
-            return self.state.node.tcp(self.now).0.connected(self.id);
+        match self.kind {
+            Kind::Tcp => return self.state.node.tcp(self.now).0.connected(self.id),
+            Kind::Sctp(_) => return self.state.node.sctp(self.now).0.connected(self.id),
+            _ => {}
         }
         match self.take_error()? {
             Some(error) => Err(error),
@@ -389,13 +432,49 @@ impl Op<'_> {
         to: Option<SocketAddr>,
         options: &SendOptions,
     ) -> Result<usize, Error> {
+        if let Kind::Sctp(_) = self.kind {
+            let (sctp, mut cx) = self.state.node.sctp(self.now);
+            let info = sctp.send_info(self.id)?;
+            return sctp.send_msg(&mut cx, self.id, data, to, &info);
+        }
         datagram!(self, Err(Error::NotSupported), |t, cx, id| t
             .send(&mut cx, id, data, to, options))
     }
 
     pub(super) fn recv_datagram(&mut self, out: &mut [u8], peek: bool) -> Result<Received, Error> {
+        if let Kind::Sctp(_) = self.kind {
+            return self.recv_sctp(out, peek);
+        }
         datagram!(self, Err(Error::NotSupported), |t, cx, id| t
             .recv(&mut cx, id, out, peek))
+    }
+
+    /// A message of an association, as a datagram. Who reads it so does not hear notifications.
+    fn recv_sctp(&mut self, out: &mut [u8], peek: bool) -> Result<Received, Error> {
+        let (sctp, mut cx) = self.state.node.sctp(self.now);
+        loop {
+            let (len, from) = match sctp.recv_msg(&mut cx, self.id, out, peek)? {
+                sockeye_sctp::Incoming::Message(received) => (received.len, received.from),
+                sockeye_sctp::Incoming::End => (0, None),
+                sockeye_sctp::Incoming::Notification(_) if peek => {
+                    sctp.recv_msg(&mut cx, self.id, &mut [], false)?;
+                    continue;
+                }
+                sockeye_sctp::Incoming::Notification(_) => continue,
+            };
+            let nobody = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
+            return Ok(Received {
+                len,
+                copied: len,
+                from: from.unwrap_or(nobody),
+                to: nobody,
+                interface: InterfaceId::LOOPBACK,
+                ttl: 0,
+                tos: 0,
+                segment: None,
+                at: self.now,
+            });
+        }
     }
 
     /// A datagram with what recvmsg tells beside it.
@@ -428,6 +507,7 @@ impl Op<'_> {
             }
             Kind::Udp
             | Kind::UdpLite
+            | Kind::Sctp(_)
             | Kind::Ping
             | Kind::Raw
             | Kind::Packet { .. }
@@ -440,6 +520,7 @@ impl Op<'_> {
             Kind::Tcp => self.state.node.tcp(self.now).0.info(self.now, self.id),
             Kind::Udp
             | Kind::UdpLite
+            | Kind::Sctp(_)
             | Kind::Ping
             | Kind::Raw
             | Kind::Packet { .. }
@@ -470,6 +551,7 @@ impl Op<'_> {
             Kind::Tcp => self.state.node.tcp(self.now).0.queued(self.id),
             Kind::Udp
             | Kind::UdpLite
+            | Kind::Sctp(_)
             | Kind::Ping
             | Kind::Raw
             | Kind::Packet { .. }
@@ -491,6 +573,7 @@ impl Op<'_> {
             return self.state.node.unix(self.now).0.is_listening(self.id);
         }
         match self.kind {
+            Kind::Sctp(_) => self.state.node.sctp(self.now).0.is_listening(self.id),
             Kind::Tcp => {
                 let state = self.state.node.tcp(self.now).0.state(self.id)?;
                 Ok(state == sockeye_tcp::State::Listen)

@@ -195,7 +195,15 @@ impl Socket {
         let received = self.wait(Direction::Read, Class::Exclusive, wait, |op| {
             op.recv_datagram(buffer, peek)
         });
+        self.tell_window();
         received.map(Into::into).map_err(to_io)
+    }
+
+    /// What was read may have opened a window that the peer is to hear of.
+    fn tell_window(&self) {
+        if let Kind::Sctp(_) = self.0.kind {
+            self.run();
+        }
     }
 
     /// Linux: UDP does not look at MSG_OOB, the others refuse it.
@@ -232,9 +240,9 @@ impl Socket {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<Received>> {
-        self.poll_step(cx, Direction::Read, |op| op.recv_datagram(buffer, false))
-            .map_ok(Into::into)
-            .map_err(to_io)
+        let polled = self.poll_step(cx, Direction::Read, |op| op.recv_datagram(buffer, false));
+        self.tell_window();
+        polled.map_ok(Into::into).map_err(to_io)
     }
 
     /// Receives a datagram without blocking the thread; of those who wait, one is woken for one

@@ -136,7 +136,7 @@ impl Socket {
         // of several sends.
         let not = match self.0.kind {
             Kind::Tcp | Kind::Udp | Kind::UdpLite => MessageFlags::empty(),
-            Kind::Ping | Kind::Raw | Kind::Packet { .. } | Kind::Unix(_) => {
+            Kind::Sctp(_) | Kind::Ping | Kind::Raw | Kind::Packet { .. } | Kind::Unix(_) => {
                 MessageFlags::OUT_OF_BAND | MessageFlags::MORE
             }
         };

@@ -1,0 +1,72 @@
+//! A packet that arrived: checked as far as it says something by itself.
+
+use bytes::Bytes;
+use sockeye_core::demux::Endpoint;
+use sockeye_core::{Counter, InterfaceId, IpInfo, Packet};
+use sockeye_link::UdpPorts;
+use sockeye_wire::sctp::{Chunk, ChunkType, Chunks, HEADER_LEN, Header, verify_checksum};
+
+/// A received packet.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) interface: InterfaceId,
+    /// The peer's transport address.
+    pub(crate) remote: Endpoint,
+    /// Ours.
+    pub(crate) local: Endpoint,
+    pub(crate) tag: u32,
+    /// The UDP header that it travelled in.
+    pub(crate) encap: Option<UdpPorts>,
+    /// It was marked with CE.
+    pub(crate) marked: bool,
+    /// What lies behind the common header.
+    pub(crate) chunks: Bytes,
+}
+
+impl Arrival {
+    /// Reads the common header and checks CRC32c (RFC 9260 §6.8).
+    pub(crate) fn read(ip: &IpInfo, mut packet: Packet) -> Result<Self, Counter> {
+        let encap = packet.meta.encap;
+        packet.linearize();
+        let bytes = packet.into_payload().into_iter().next().unwrap_or_default();
+        let header = Header::parse(&bytes).map_err(|_| Counter::SctpInPktDiscards)?;
+        if !verify_checksum(&bytes) {
+            return Err(Counter::SctpChecksumErrors);
+        }
+        if header.source_port == 0 || header.destination_port == 0 {
+            return Err(Counter::SctpInPktDiscards);
+        }
+        Ok(Self {
+            interface: ip.interface,
+            remote: Endpoint::on(ip.interface, ip.source, header.source_port),
+            local: Endpoint::on(ip.interface, ip.destination, header.destination_port),
+            tag: header.verification_tag,
+            encap,
+            marked: ip.traffic_class & crate::packet::ECN == crate::packet::ECN,
+            chunks: bytes.slice(HEADER_LEN..),
+        })
+    }
+
+    /// Its chunks.
+    pub(crate) fn walk(&self) -> Chunks<'_> {
+        Chunks::new(&self.chunks)
+    }
+
+    /// Its first chunk.
+    pub(crate) fn first(&self) -> Option<Chunk<'_>> {
+        self.walk().next()?.ok()
+    }
+
+    /// Whether one of its chunks is of type `kind`.
+    pub(crate) fn has(&self, kind: ChunkType) -> bool {
+        self.walk().flatten().any(|chunk| chunk.kind == kind)
+    }
+
+    /// UDP ports of an answer.
+    pub(crate) fn encap_back(&self) -> Option<UdpPorts> {
+        self.encap.map(|ports| UdpPorts {
+            source: ports.destination,
+            destination: ports.source,
+        })
+    }
+}

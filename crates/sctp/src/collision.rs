@@ -1,0 +1,262 @@
+//! Handshake chunks for an association that there is already (RFC 9260 §5.2): both sides call each
+//! other, packets come late, the peer has restarted.
+
+use crate::arrival::Arrival;
+use crate::cookie::Contents;
+use crate::info::{AssocChange, PathState};
+use crate::offer::Offer;
+use crate::ootb::refuse;
+use crate::outstanding::Outstanding;
+use crate::setup::{random_tag, stale_cookie};
+use crate::tcb::{Acknowledgment, Association, Opening, Tags, data_header_len};
+use crate::{Sctp, State, addresses};
+use sockeye_core::{Context, Counter, Instant, SocketId};
+use sockeye_wire::sctp::{Cause, Chunk, OperationError, ShutdownAck, emit_address};
+
+/// What becomes of a cookie (RFC 9260 §5.2.4, table 12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// (A): the peer has restarted.
+    Restart,
+    /// (B): both sides have called each other.
+    Collision,
+    /// (D): the cookie of this association.
+    Own,
+    /// (C), and what the table does not show.
+    Discard,
+}
+
+/// Table 12.
+pub(crate) fn action(tags: &Tags, cookie: &Contents) -> Action {
+    let local = cookie.local_tag == tags.local;
+    let peer = cookie.peer_tag == tags.peer;
+    let ties = cookie.local_tie != 0
+        && cookie.local_tie == tags.local_tie
+        && cookie.peer_tie == tags.peer_tie;
+    match (local, peer) {
+        (false, false) if ties => Action::Restart,
+        (true, false) => Action::Collision,
+        (true, true) => Action::Own,
+        (false, _) => Action::Discard,
+    }
+}
+
+impl Sctp {
+    /// RFC 9260 §5.2.1, §5.2.2: an INIT for an association that there is.
+    pub(crate) fn init_again(
+        &mut self,
+        cx: &mut Context<'_>,
+        arrival: &Arrival,
+        offer: &Offer<'_>,
+        id: SocketId,
+    ) {
+        let Some(association) = self.association_mut(id) else {
+            return;
+        };
+        if association.state == State::ShutdownAckSent {
+            // §9.2: the SHUTDOWN COMPLETE was lost, perhaps.
+            association.resend_shutdown_ack(cx);
+            return;
+        }
+        let settings = association.settings.clone();
+        let added = new_addresses(association, arrival, offer);
+        if association.state != State::CookieWait && !added.is_empty() {
+            let cause = Cause::RestartWithNewAddresses(&added);
+            refuse(cx, arrival, offer.tag, Some(cause));
+            return;
+        }
+        let local = association.local.clone();
+        let Tags {
+            local_tie,
+            peer_tie,
+            ..
+        } = association.tags;
+        let (tags, tsn) = match association.state {
+            // §5.2.1: the same parameters as in our INIT.
+            State::CookieWait => (
+                Tags {
+                    local: association.tags.local,
+                    peer: offer.tag,
+                    ..Tags::default()
+                },
+                association.outstanding.next_tsn(),
+            ),
+            State::CookieEchoed => (
+                Tags {
+                    local: association.tags.local,
+                    peer: offer.tag,
+                    local_tie,
+                    peer_tie,
+                },
+                association.outstanding.next_tsn(),
+            ),
+            _ => (
+                Tags {
+                    local: random_tag(cx),
+                    peer: offer.tag,
+                    local_tie,
+                    peer_tie,
+                },
+                cx.rng.next_u32(),
+            ),
+        };
+        self.answer_init(cx, arrival, offer, &settings, &local, tags, tsn);
+    }
+
+    /// RFC 9260 §5.2.4: a COOKIE ECHO for an association that there is. False when nothing behind it
+    /// in its packet counts.
+    pub(crate) fn cookie_echo_again(
+        &mut self,
+        cx: &mut Context<'_>,
+        arrival: &Arrival,
+        chunk: &Chunk<'_>,
+        id: SocketId,
+    ) -> bool {
+        let Some((contents, stale)) = self.open_cookie(cx, arrival, chunk) else {
+            return false;
+        };
+        let Some(association) = self.association_mut(id) else {
+            return false;
+        };
+        let action = action(&association.tags, &contents);
+        // 3): of this association it is valid however old.
+        if let Some(staleness) = stale
+            && action != Action::Own
+        {
+            stale_cookie(cx, arrival, contents.peer_tag, staleness);
+            return false;
+        }
+        let at = association.path_to(arrival.remote);
+        let at = at.unwrap_or(association.data_path);
+        match action {
+            Action::Discard => {
+                cx.drop_packet(Counter::SctpInPktDiscards);
+                return false;
+            }
+            Action::Restart if association.state == State::ShutdownAckSent => {
+                association.refuse_restart(cx, at);
+                return false;
+            }
+            Action::Restart => {
+                if adds_addresses(association, arrival, &contents) {
+                    cx.drop_packet(Counter::SctpInPktDiscards);
+                    return false;
+                }
+                association.restart(cx, &contents);
+            }
+            Action::Collision => association.collide(cx, &contents),
+            Action::Own => {
+                if association.state == State::CookieEchoed {
+                    association.establish(cx, true);
+                }
+            }
+        }
+        association.send_cookie_ack(cx, at);
+        true
+    }
+}
+
+/// The address parameters of an INIT that the association does not have.
+fn new_addresses(association: &Association, arrival: &Arrival, offer: &Offer<'_>) -> Vec<u8> {
+    let peers = addresses::peer(&association.settings, arrival.remote, &offer.addresses);
+    let mut out = Vec::new();
+    for peer in peers {
+        if association.path_to(peer).is_none() {
+            emit_address(peer.ip, &mut out);
+        }
+    }
+    out
+}
+
+fn adds_addresses(association: &Association, arrival: &Arrival, contents: &Contents) -> bool {
+    let all = contents.addresses.iter().chain([&contents.source]);
+    let mut endpoints = all.map(|&ip| addresses::with_scope(ip, arrival.remote));
+    endpoints.any(|endpoint| association.path_to(endpoint).is_none())
+}
+
+impl Association {
+    /// (A) in SHUTDOWN-ACK-SENT: no new association; the old one is to end first.
+    fn refuse_restart(&mut self, cx: &mut Context<'_>, at: usize) {
+        let mut causes = Vec::new();
+        Cause::CookieWhileShuttingDown.emit(&mut causes);
+        let mut out = Vec::new();
+        ShutdownAck.emit(&mut out);
+        OperationError { causes: &causes }.emit(&mut out);
+        self.send_control(cx, at, &out);
+    }
+
+    /// (A): what there was is gone, with its congestion state; the same socket has a new association
+    /// under the old name.
+    fn restart(&mut self, cx: &mut Context<'_>, contents: &Contents) {
+        self.fail_messages(cx, 0);
+        self.tags.local = contents.local_tag;
+        self.tags.peer = contents.peer_tag;
+        self.renew_ties(cx);
+        self.abilities = contents.abilities;
+        self.streams = (contents.streams_out, contents.streams_in);
+        let interleaving = self.abilities.interleaving;
+        self.outbound = crate::outbound::Outbound::new(self.streams.0, interleaving);
+        self.outstanding = Outstanding::new(contents.local_tsn, data_header_len(interleaving));
+        self.inbound = crate::inbound::Inbound::new(contents.peer_tsn, self.streams.1);
+        self.rwnd = contents.peer_window.into();
+        self.window_closed = false;
+        self.recovery = None;
+        self.free_packet = false;
+        self.burst = self.settings.max_burst;
+        self.errors = 0;
+        self.ack = Acknowledgment::default();
+        self.opening = Opening::default();
+        self.shutdown_wanted = false;
+        self.deadlines = crate::tcb::Deadlines::default();
+        let primary = contents.source;
+        for path in &mut self.paths {
+            path.reset_window();
+            path.flight = 0;
+            path.t3 = Instant::FAR;
+            path.timing = None;
+            path.errors = 0;
+            path.beat.waiting = None;
+            if path.remote.ip == primary {
+                path.state = PathState::Active;
+            }
+            path.schedule_beat(cx);
+        }
+        self.choose_path();
+        let was_up = self.state.is_up();
+        let streams = self.streams;
+        if was_up {
+            self.state = State::Established;
+            self.touch_autoclose(cx.now);
+            self.writable = true;
+            self.notify_change(cx, AssocChange::Restart { streams }, 0);
+        } else {
+            self.establish(cx, false);
+        }
+    }
+
+    /// (B): the peer has a new tag. What it says of itself is in the cookie.
+    fn collide(&mut self, cx: &mut Context<'_>, contents: &Contents) {
+        self.tags.peer = contents.peer_tag;
+        if !self.ack.begun {
+            self.abilities = contents.abilities;
+            self.streams = (contents.streams_out, contents.streams_in);
+            self.agree(contents.peer_tsn, contents.peer_window);
+        }
+        if matches!(self.state, State::CookieWait | State::CookieEchoed) {
+            // §5.4 2: the INIT ACK went to where the INIT came from.
+            for path in &mut self.paths {
+                if path.remote.ip == contents.source {
+                    path.state = PathState::Active;
+                }
+            }
+            self.choose_path();
+            self.establish(cx, true);
+        }
+    }
+
+    /// New random tags by which a restart is known (RFC 9260 §5.2.2).
+    pub(crate) fn renew_ties(&mut self, cx: &mut Context<'_>) {
+        self.tags.local_tie = random_tag(cx);
+        self.tags.peer_tie = random_tag(cx);
+    }
+}

@@ -1,0 +1,100 @@
+//! Packets out of the blue, and answers that belong to no association (RFC 9260 §8.4).
+
+use crate::Sctp;
+use crate::arrival::Arrival;
+use crate::packet::{self, Carrier, Draft};
+use sockeye_core::{Context, Counter, RouteQuery};
+use sockeye_wire::sctp::{Abort, Cause, CauseCode, ChunkType, OperationError, ShutdownComplete};
+
+impl Sctp {
+    /// RFC 9260 §8.4: a packet that belongs to no association. Says which one came of it, if one did.
+    pub(crate) fn out_of_the_blue(&mut self, cx: &mut Context<'_>, arrival: &Arrival) {
+        let Some(first) = arrival.first() else {
+            cx.drop_packet(Counter::SctpInPktDiscards);
+            return;
+        };
+        // 2): whatever contains an ABORT is not answered.
+        if arrival.has(ChunkType::ABORT) {
+            cx.counters.add(Counter::SctpOutOfBlues);
+            return;
+        }
+        match first.kind {
+            // 3).
+            ChunkType::INIT => self.init_arrives(cx, arrival, None),
+            // 4).
+            ChunkType::COOKIE_ECHO => self.cookie_echo_in_closed(cx, arrival, &first),
+            _ => {
+                cx.counters.add(Counter::SctpOutOfBlues);
+                answer(cx, arrival);
+            }
+        }
+    }
+}
+
+/// 5) to 8).
+pub(crate) fn answer(cx: &mut Context<'_>, arrival: &Arrival) {
+    // RFC 9260 §8.5.1 A: only INIT has the tag 0.
+    if arrival.tag == 0 {
+        cx.drop_packet(Counter::SctpInPktDiscards);
+        return;
+    }
+    let mut out = Vec::new();
+    let tag_reflected = true;
+    if arrival.has(ChunkType::SHUTDOWN_ACK) {
+        ShutdownComplete { tag_reflected }.emit(&mut out);
+    } else if arrival.has(ChunkType::SHUTDOWN_COMPLETE)
+        || arrival.has(ChunkType::COOKIE_ACK)
+        || has_stale_cookie(arrival)
+    {
+        return;
+    } else {
+        Abort {
+            tag_reflected,
+            causes: &[],
+        }
+        .emit(&mut out);
+    }
+    send_alone(cx, arrival, arrival.tag, &out);
+}
+
+fn has_stale_cookie(arrival: &Arrival) -> bool {
+    arrival
+        .walk()
+        .flatten()
+        .filter_map(|chunk| OperationError::parse(&chunk).ok())
+        .flat_map(|error| error.causes().flatten())
+        .any(|cause| cause.code == CauseCode::STALE_COOKIE)
+}
+
+/// Sends chunks back to where `arrival` came from, without an association.
+pub(crate) fn send_alone(cx: &mut Context<'_>, arrival: &Arrival, tag: u32, chunks: &[u8]) {
+    let route = cx.route(&RouteQuery {
+        destination: arrival.remote.ip,
+        source: Some(arrival.local.ip),
+        interface: arrival.remote.scope_interface(),
+        foreign_source: false,
+    });
+    let Ok(route) = route else { return };
+    let len = chunks.len() + sockeye_wire::sctp::HEADER_LEN;
+    let mut draft = Draft::new(arrival.local.port, arrival.remote.port, tag, len);
+    draft.chunks().extend_from_slice(chunks);
+    cx.counters.add(Counter::SctpOutCtrlChunks);
+    let carrier = Carrier::of_nobody(arrival.encap_back());
+    let _ = packet::send(cx, &route, arrival.remote, &carrier, draft);
+}
+
+/// Refuses an INIT or INIT ACK: its initiate tag is the tag of the ABORT, which reflects nothing
+/// (RFC 9260 §5.1, §8.4 3).
+pub(crate) fn refuse(cx: &mut Context<'_>, arrival: &Arrival, tag: u32, cause: Option<Cause<'_>>) {
+    let mut causes = Vec::new();
+    if let Some(cause) = cause {
+        cause.emit(&mut causes);
+    }
+    let mut out = Vec::new();
+    Abort {
+        tag_reflected: false,
+        causes: &causes,
+    }
+    .emit(&mut out);
+    send_alone(cx, arrival, tag, &out);
+}

@@ -1,0 +1,370 @@
+//! Sending data (RFC 9260 §6.1): what goes next, by which path, how many chunks in one packet.
+
+use crate::outbound::Fragment;
+use crate::packet;
+use crate::tcb::{Association, data_header_len};
+use sockeye_core::{Context, Counter, Instant};
+use sockeye_wire::sctp::{
+    Cwr, Data, DataFlags, Ecne, GapAckBlock, HEADER_LEN, IData, List, Sack, Tsn,
+};
+use sockeye_wire::{ipv4, ipv6, udp};
+use std::net::IpAddr;
+
+/// TSNs that one SACK tells to have come twice.
+pub(crate) const DUPLICATES_MAX: usize = 64;
+/// Gap blocks of one SACK at most, whatever the path takes.
+const GAPS_MAX: usize = 1024;
+
+impl Association {
+    /// The path that the next packet goes by, if anything may be sent now.
+    pub(crate) fn next_output(&self) -> Option<usize> {
+        if self.state.sends() {
+            match self.outstanding.next_lost(0) {
+                Some(position) => {
+                    let at = self.retransmission_path(position);
+                    if self.free_packet || self.paths[at].has_room() {
+                        return Some(at);
+                    }
+                }
+                None if self.may_send_new() => return Some(self.data_path),
+                None => {}
+            }
+        }
+        (self.ack.due && self.state.is_up()).then_some(self.sack_path())
+    }
+
+    /// RFC 9260 §6.4: what timed out goes to another active path, what was found missing by SACKs to
+    /// the same.
+    fn retransmission_path(&self, position: u64) -> usize {
+        let last = self
+            .outstanding
+            .get(position)
+            .map_or(self.data_path, |sent| usize::from(sent.path));
+        let Some(path) = self.paths.get(last) else {
+            return self.data_path;
+        };
+        if path.is_active() && path.errors == 0 {
+            return last;
+        }
+        let count = self.paths.len();
+        (1..count)
+            .map(|step| (last + step) % count)
+            .find(|&at| self.paths[at].is_active())
+            .unwrap_or(self.data_path)
+    }
+
+    /// RFC 9260 §6.4: to where the last data came from.
+    pub(crate) fn sack_path(&self) -> usize {
+        match self.paths.get(self.ack.path) {
+            Some(path) if path.is_confirmed() => self.ack.path,
+            _ => self.data_path,
+        }
+    }
+
+    /// Whether new data may go (RFC 9260 §6.1 A and B).
+    fn may_send_new(&self) -> bool {
+        let most = self.fragment_len();
+        let Some(next) = self.outbound.next_len(most) else {
+            return false;
+        };
+        let path = &self.paths[self.data_path];
+        if !path.is_confirmed() || !path.has_room() || self.burst == 0 {
+            return false;
+        }
+        if next as u64 > self.rwnd && !self.may_probe() {
+            return false;
+        }
+        // Nagle: a packet that is not full waits while data is in flight.
+        let waits = !self.settings.no_delay
+            && !self.outstanding.is_empty()
+            && !self.state.is_closing()
+            && self.outbound.queued() < most;
+        !waits
+    }
+
+    /// RFC 9260 §6.1 A: one chunk may probe a closed window, an RTO after it closed, and when nothing
+    /// else is in flight.
+    fn may_probe(&self) -> bool {
+        self.outstanding.is_empty() && self.probe_due
+    }
+
+    /// Sees that a closed window will be probed.
+    pub(crate) fn watch_window(&mut self, now: Instant) {
+        let next = self.outbound.next_len(self.fragment_len());
+        let closed = self.state.sends()
+            && self.outstanding.is_empty()
+            && next.is_some_and(|next| next as u64 > self.rwnd);
+        if !closed {
+            self.deadlines.probe = Instant::FAR;
+            self.probe_due = false;
+        } else if self.deadlines.probe == Instant::FAR && !self.probe_due {
+            self.deadlines.probe = now + self.paths[self.data_path].rto.current();
+        }
+    }
+
+    /// Sends one packet by path `at`: a SACK if one is pending, chunks that are to be sent again, new
+    /// ones as far as they fit. False when nothing could be sent.
+    pub(crate) fn transmit(&mut self, cx: &mut Context<'_>, at: usize) -> bool {
+        let path = &mut self.paths[at];
+        let Ok(route) = path.route(cx, &self.local) else {
+            self.free_packet = false;
+            self.ack.due = false;
+            return false;
+        };
+        let room = packet_room(path.mtu, path.remote.ip, path.encap.is_some());
+        let remote = path.remote;
+        let mut draft = self.draft(room);
+        if self.ack.pending && self.emit_sack(cx, draft.chunks(), room - HEADER_LEN) {
+            cx.counters.add(Counter::SctpOutCtrlChunks);
+        }
+        let first = draft.is_empty();
+        let mut chunks = 0;
+        if self.state.sends() {
+            let used = draft.len();
+            chunks = self.bundle_lost(cx, at, draft.chunks(), room - used, first);
+            if !self.outstanding.has_lost() {
+                let used = draft.len();
+                chunks += self.bundle_new(cx, at, draft.chunks(), room - used);
+            }
+        }
+        if draft.is_empty() {
+            return false;
+        }
+        let mut carrier = self.carrier(at);
+        if chunks > 0 {
+            self.free_packet = false;
+            self.touch_autoclose(cx.now);
+            if self.abilities.ecn {
+                carrier.traffic_class |= packet::ECT0;
+            }
+        }
+        let _ = packet::send(cx, &route, remote, &carrier, draft);
+        true
+    }
+
+    /// RFC 9260 §6.1 C: chunks marked for retransmission come before all others.
+    fn bundle_lost(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: usize,
+        out: &mut Vec<u8>,
+        mut room: usize,
+        alone: bool,
+    ) -> usize {
+        let (mut from, mut chunks) = (0, 0);
+        while let Some(position) = self.outstanding.next_lost(from) {
+            if self.retransmission_path(position) != at {
+                break;
+            }
+            if !(self.free_packet || self.paths[at].has_room()) {
+                break;
+            }
+            let tsn = self.outstanding.tsn(position);
+            let Some(sent) = self.outstanding.get(position) else {
+                break;
+            };
+            let wire = self.outstanding.wire_len(&sent.fragment);
+            let len = sent.fragment.data.len() as u64;
+            // What is too large for a path that has become narrower goes alone, in fragments.
+            let fits = wire as usize <= room || (alone && chunks == 0);
+            if !fits {
+                break;
+            }
+            emit_data(out, &sent.fragment, tsn, self.abilities.interleaving, false);
+            count_data(cx, &sent.fragment);
+            room = room.saturating_sub(wire as usize);
+            chunks += 1;
+            self.outstanding.resend(position, at as u8);
+            self.rwnd = self.rwnd.saturating_sub(len);
+            // RFC 9260 §6.3.1 C5: nothing is measured by what may have been sent twice.
+            for path in &mut self.paths {
+                path.timing = path.timing.filter(|&(timed, _)| timed < position);
+            }
+            let path = &mut self.paths[at];
+            path.flight += wire;
+            path.used_at = cx.now;
+            if path.t3 != Instant::FAR && position <= path.earliest {
+                path.restart_t3(cx.now);
+                path.earliest = position;
+            }
+            path.start_t3(cx.now, position);
+            from = position + 1;
+        }
+        chunks
+    }
+
+    fn bundle_new(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: usize,
+        out: &mut Vec<u8>,
+        mut room: usize,
+    ) -> usize {
+        if at != self.data_path {
+            return 0;
+        }
+        let header = data_header_len(self.abilities.interleaving);
+        let most = self.fragment_len();
+        let mut chunks = 0;
+        while self.may_send_new() {
+            let Some(next) = self.outbound.next_len(most) else {
+                break;
+            };
+            if (header + next).next_multiple_of(4) > room {
+                break;
+            }
+            let Some(fragment) = self.outbound.pop(most, cx.now) else {
+                break;
+            };
+            let tsn = self.outstanding.next_tsn();
+            let len = fragment.data.len() as u64;
+            let wire = self.outstanding.wire_len(&fragment);
+            self.rwnd = self.rwnd.saturating_sub(len);
+            self.deadlines.probe = Instant::FAR;
+            self.probe_due = false;
+            let path = &mut self.paths[at];
+            if path.flight == 0 {
+                path.decay(cx.now);
+            }
+            path.flight += wire;
+            path.used_at = cx.now;
+            // RFC 7053 §4: what the sender can't go on without.
+            let immediate = self.state.is_closing() || !path.has_room();
+            emit_data(out, &fragment, tsn, self.abilities.interleaving, immediate);
+            count_data(cx, &fragment);
+            let position = self.outstanding.push(fragment, at as u8, cx.now);
+            let path = &mut self.paths[at];
+            path.start_t3(cx.now, position);
+            path.timing = path.timing.or(Some((position, cx.now)));
+            room = room.saturating_sub(wire as usize);
+            chunks += 1;
+        }
+        if chunks > 0 && self.settings.max_burst > 0 {
+            self.burst -= 1;
+        }
+        let path = &mut self.paths[at];
+        path.limited = !path.has_room();
+        chunks
+    }
+
+    /// Appends what acknowledges all that has come (RFC 9260 §6.2), into `room` bytes.
+    pub(crate) fn emit_sack(&mut self, cx: &Context<'_>, out: &mut Vec<u8>, room: usize) -> bool {
+        const FIXED: usize = 16;
+        let Some(left) = room.checked_sub(FIXED) else {
+            return false;
+        };
+        let a_rwnd = self.receive_window();
+        if let Some(tsn) = self.ack.marked {
+            let lowest_tsn = Tsn(tsn);
+            Ecne { lowest_tsn }.emit(out);
+        }
+        // §6.7: blocks from the lowest TSN on, as many as fit.
+        let gaps: smallvec::SmallVec<[GapAckBlock; 16]> = self
+            .inbound
+            .gap_blocks()
+            .take((left / 4).min(GAPS_MAX))
+            .map(|(start, end)| GapAckBlock { start, end })
+            .collect();
+        let duplicates: smallvec::SmallVec<[Tsn; 4]> = self
+            .inbound
+            .take_duplicates()
+            .into_iter()
+            .take((left / 4 - gaps.len()).min(DUPLICATES_MAX))
+            .map(Tsn)
+            .collect();
+        let sack = Sack {
+            cumulative_tsn: Tsn(self.inbound.cumulative()),
+            a_rwnd,
+            gaps: List::Values(&gaps),
+            duplicates: List::Values(&duplicates),
+        };
+        sack.emit(out);
+        self.ack.advertised = a_rwnd;
+        self.acknowledged(cx.now);
+        true
+    }
+
+    /// Nothing is left to be acknowledged.
+    pub(crate) fn acknowledged(&mut self, _now: Instant) {
+        self.ack.pending = false;
+        self.ack.due = false;
+        self.ack.packets = 0;
+        self.deadlines.sack = Instant::FAR;
+    }
+
+    /// The sender has slowed down for a mark (RFC 4960 appendix A).
+    pub(crate) fn send_cwr(&mut self, cx: &mut Context<'_>, at: usize, tsn: u32) {
+        let mut out = Vec::new();
+        let lowest_tsn = Tsn(tsn);
+        Cwr { lowest_tsn }.emit(&mut out);
+        self.send_control(cx, at, &out);
+    }
+
+    /// Whether a message of `len` bytes fits one packet.
+    pub(crate) fn fits_one(&self, len: usize) -> bool {
+        len <= self.fragment_len()
+    }
+}
+
+/// Bytes of SCTP packet that fit into an IP packet of `mtu` bytes.
+pub(crate) fn packet_room(mtu: u32, remote: IpAddr, encapsulated: bool) -> usize {
+    let ip = match remote {
+        IpAddr::V4(_) => ipv4::HEADER_LEN,
+        IpAddr::V6(_) => ipv6::HEADER_LEN,
+    };
+    let encap = if encapsulated { udp::HEADER_LEN } else { 0 };
+    (mtu as usize).saturating_sub(ip + encap) & !3
+}
+
+fn emit_data(
+    out: &mut Vec<u8>,
+    fragment: &Fragment,
+    tsn: u32,
+    interleaving: bool,
+    immediate: bool,
+) {
+    let mut flags = DataFlags::empty();
+    flags.set(DataFlags::BEGIN, fragment.begin);
+    flags.set(DataFlags::END, fragment.end);
+    flags.set(DataFlags::UNORDERED, fragment.unordered);
+    flags.set(DataFlags::IMMEDIATE, immediate || fragment.immediate);
+    let payload = &fragment.data[..];
+    let len = payload.len();
+    match interleaving {
+        true => out.extend_from_slice(
+            &IData {
+                flags,
+                tsn: Tsn(tsn),
+                stream: fragment.stream,
+                mid: fragment.number,
+                ppid: fragment.ppid,
+                fsn: fragment.fsn,
+                payload,
+            }
+            .header(len),
+        ),
+        false => out.extend_from_slice(
+            &Data {
+                flags,
+                tsn: Tsn(tsn),
+                stream: fragment.stream,
+                ssn: fragment.number as u16,
+                ppid: fragment.ppid,
+                payload,
+            }
+            .header(len),
+        ),
+    }
+    out.extend_from_slice(payload);
+    out.resize(out.len().next_multiple_of(4), 0);
+}
+
+fn count_data(cx: &mut Context<'_>, fragment: &Fragment) {
+    cx.counters.add(match fragment.unordered {
+        true => Counter::SctpOutUnorderChunks,
+        false => Counter::SctpOutOrderChunks,
+    });
+    if fragment.begin && !fragment.end {
+        cx.counters.add(Counter::SctpFragUsrMsgs);
+    }
+}

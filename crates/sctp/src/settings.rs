@@ -1,0 +1,152 @@
+//! What a socket is set to, and what its associations take over from it.
+
+use crate::info::{Events, InitMsg, SndInfo};
+use crate::rto::RtoBounds;
+use core::time::Duration;
+use sockeye_core::socket::{Domain, SocketCommon};
+use sockeye_core::{Config, Instant};
+
+/// The most streams that are asked for and allowed unless a socket says otherwise (Linux: 10 and
+/// 65,535).
+const STREAMS: (u16, u16) = (10, 65_535);
+/// RFC 9260 §6.2: an acknowledgment for at least every second packet.
+const SACK_FREQUENCY: u32 = 2;
+
+/// What belongs to one path (SCTP_PEER_ADDR_PARAMS, SCTP_DELAYED_SACK,
+/// SCTP_PEER_ADDR_THLDS, SCTP_REMOTE_UDP_ENCAPS_PORT).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathSettings {
+    /// Heartbeats are sent.
+    pub heartbeat: bool,
+    /// HB.interval.
+    pub heartbeat_interval: Duration,
+    /// Path.Max.Retrans.
+    pub retransmits_max: u32,
+    /// Errors after which it is potentially failed (RFC 7829).
+    pub potentially_failed_at: u32,
+    /// Its MTU is discovered; else it is `mtu`.
+    pub pmtu_discovery: bool,
+    /// The MTU that its user fixed; 0 for none.
+    pub mtu: u32,
+    /// The peer's port of SCTP over UDP; 0 for bare IP.
+    pub encap_port: u16,
+    /// DSCP and ECN bits where they differ from the socket's.
+    pub traffic_class: Option<u8>,
+    /// The flow label of IPv6.
+    pub flow_label: u32,
+}
+
+/// What a socket is set to.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The options of every socket.
+    pub(crate) common: SocketCommon,
+    pub(crate) rto: RtoBounds,
+    pub(crate) init: InitMsg,
+    /// Association.Max.Retrans.
+    pub(crate) retransmits_max: u32,
+    /// Valid.Cookie.Life.
+    pub(crate) cookie_life: Duration,
+    pub(crate) path: PathSettings,
+    pub(crate) sack_delay: Duration,
+    pub(crate) sack_frequency: u32,
+    /// SCTP_NODELAY.
+    pub(crate) no_delay: bool,
+    /// SCTP_DISABLE_FRAGMENTS.
+    pub(crate) no_fragments: bool,
+    /// SCTP_MAXSEG; 0 for what the path takes.
+    pub(crate) fragment_max: u32,
+    /// SCTP_MAX_BURST; 0 for no limit.
+    pub(crate) max_burst: u32,
+    pub(crate) events: Events,
+    /// SCTP_DEFAULT_SNDINFO.
+    pub(crate) send_info: SndInfo,
+    /// SCTP_CONTEXT.
+    pub(crate) context: u32,
+    /// SO_LINGER.
+    pub(crate) linger: Option<Duration>,
+    /// SCTP_AUTOCLOSE; zero for none.
+    pub(crate) autoclose: Duration,
+    /// SCTP_ADAPTATION_LAYER.
+    pub(crate) adaptation: Option<u32>,
+    /// SCTP_ECN_SUPPORTED.
+    pub(crate) ecn: bool,
+    /// SCTP_PR_SUPPORTED.
+    pub(crate) partial_reliability: bool,
+    /// SCTP_RECONFIG_SUPPORTED.
+    pub(crate) reconfiguration: bool,
+    /// SCTP_INTERLEAVING_SUPPORTED.
+    pub(crate) interleaving: bool,
+    /// SCTP_AUTH_SUPPORTED.
+    pub(crate) authentication: bool,
+    /// SCTP_ASCONF_SUPPORTED.
+    pub(crate) address_configuration: bool,
+}
+
+impl Settings {
+    pub(crate) fn new(domain: Domain, config: &Config) -> Self {
+        let sctp = &config.sctp;
+        let mut common = SocketCommon::new(domain, config);
+        common.receive_buffer = sctp.rmem.1;
+        common.send_buffer = sctp.wmem.1;
+        Self {
+            common,
+            rto: RtoBounds {
+                initial: sctp.rto_initial,
+                min: sctp.rto_min,
+                max: sctp.rto_max,
+            },
+            init: InitMsg {
+                out_streams: STREAMS.0,
+                in_streams_max: STREAMS.1,
+                attempts_max: u16::try_from(sctp.max_init_retransmits).unwrap_or(u16::MAX),
+                timeout_max: Duration::ZERO,
+            },
+            retransmits_max: sctp.association_max_retrans,
+            cookie_life: sctp.valid_cookie_life,
+            path: PathSettings {
+                heartbeat: true,
+                heartbeat_interval: sctp.hb_interval,
+                retransmits_max: sctp.path_max_retrans,
+                potentially_failed_at: match sctp.pf_enable {
+                    true => sctp.pf_retrans,
+                    false => u32::MAX,
+                },
+                pmtu_discovery: true,
+                mtu: 0,
+                encap_port: sctp.encap_port,
+                traffic_class: None,
+                flow_label: 0,
+            },
+            sack_delay: sctp.sack_timeout.min(SACK_DELAY_MAX),
+            sack_frequency: SACK_FREQUENCY,
+            no_delay: false,
+            no_fragments: false,
+            fragment_max: 0,
+            max_burst: sctp.max_burst,
+            events: Events::default(),
+            send_info: SndInfo::default(),
+            context: 0,
+            linger: None,
+            autoclose: Duration::ZERO,
+            adaptation: None,
+            ecn: sctp.ecn_enable,
+            partial_reliability: sctp.prsctp_enable,
+            reconfiguration: sctp.reconf_enable,
+            interleaving: false,
+            authentication: sctp.auth_enable,
+            address_configuration: sctp.addip_enable,
+        }
+    }
+}
+
+/// RFC 9260 §6.2: SACK.Delay must not be more than 500 ms.
+pub(crate) const SACK_DELAY_MAX: Duration = Duration::from_millis(500);
+
+/// When something that lasts `time` from `now` ends; zero is never.
+pub(crate) fn end_of(now: Instant, time: Duration) -> Instant {
+    match time {
+        Duration::ZERO => Instant::FAR,
+        time => now + time,
+    }
+}

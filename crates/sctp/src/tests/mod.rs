@@ -1,0 +1,5 @@
+//! Two nodes' SCTPs on wires, in virtual time.
+
+mod basics;
+mod lossy;
+mod pair;
