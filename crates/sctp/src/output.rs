@@ -121,10 +121,10 @@ impl Association {
         let mut chunks = 0;
         if self.state.sends() {
             let used = draft.len();
-            chunks = self.bundle_lost(cx, at, draft.chunks(), room - used, first);
+            chunks = self.bundle_lost(cx, at, draft.chunks(), room.saturating_sub(used), first);
             if !self.outstanding.has_lost() {
                 let used = draft.len();
-                chunks += self.bundle_new(cx, at, draft.chunks(), room - used);
+                chunks += self.bundle_new(cx, at, draft.chunks(), room.saturating_sub(used));
             }
         }
         if draft.is_empty() {

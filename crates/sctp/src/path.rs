@@ -27,6 +27,14 @@ pub(crate) struct Beat {
     pub(crate) waiting: Option<(u64, Instant)>,
 }
 
+impl Beat {
+    /// None is due or under way.
+    pub(crate) const NEVER: Self = Self {
+        at: Instant::FAR,
+        waiting: None,
+    };
+}
+
 /// A path.
 #[derive(Debug)]
 pub(crate) struct Path {
@@ -75,10 +83,7 @@ impl Path {
             earliest: 0,
             timing: None,
             limited: false,
-            beat: Beat {
-                at: Instant::FAR,
-                waiting: None,
-            },
+            beat: Beat::NEVER,
             mtu: MTU_INITIAL,
             encap,
             used_at: now,

@@ -6,7 +6,7 @@ use crate::info::{AddressState, AssocChange, AssocId, Notification, PathInfo, Pa
 use crate::outbound::Outbound;
 use crate::outstanding::Outstanding;
 use crate::packet::{Carrier, Draft};
-use crate::path::Path;
+use crate::path::{Beat, Path};
 use crate::rto::Rto;
 use crate::settings::Settings;
 use crate::{State, packet};
@@ -464,8 +464,7 @@ impl Association {
         self.deadlines = Deadlines::default();
         for path in &mut self.paths {
             path.t3 = Instant::FAR;
-            path.beat.at = Instant::FAR;
-            path.beat.waiting = None;
+            path.beat = Beat::NEVER;
         }
         if core::mem::take(&mut self.counted) {
             cx.counters.add_n(Counter::SctpCurrEstab, u64::MAX);

@@ -3,6 +3,7 @@
 
 use crate::State;
 use crate::info::{AddressState, AssocChange, PathState};
+use crate::path::Beat;
 use crate::tcb::Association;
 use sockeye_core::congestion::Cause as Congestion;
 use sockeye_core::{Context, Counter, Error, Instant};
@@ -131,6 +132,7 @@ impl Association {
     /// RFC 9260 §8.3: heartbeats that were not answered, and those that are due.
     fn heartbeat_due(&mut self, cx: &mut Context<'_>, at: usize) {
         if !beats(self.state) {
+            self.paths[at].beat = Beat::NEVER;
             return;
         }
         let now = cx.now;

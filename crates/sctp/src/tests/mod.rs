@@ -2,4 +2,5 @@
 
 mod basics;
 mod lossy;
+mod multihomed;
 mod pair;

@@ -1,0 +1,264 @@
+//! Several paths: failures, loss, a restart, paths that become narrower.
+
+use super::lossy::{Program, exchange, message};
+use super::pair::{A, B, PORT, Pair, Wire};
+use crate::{AddressState, AssocChange, AssocId, Events, Incoming, Notification, PathState, State};
+use core::time::Duration;
+use sockeye_core::{Config, Counter, SocketId};
+use std::net::SocketAddr;
+
+fn wires(count: usize) -> Vec<Wire> {
+    vec![Wire::default(); count]
+}
+
+fn paths(pair: &mut Pair, n: usize, id: SocketId) -> Vec<PathState> {
+    let (sctp, _) = pair.host(n);
+    let paths = sctp.paths(id, AssocId::FUTURE).unwrap();
+    paths.iter().map(|path| path.state).collect()
+}
+
+/// What a socket was told, without data.
+fn told(pair: &mut Pair, n: usize, id: SocketId) -> Vec<Notification> {
+    let mut all = Vec::new();
+    while let Ok((Incoming::Notification(notice), _)) = pair.incoming(n, id) {
+        all.push(notice);
+    }
+    all
+}
+
+/// RFC 9260 §5.1.2, §5.4: addresses are listed in INIT and INIT ACK, and probed before they are used.
+#[test]
+fn both_sides_learn_each_others_addresses_and_probe_them() {
+    let mut pair = Pair::with(wires(3), Config::default(), 1);
+    let (a, b) = pair.association();
+    pair.run_for(Duration::from_secs(5));
+    for (n, id) in [(A, a), (B, b)] {
+        assert_eq!(paths(&mut pair, n, id), [PathState::Active; 3]);
+    }
+    let (sctp, _) = pair.host(A);
+    let peers = sctp.peer_addrs(a, AssocId::FUTURE).unwrap();
+    let want = ["10.0.0.2:80", "10.1.0.2:80", "10.2.0.2:80"];
+    assert_eq!(peers, want.map(|addr| addr.parse::<SocketAddr>().unwrap()));
+    // Nothing but heartbeats went where nobody had been confirmed.
+    let beyond = pair.log.iter().filter(|sent| sent.wire > 0);
+    let beyond: Vec<String> = beyond.map(|sent| format!("{:?}", sent.chunks)).collect();
+    assert!(!beyond.is_empty());
+    assert!(
+        beyond
+            .iter()
+            .all(|c| c.contains("ChunkType(4)") || c.contains("ChunkType(5)"))
+    );
+}
+
+/// RFC 9260 §6.4.1, §8.2; RFC 7829.
+#[test]
+fn data_goes_on_by_another_path_when_the_primary_fails_and_comes_back() {
+    for count in [2, 3] {
+        let mut pair = Pair::with(wires(count), Config::default(), 2);
+        let (a, b) = pair.association();
+        pair.listen_to(A, a, Events::PEER_ADDR_CHANGE);
+        pair.run_for(Duration::from_secs(5));
+        pair.wires[0].cut = true;
+        for number in 0..20 {
+            pair.send(A, a, &message(0, number, 1000)).unwrap();
+        }
+        pair.run_for(Duration::from_secs(10));
+        for number in 0..20 {
+            assert_eq!(pair.recv(B, b).unwrap(), message(0, number, 1000));
+        }
+        assert_eq!(paths(&mut pair, A, a)[0], PathState::PotentiallyFailed);
+        // Heartbeats find out that it is gone, and that it is there again.
+        pair.run_for(Duration::from_secs(200));
+        assert_eq!(paths(&mut pair, A, a)[0], PathState::Inactive);
+        assert_eq!(pair.state(A, a), State::Established);
+        pair.wires[0].cut = false;
+        pair.run_for(Duration::from_secs(200));
+        assert_eq!(paths(&mut pair, A, a)[0], PathState::Active);
+        let states: Vec<AddressState> = told(&mut pair, A, a)
+            .into_iter()
+            .map(|notice| match notice {
+                Notification::PeerAddrChange { state, .. } => state,
+                other => panic!("{other:?}"),
+            })
+            .filter(|state| *state != AddressState::Confirmed)
+            .collect();
+        assert_eq!(
+            states,
+            [
+                AddressState::PotentiallyFailed,
+                AddressState::Unreachable,
+                AddressState::Available
+            ]
+        );
+        let from = pair.log.len();
+        pair.send(A, a, b"back").unwrap();
+        pair.run_for(Duration::from_millis(5));
+        assert_eq!(pair.log[from].wire, 0);
+    }
+}
+
+/// RFC 9260 §8.1.
+#[test]
+fn an_association_whose_paths_all_fail_is_lost() {
+    let mut pair = Pair::with(wires(2), Config::default(), 3);
+    let (a, _) = pair.association();
+    pair.listen_to(A, a, Events::ASSOC_CHANGE);
+    for wire in &mut pair.wires {
+        wire.cut = true;
+    }
+    pair.send(A, a, b"nobody hears this").unwrap();
+    pair.run_for(Duration::from_secs(3600));
+    assert_eq!(pair.state(A, a), State::Closed);
+    let lost = told(&mut pair, A, a);
+    assert!(
+        matches!(
+            lost[..],
+            [Notification::AssocChange {
+                change: AssocChange::Lost,
+                ..
+            }]
+        ),
+        "{lost:?}"
+    );
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_misordered_over_two_and_three_bad_paths() {
+    for (seed, count) in (1..).zip([2, 3, 2, 3]) {
+        let wire = |n: u32| Wire {
+            loss: 60 + 30 * n,
+            reorder: 100,
+            duplicate: 30,
+            ..Wire::default()
+        };
+        let wires = (0..count).map(wire).collect();
+        let mut pair = Pair::with(wires, Config::default(), seed);
+        let todo = |salt: usize| {
+            let one = |n: usize| (((n + salt) % 5) as u16, 1 + n * 977 % 3000);
+            (0..80).map(one).collect()
+        };
+        exchange(&mut pair, Program::new(todo(0)), Program::new(todo(3)));
+    }
+}
+
+/// RFC 9260 §5.2.4 (A): the same addresses, a new life.
+#[test]
+fn a_peer_that_restarts_takes_over_its_association() {
+    let mut pair = Pair::with(wires(2), Config::default(), 4);
+    let (_, b) = pair.association();
+    // B listens still, by a second socket.
+    let (sctp, mut cx) = pair.host(B);
+    sctp.configure(&mut cx, b, AssocId::ALL, |s| {
+        s.events = Events::ASSOC_CHANGE
+    })
+    .unwrap();
+    let port = {
+        let (sctp, _) = pair.host(B);
+        sctp.peer_addr(b).unwrap().port()
+    };
+    pair.restart(A);
+    let a = pair.open(A, crate::Style::OneToOne);
+    let (sctp, mut cx) = pair.host(A);
+    sctp.bind(&mut cx, a, SocketAddr::from(([0; 4], port)))
+        .unwrap();
+    pair.connect(A, a);
+    pair.run_for(Duration::from_secs(2));
+    assert_eq!(pair.state(A, a), State::Established);
+    let heard = told(&mut pair, B, b);
+    assert!(
+        matches!(
+            heard[..],
+            [Notification::AssocChange {
+                change: AssocChange::Restart { .. },
+                ..
+            }]
+        ),
+        "{heard:?}"
+    );
+    pair.send(A, a, b"after").unwrap();
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.recv(B, b).unwrap(), b"after");
+    pair.send(B, b, b"all").unwrap();
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.recv(A, a).unwrap(), b"all");
+}
+
+/// RFC 9260 §5.2.2: a restart may not bring new addresses.
+#[test]
+fn a_restart_with_new_addresses_is_refused() {
+    let mut pair = Pair::with(wires(2), Config::default(), 5);
+    let listener = pair.listen();
+    let a = pair.open(A, crate::Style::OneToOne);
+    let (sctp, mut cx) = pair.host(A);
+    sctp.bind(&mut cx, a, "10.0.0.1:4000".parse().unwrap())
+        .unwrap();
+    pair.connect(A, a);
+    pair.run_for(Duration::from_secs(1));
+    let (sctp, mut cx) = pair.host(B);
+    let (b, _) = sctp.accept(&mut cx, listener).unwrap();
+    pair.restart(A);
+    let a = pair.open(A, crate::Style::OneToOne);
+    let (sctp, mut cx) = pair.host(A);
+    sctp.bind(&mut cx, a, "0.0.0.0:4000".parse().unwrap())
+        .unwrap();
+    let from = pair.log.len();
+    pair.connect(A, a);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.trace(from), ["> INIT", "< ABORT"]);
+    assert_eq!(pair.state(B, b), State::Established);
+}
+
+/// RFC 9260 §5.2.1, §5.2.4 (B) and (D): both sides call at the same time and have one association.
+#[test]
+fn two_that_call_each_other_have_one_association() {
+    let mut pair = Pair::new();
+    let mut ids = Vec::new();
+    for n in [A, B] {
+        let id = pair.open(n, crate::Style::OneToOne);
+        let (sctp, mut cx) = pair.host(n);
+        sctp.bind(&mut cx, id, SocketAddr::from(([0; 4], PORT)))
+            .unwrap();
+        pair.connect(n, id);
+        ids.push(id);
+    }
+    pair.run_for(Duration::from_secs(1));
+    for n in [A, B] {
+        assert_eq!(pair.state(n, ids[n]), State::Established);
+        assert_eq!(pair.hosts[n].sctp.associations, 1);
+    }
+    pair.send(A, ids[A], b"once").unwrap();
+    pair.send(B, ids[B], b"twice").unwrap();
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.recv(B, ids[B]).unwrap(), b"once");
+    assert_eq!(pair.recv(A, ids[A]).unwrap(), b"twice");
+}
+
+/// RFC 9260 §6.9, §7.3: chunks that were cut for a wider path go in IP fragments, and new ones are
+/// smaller.
+#[test]
+fn a_path_that_becomes_narrower_carries_on() {
+    let mut pair = Pair::new();
+    let (a, b) = pair.association();
+    pair.wires[0].mtu = 800;
+    for number in 0..10 {
+        pair.send(A, a, &message(0, number, 4000)).unwrap();
+    }
+    pair.run_for(Duration::from_millis(50));
+    // What a router says of it.
+    let (sctp, mut cx) = pair.host(A);
+    sockeye_core::ip::pmtu::learn(&mut cx, "10.0.0.2".parse().unwrap(), 800);
+    crate::tests::multihomed::tell_mtu(sctp, &mut cx);
+    pair.run_for(Duration::from_secs(60));
+    for number in 0..10 {
+        assert_eq!(pair.recv(B, b).unwrap(), message(0, number, 4000));
+    }
+    let (sctp, _) = pair.host(A);
+    assert_eq!(sctp.paths(a, AssocId::FUTURE).unwrap()[0].mtu, 800);
+    let counters = &pair.hosts[A].parts.counters;
+    assert!(counters.get(Counter::SctpPmtudRetransmits) > 0);
+}
+
+fn tell_mtu(sctp: &mut crate::Sctp, cx: &mut sockeye_core::Context<'_>) {
+    use sockeye_core::Transport;
+    sctp.on_path_mtu(cx, "10.0.0.2".parse().unwrap(), 800);
+}
