@@ -9,12 +9,14 @@ mod captures;
 mod namespace;
 mod other_namespace;
 mod program;
+mod uml;
 
 pub use binary::{example, sockeye, static_program};
 pub use captures::recorded;
 pub use namespace::{in_namespace, is_root};
 pub use other_namespace::Namespace;
 pub use program::{Output, Program, Running, TempDir, have, ordinary_user, sha256};
+pub use uml::{Guest, Uml, bridge};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 

@@ -26,6 +26,7 @@ mod tap;
 mod tools;
 mod udp;
 mod udp_sides;
+mod uml;
 mod urgent;
 
 fn main() {
@@ -55,5 +56,6 @@ fn main() {
         autoconf::TESTS,
         udp::TESTS,
         hostile::TESTS,
+        uml::TESTS,
     ]);
 }
