@@ -1,6 +1,7 @@
 //! The project's own chores, run as `cargo xtask CHORE`.
 //!
 //! - `cost`: instructions of fixed scenarios, against committed figures (see [`cost`]).
+//! - `etsi`: the conformance scripts for SCTP (see [`etsi`]).
 //! - `grid`: TCP over bad paths beside the kernel's (`bench/src/bin/grid`).
 //! - `layers`: the floors of ARCHITECTURE.md hold (see [`layers`]).
 //! - `long`: what takes more than a minute, by name (see [`long`]).
@@ -10,6 +11,7 @@
 //! - `packetdrill`: the scripts that Linux's TCP is tested with (see [`packetdrill`]).
 
 mod cost;
+mod etsi;
 mod layers;
 mod long;
 mod loom;
@@ -35,6 +37,8 @@ enum Chore {
         #[arg(long)]
         update: bool,
     },
+    /// Run the conformance scripts for SCTP (ETSI TS 102 369) on a node. Wants root.
+    Etsi(etsi::Args),
     /// Run TCP through a grid of loss, delay and reordering, beside the kernel's. Needs root;
     /// `cargo xtask grid --help` tells more.
     #[command(disable_help_flag = true)]
@@ -71,6 +75,7 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Chore::parse() {
         Chore::Cost { update } => cost::run(update),
+        Chore::Etsi(args) => etsi::run(&args),
         Chore::Grid { args } => program::bench("grid", "release", &args),
         Chore::Layers => layers::run(),
         Chore::Long {

@@ -10,8 +10,9 @@ mod script;
 mod stack;
 
 use anyhow::{Context, Result, bail};
-use script::Script;
-use stack::{Allowed, Outcome, Stack};
+pub(crate) use script::Script;
+use stack::{Allowed, Stack};
+pub(crate) use stack::{Outcome, build_object, run_in_namespace};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -67,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if scripts.is_empty() {
         bail!("no script (*.pkt) lies there");
     }
-    let object = stack::build_object()?;
+    let object = build_object()?;
     // Kept until the end: the scripts choose CUBIC in their namespaces, and the node follows them.
     let allowed = Allowed::cubic()?;
     let on = |stack: Stack<'_>, script: &Script| stack.play(&tool, script, args.ip_version);
@@ -86,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Does `work` for each item on `jobs` threads, and returns what came of it in the items' order.
-fn in_parallel<T: Send, R: Send>(
+pub(crate) fn in_parallel<T: Send, R: Send>(
     jobs: usize,
     items: Vec<T>,
     work: impl Fn(T) -> Result<R> + Sync,

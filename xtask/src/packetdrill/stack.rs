@@ -53,44 +53,52 @@ impl Stack<'_> {
     }
 
     fn play_once(self, tool: &Path, script: &Script, version: IpVersion) -> Result<Outcome> {
-        let (Some(folder), Some(file)) = (script.path.parent(), script.path.file_name()) else {
-            bail!("{} is no script", script.path.display());
-        };
-        let mut command = Command::new("unshare");
-        command.args(["--net", "sh", "-c"]).current_dir(folder);
-        match self {
-            Stack::Kernel => {
-                command.args([IN_NAMESPACE, "sh", "timeout", SECONDS_MAX]);
-                command.arg(tool);
+        play_in(self.namespace(), script, |command| {
+            if let Stack::Node(object) = self {
+                command.args(["env", &format!("LD_PRELOAD={}", object.display())]);
             }
-            Stack::Node(object) => {
-                command.args([
-                    IN_NAMESPACE_WITH_DEVICE,
-                    "sh",
-                    "timeout",
-                    SECONDS_MAX,
-                    "env",
-                ]);
-                command.arg(format!("LD_PRELOAD={}", object.display()));
-                command.arg(tool);
+            command.arg(tool);
+            if let Stack::Node(object) = self {
                 command.arg(format!("--so_filename={}", object.display()));
                 command.arg(format!("--so_flags={}", flags(script, version)));
             }
-        }
-        let output = command
-            .args(["--send_omit_free", "--tolerance_usecs=14000"])
-            .args(arguments(version))
-            .arg(file)
-            .output()
-            .context("unshare (util-linux) does not start")?;
-        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-        said.push_str(&String::from_utf8_lossy(&output.stderr));
-        Ok(Outcome {
-            passed: output.status.success(),
-            timed_out: output.status.code() == Some(TIMED_OUT),
-            output: said,
+            command.args(["--send_omit_free", "--tolerance_usecs=14000"]);
+            command.args(arguments(version));
         })
     }
+
+    fn namespace(self) -> &'static str {
+        match self {
+            Stack::Kernel => IN_NAMESPACE,
+            Stack::Node(_) => IN_NAMESPACE_WITH_DEVICE,
+        }
+    }
+}
+
+/// Plays `script` by the command that `tool` says, in a namespace that ends with it.
+pub(crate) fn run_in_namespace(
+    script: &Script,
+    tool: impl FnOnce(&mut Command),
+) -> Result<Outcome> {
+    play_in(IN_NAMESPACE, script, tool)
+}
+
+fn play_in(namespace: &str, script: &Script, tool: impl FnOnce(&mut Command)) -> Result<Outcome> {
+    let (Some(folder), Some(file)) = (script.path.parent(), script.path.file_name()) else {
+        bail!("{} is no script", script.path.display());
+    };
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c", namespace, "sh", "timeout", SECONDS_MAX]);
+    tool(command.current_dir(folder));
+    let output = command.arg(file).output();
+    let output = output.context("unshare (util-linux) does not start")?;
+    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.push_str(&String::from_utf8_lossy(&output.stderr));
+    Ok(Outcome {
+        passed: output.status.success(),
+        timed_out: output.status.code() == Some(TIMED_OUT),
+        output: said,
+    })
 }
 
 /// How the node is to be set up.
