@@ -4,6 +4,7 @@
 //! - `etsi`: the conformance scripts for SCTP (see [`etsi`]).
 //! - `grid`: TCP over bad paths beside the kernel's (`bench/src/bin/grid`).
 //! - `layers`: the floors of ARCHITECTURE.md hold (see [`layers`]).
+//! - `lksctp`: the functional tests of lksctp-tools under `run` (see [`lksctp`]).
 //! - `long`: what takes more than a minute, by name (see [`long`]).
 //! - `loom`: who waits and who drives a node, in every order of threads (see [`loom`]).
 //! - `options`: the table of socket options in docs/ (see [`options`]).
@@ -13,6 +14,7 @@
 mod cost;
 mod etsi;
 mod layers;
+mod lksctp;
 mod long;
 mod loom;
 mod options;
@@ -47,6 +49,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Run the functional tests of lksctp-tools under `sockeye run`.
+    Lksctp(lksctp::Args),
     /// Run one of those that take long: the grid, fairness, the fuzzers, hostile traffic, the soak.
     Long {
         /// Which; without one they are listed.
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Chore::Etsi(args) => etsi::run(&args),
         Chore::Grid { args } => program::bench("grid", "release", &args),
         Chore::Layers => layers::run(),
+        Chore::Lksctp(args) => lksctp::run(&args),
         Chore::Long {
             name,
             list,
