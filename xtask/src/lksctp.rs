@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let said = String::from_utf8_lossy(&said);
         // They exit with 0 when a try fails, too, and say it.
         let wrong = |line: &&str| {
-            ["FAIL", "BROK", "DUMP"]
+            [" FAIL :", " BROK :"]
                 .iter()
                 .any(|word| line.contains(word))
         };
