@@ -16,8 +16,20 @@ use std::path::{Path, PathBuf};
 /// Of a hundred scripts that Linux passes, the node has to pass so many.
 const PASS_MIN: usize = 90;
 
-/// What Linux 6.1.176 fails, in user-mode-linux, by the unchanged tool.
-const LINUX_FAILS: &[&str] = &[];
+/// What Linux 6.1.176 fails, in user-mode-linux, by the unchanged tool; two of these it can't pass:
+/// the tool has one address for the peer (`as-i-1-15`) and reads no multicast sources (`fh-o-5-3-5`).
+const LINUX_FAILS: &[&str] = &[
+    "sctp-as-i-1-14-1",
+    "sctp-as-i-1-15",
+    "sctp-at-i-2-5",
+    "sctp-at-v-2-6",
+    "sctp-bdc-v-7-8",
+    "sctp-d-v-8-9",
+    "sctp-dm-o-4-2-1",
+    "sctp-dm-o-4-6-1",
+    "sctp-fh-o-5-3-5",
+    "sctp-rt-i-11-3",
+];
 
 /// How the scripts are run.
 #[derive(clap::Args)]
