@@ -43,6 +43,7 @@
 //! | [`seq`] | [`SeqNum`]: arithmetic modulo 2^32 | 9293 |
 //! | [`udp`] | UDP and UDP-Lite headers | 768, 3828 |
 //! | [`sctp`] | packets, chunks, parameters, error causes, CRC32c | 9260, 4895, 5061, 6525, 8260, 3758 |
+//! | [`dccp`] | headers of all packet types, options, what checksums cover | 4340, 5596 |
 //! | [`bounded`] | [`Bounded`]: a short list stored in place | |
 //!
 //! # What is not here
@@ -56,6 +57,7 @@
 pub mod arp;
 pub mod bounded;
 pub mod checksum;
+pub mod dccp;
 mod error;
 pub mod ethernet;
 pub mod icmpv4;
