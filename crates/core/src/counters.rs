@@ -300,6 +300,52 @@ counters! {
     Icmp6OutMLDv2Reports,
     /// IGMP and MLD: queries about more sources of a group than are kept; its whole state answers.
     MulticastSourcesOverflow,
+    /// DCCP: packets received.
+    DccpInSegs,
+    /// DCCP: packets sent.
+    DccpOutSegs,
+    /// DCCP: Resets sent.
+    DccpOutRsts,
+    /// DCCP: packets malformed, or with a bad checksum.
+    DccpInErrs,
+    /// DCCP: connections opened from here.
+    DccpActiveOpens,
+    /// DCCP: connections opened by others.
+    DccpPassiveOpens,
+    /// DCCP: packets that belong to no connection.
+    DccpNoPorts,
+    /// DCCP: Requests for a Service Code that nobody listens for.
+    DccpBadService,
+    /// DCCP: Requests refused and handshakes held up by a full accept queue.
+    DccpListenOverflows,
+    /// DCCP: Resets not sent, for too many.
+    DccpResetsLimited,
+    /// DCCP: Syncs and SyncAcks not sent, for too many.
+    DccpSyncsLimited,
+    /// DCCP: Syncs and SyncAcks whose numbers are wrong.
+    DccpInvalidSyncs,
+    /// DCCP: packets that had been received already.
+    DccpDuplicates,
+    /// DCCP: options that nobody knows, or whose value is wrong.
+    DccpUnknownOptions,
+    /// DCCP: data dropped as too little of it is covered by the checksum.
+    DccpCoverageErrors,
+    /// DCCP: data dropped as nobody reads it any more.
+    DccpNotListening,
+    /// DCCP: data dropped for a full receive buffer.
+    DccpRcvbufErrors,
+    /// DCCP: data dropped as it is not what its Data Checksum says.
+    DccpInCsumErrors,
+    /// DCCP: messages dropped that the path no longer carries.
+    DccpTooBig,
+    /// DCCP: connections that did not wait for old packets, for too many.
+    DccpTimeWaitOverflow,
+    /// DCCP: Init Cookies sent.
+    DccpCookiesSent,
+    /// DCCP: Init Cookies that came back.
+    DccpCookiesReceived,
+    /// DCCP: Init Cookies that were wrong.
+    DccpCookiesFailed,
     /// UDP: datagrams delivered.
     UdpInDatagrams,
     /// UDP: datagrams for a port nobody has.

@@ -122,6 +122,24 @@ pub enum Error {
     /// EIO
     #[error("the link or the protocol can't do it")]
     InputOutput,
+    /// EUSERS
+    #[error("the peer has no room for another connection")]
+    Users,
+    /// EDQUOT
+    #[error("the peer says that congestion control was not kept to")]
+    Quota,
+    /// ENOMSG
+    #[error("the peer did not expect a packet of this type")]
+    NoMessage,
+    /// EBADR
+    #[error("the peer did not know its cookie again")]
+    BadRequest,
+    /// EBADRQC
+    #[error("nobody there listens for the service code")]
+    BadRequestCode,
+    /// EILSEQ
+    #[error("the peer could not read an option")]
+    IllegalSequence,
     /// ESHUTDOWN
     #[error("the node has been shut down")]
     Shutdown,

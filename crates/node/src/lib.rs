@@ -27,6 +27,7 @@ pub use sockeye_core::{
     Batch, Capabilities, Config, Context, Counters, Error, Handle, Instant, Interface, InterfaceId,
     Observer, Packet, Readiness, SocketSummary, Transport,
 };
+pub use sockeye_dccp::Dccp;
 pub use sockeye_dhcp::{Lease, State as LeaseState};
 pub use sockeye_sctp::Sctp;
 pub use sockeye_tcp::Tcp;
@@ -254,6 +255,11 @@ impl Node {
     /// SCTP, with the context that its calls take.
     pub fn sctp(&mut self, now: Instant) -> (&mut Sctp, Context<'_>) {
         (&mut self.transports.sctp, self.parts.context(now))
+    }
+
+    /// DCCP and the context that its calls take.
+    pub fn dccp(&mut self, now: Instant) -> (&mut Dccp, Context<'_>) {
+        (&mut self.transports.dccp, self.parts.context(now))
     }
 
     /// Ping sockets, with the context that their calls take.

@@ -2,6 +2,7 @@
 
 use sockeye_core::raw::{Packets, Ping, Raw};
 use sockeye_core::{Config, Context, InterfaceId, Rng, Transport, TransportId};
+use sockeye_dccp::Dccp;
 use sockeye_sctp::Sctp;
 use sockeye_tcp::Tcp;
 use sockeye_udp::Udp;
@@ -9,14 +10,15 @@ use sockeye_unix::Unix;
 use sockeye_wire::IpProtocol;
 use std::collections::BTreeMap;
 
-/// TCP, UDP, UDP-Lite, SCTP, ping, raw and packet sockets.
-const BUILT_IN: usize = 7;
+/// TCP, UDP, UDP-Lite, SCTP, DCCP, ping, raw and packet sockets.
+const BUILT_IN: usize = 8;
 
 /// The built-in transports as typed fields, and those that were registered.
 pub(crate) struct Transports {
     pub(crate) tcp: Tcp,
     pub(crate) udp: Udp,
     pub(crate) udp_lite: Udp,
+    pub(crate) dccp: Dccp,
     pub(crate) ping: Ping,
     pub(crate) raw: Raw,
     pub(crate) packets: Packets,
@@ -42,6 +44,7 @@ impl Transports {
             // The last to take of the seed: what others take of it is as it was without.
             udp_lite: Udp::lite(config, rng),
             sctp: Sctp::new(config, rng),
+            dccp: Dccp::new(config, rng),
         }
     }
 
@@ -59,6 +62,7 @@ impl Transports {
             IpProtocol::UDP => Some(&mut self.udp),
             IpProtocol::UDPLITE => Some(&mut self.udp_lite),
             IpProtocol::SCTP => Some(&mut self.sctp),
+            IpProtocol::DCCP => Some(&mut self.dccp),
             IpProtocol::ICMP | IpProtocol::ICMPV6 => Some(&mut self.ping),
             _ => None,
         }
@@ -71,6 +75,7 @@ impl Transports {
             TransportId::UDP => Some(&mut self.udp),
             TransportId::UDPLITE => Some(&mut self.udp_lite),
             TransportId::SCTP => Some(&mut self.sctp),
+            TransportId::DCCP => Some(&mut self.dccp),
             TransportId::PING => Some(&mut self.ping),
             TransportId::RAW => Some(&mut self.raw),
             TransportId::PACKET => Some(&mut self.packets),
@@ -126,6 +131,7 @@ impl Transports {
             tcp,
             udp,
             udp_lite,
+            dccp,
             ping,
             raw,
             packets,
@@ -135,7 +141,7 @@ impl Transports {
             turn: _,
         } = self;
         let built_in: [&dyn Transport; BUILT_IN + 1] =
-            [tcp, udp, udp_lite, ping, raw, packets, sctp, unix];
+            [tcp, udp, udp_lite, ping, raw, packets, sctp, dccp, unix];
         built_in.into_iter().chain(others.values().map(|t| &**t))
     }
 
@@ -152,6 +158,7 @@ impl Transports {
             4 => Some(&mut self.packets),
             5 => Some(&mut self.udp_lite),
             6 => Some(&mut self.sctp),
+            7 => Some(&mut self.dccp),
             _ => Some(&mut **self.others.values_mut().nth(n - BUILT_IN)?),
         }
     }

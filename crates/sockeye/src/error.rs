@@ -45,6 +45,12 @@ pub const fn errno(error: Error) -> i32 {
         Error::TooManyReferences => libc::ETOOMANYREFS,
         Error::KeyRejected => libc::EKEYREJECTED,
         Error::InputOutput => libc::EIO,
+        Error::Users => libc::EUSERS,
+        Error::Quota => libc::EDQUOT,
+        Error::NoMessage => libc::ENOMSG,
+        Error::BadRequest => libc::EBADR,
+        Error::BadRequestCode => libc::EBADRQC,
+        Error::IllegalSequence => libc::EILSEQ,
         Error::Shutdown => libc::ESHUTDOWN,
         // The enum is open to the core's additions; none may pass as a success.
         _ => libc::EIO,

@@ -468,6 +468,8 @@ impl Inner {
                 tcp.abort_closed(&mut cx);
                 let (sctp, mut cx) = state.node.sctp(now);
                 sctp.abort_closed(&mut cx);
+                let (dccp, mut cx) = state.node.dccp(now);
+                dccp.abort_closed(&mut cx);
             });
             shard.run();
         }
@@ -511,6 +513,10 @@ impl crate::shard::State {
             TransportId::SCTP => {
                 let (sctp, mut cx) = self.node.sctp(now);
                 sctp.close(&mut cx, handle.id)
+            }
+            TransportId::DCCP => {
+                let (dccp, mut cx) = self.node.dccp(now);
+                dccp.close(&mut cx, handle.id)
             }
             TransportId::PING => {
                 let (ping, mut cx) = self.node.ping(now);

@@ -276,9 +276,10 @@ impl State {
 
     fn has_closed(&mut self, closing: Closing) -> bool {
         let associations = self.node.sctp(Instant::ZERO).0.pending_close();
+        let packets = self.node.dccp(Instant::ZERO).0.pending_close();
         let (tcp, _) = self.node.tcp(Instant::ZERO);
         match closing {
-            Closing::Delivered => tcp.pending_close() == 0 && associations == 0,
+            Closing::Delivered => tcp.pending_close() + associations + packets == 0,
             Closing::Quiet => {
                 let mut sockets = tcp.sockets().into_iter();
                 !sockets.any(|socket| socket.state.starts_with("FIN-WAIT"))

@@ -510,6 +510,32 @@ options! {
         }
         refused {}
     }
+    "dccp(4)" {
+        works {
+            DccpService DCCP_SOCKOPT_SERVICE = 269 2, rw Struct(128), Said("one service code in network order, of a listener up to 32; 4,294,967,295 is none"), "the service that a client asks for, and those that a listener answers for"
+                ["crates/dccp/src/tests/opening.rs" "a_listener_serves_several_service_codes"];
+            DccpMaxPacketSize DCCP_SOCKOPT_GET_CUR_MPS = 269 5, ro Int, Any, "the largest message that can be sent now"
+                ["crates/dccp/src/tests/data.rs" "a_message_is_no_larger_than_the_path_carries"];
+            DccpServerTimeWait DCCP_SOCKOPT_SERVER_TIMEWAIT = 269 6, rw Int, Any, "a server that closes holds TIMEWAIT itself, and does not ask its client to"
+                ["crates/dccp/src/tests/closing.rs" "a_server_may_hold_time_wait"];
+            DccpSendCoverage DCCP_SOCKOPT_SEND_CSCOV = 269 10, rw Int, Range(0, 15), "how much of a packet its checksum covers: 0 for all, 1 for the header, then a word more each"
+                ["crates/dccp/src/tests/data.rs" "checksums_cover_as_much_as_was_agreed_on"];
+            DccpReceiveCoverage DCCP_SOCKOPT_RECV_CSCOV = 269 11, rw Int, Range(0, 15), "how much of a packet has to be covered for its data to be delivered"
+                ["crates/dccp/src/tests/data.rs" "checksums_cover_as_much_as_was_agreed_on"];
+            DccpAvailableCcids DCCP_SOCKOPT_AVAILABLE_CCIDS = 269 12, ro Struct(16), Any, "the congestion controls there are, a byte each";
+            DccpCcid DCCP_SOCKOPT_CCID = 269 13, wo Struct(4), Said("bytes, the preferred one first"), "the congestion controls of both directions";
+            DccpTxCcid DCCP_SOCKOPT_TX_CCID = 269 14, rw Struct(4), Said("bytes, the preferred one first; an int is read"), "the congestion control of what is sent";
+            DccpRxCcid DCCP_SOCKOPT_RX_CCID = 269 15, rw Struct(4), Said("bytes, the preferred one first; an int is read"), "the congestion control of what is received";
+            DccpQueuePolicy DCCP_SOCKOPT_QPOLICY_ID = 269 16, rw Int, Range(0, 0), "what waits to be sent leaves in the order in which it came";
+            DccpQueueLength DCCP_SOCKOPT_QPOLICY_TXQLEN = 269 17, rw Int, Said("0 for no limit but that of bytes"), "messages that wait to be sent";
+        }
+        also {}
+        refused {
+            DCCP_SOCKOPT_PACKET_SIZE = 269 1, NONE, NONE, "Linux has given it up";
+            DCCP_SOCKOPT_CHANGE_L = 269 3, Error::NotSupported, NONE, "Linux has given it up: each feature has its option";
+            DCCP_SOCKOPT_CHANGE_R = 269 4, Error::NotSupported, NONE, "Linux has given it up: each feature has its option";
+        }
+    }
     "packet(7)" {
         works {
             PacketAddMembership PACKET_ADD_MEMBERSHIP = 263 1, wo Struct(16), Said("an interface, PACKET_MR_PROMISC, ALLMULTI, MULTICAST or UNICAST, and an address; 64 of a socket at the most, else ENOBUFS"), "the link lets more through: everything, all groups, one group or station"

@@ -149,7 +149,9 @@ impl Op<'_> {
             Kind::Ping => self.state.node.ping(self.now).0.recv_error(self.id),
             Kind::Raw => self.state.node.raw(self.now).0.recv_error(self.id),
             // packet(7): they are told no errors; associations tell theirs as notifications.
-            Kind::Sctp(_) | Kind::Packet { .. } | Kind::Unix(_) => Err(Error::WouldBlock),
+            Kind::Sctp(_) | Kind::Dccp | Kind::Packet { .. } | Kind::Unix(_) => {
+                Err(Error::WouldBlock)
+            }
         }
     }
 
@@ -168,7 +170,12 @@ impl Op<'_> {
                 udp.sent_zero_copy(&mut cx, self.id)
             }
             // They do not have SO_ZEROCOPY, without which the flag means nothing.
-            Kind::Sctp(_) | Kind::Ping | Kind::Raw | Kind::Packet { .. } | Kind::Unix(_) => Ok(()),
+            Kind::Sctp(_)
+            | Kind::Dccp
+            | Kind::Ping
+            | Kind::Raw
+            | Kind::Packet { .. }
+            | Kind::Unix(_) => Ok(()),
         }
     }
 }

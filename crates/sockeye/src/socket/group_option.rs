@@ -231,7 +231,7 @@ impl Socket {
 
     fn must_not_be_stream(&self) -> io::Result<()> {
         match self.0.kind {
-            Kind::Tcp | Kind::Sctp(_) => Err(to_io(Error::Protocol)),
+            Kind::Tcp | Kind::Sctp(_) | Kind::Dccp => Err(to_io(Error::Protocol)),
             Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw => Ok(()),
             Kind::Packet { .. } | Kind::Unix(_) => Err(to_io(Error::NoProtocolOption)),
         }

@@ -96,6 +96,8 @@ impl Type {
     pub const SEQPACKET: Self = Self(libc::SOCK_SEQPACKET);
     /// SOCK_RAW: IP packets; of a packet socket, whole frames.
     pub const RAW: Self = Self(libc::SOCK_RAW);
+    /// SOCK_DCCP: messages on a connection, in the order in which they came.
+    pub const DCCP: Self = Self(6);
 }
 
 /// The protocol of a socket: an IP protocol number; of a packet socket an EtherType in network
@@ -116,6 +118,8 @@ impl Protocol {
     pub const SCTP: Self = Self(libc::IPPROTO_SCTP);
     /// UDP-Lite (RFC 3828).
     pub const UDPLITE: Self = Self(libc::IPPROTO_UDPLITE);
+    /// DCCP (RFC 4340).
+    pub const DCCP: Self = Self(libc::IPPROTO_DCCP);
     /// Of a packet socket: every protocol, and what leaves as well (ETH_P_ALL).
     pub const ALL_FRAMES: Self = Self::of_frames(sockeye_core::raw::packet::ETH_P_ALL);
 

@@ -25,7 +25,8 @@ pub(crate) enum Kind {
     Udp,
     UdpLite,
     /// SCTP, one-to-one (SOCK_STREAM) or one-to-many (SOCK_SEQPACKET).
-    Sctp(sockeye_sctp::Style),
+    Sctp(Style),
+    Dccp,
     Ping,
     Raw,
     /// AF_PACKET, `cooked` as SOCK_DGRAM.
@@ -69,7 +70,8 @@ impl Kind {
             (Type::SEQPACKET, Some(Protocol::SCTP)) => Ok(Self::Sctp(Style::OneToMany)),
             (Type::DGRAM, Some(protocol)) if protocol == echo => Ok(Self::Ping),
             (Type::RAW, Some(Protocol(1..=255))) => Ok(Self::Raw),
-            (Type::STREAM | Type::DGRAM | Type::RAW | Type::SEQPACKET, Some(_))
+            (Type::DCCP, None | Some(Protocol::DCCP)) => Ok(Self::Dccp),
+            (Type::STREAM | Type::DGRAM | Type::RAW | Type::SEQPACKET | Type::DCCP, Some(_))
             | (Type::RAW, None) => Err(os(libc::EPROTONOSUPPORT)),
             _ => Err(os(libc::ESOCKTNOSUPPORT)),
         }
@@ -79,6 +81,7 @@ impl Kind {
         match self {
             Self::Tcp | Self::Sctp(Style::OneToOne) => Type::STREAM,
             Self::Sctp(Style::OneToMany) => Type::SEQPACKET,
+            Self::Dccp => Type::DCCP,
             Self::Udp | Self::UdpLite | Self::Ping | Self::Packet { cooked: true } => Type::DGRAM,
             Self::Raw | Self::Packet { cooked: false } => Type::RAW,
             Self::Unix(SocketType::Stream) => Type::STREAM,
@@ -94,6 +97,7 @@ impl Kind {
             Self::Udp => Protocol::UDP,
             Self::UdpLite => Protocol::UDPLITE,
             Self::Sctp(_) => Protocol::SCTP,
+            Self::Dccp => Protocol::DCCP,
             Self::Ping | Self::Raw | Self::Packet { .. } => asked.unwrap_or(Protocol(0)),
             // Linux tells none, whatever was asked for.
             Self::Unix(_) => Protocol(0),
@@ -106,11 +110,17 @@ impl Kind {
             Self::Udp => TransportId::UDP,
             Self::UdpLite => TransportId::UDPLITE,
             Self::Sctp(_) => TransportId::SCTP,
+            Self::Dccp => TransportId::DCCP,
             Self::Ping => TransportId::PING,
             Self::Raw => TransportId::RAW,
             Self::Packet { .. } => TransportId::PACKET,
             Self::Unix(_) => TransportId::UNIX,
         }
+    }
+
+    /// Whether it has connections that are listened for and accepted.
+    pub(super) const fn has_connections(self) -> bool {
+        matches!(self, Self::Tcp | Self::Sctp(_) | Self::Dccp)
     }
 
     /// Whether it carries messages, or is a stream that one step of a call does for: not TCP.
@@ -160,6 +170,10 @@ impl Kind {
                 let (sctp, mut cx) = node.sctp(now);
                 sctp.open(&mut cx, domain, style)?
             }
+            Self::Dccp => {
+                let (dccp, mut cx) = node.dccp(now);
+                dccp.open(&mut cx, domain)?
+            }
             Self::Ping => {
                 let (ping, mut cx) = node.ping(now);
                 ping.open(&mut cx, domain)?
@@ -201,7 +215,7 @@ macro_rules! of_hosts {
     ($op:expr, ($stream:expr, $link:expr), |$transport:ident, $cx:ident, $id:ident| $call:expr) => {{
         let $id = $op.id;
         match $op.kind {
-            Kind::Tcp | Kind::Sctp(_) => $stream,
+            Kind::Tcp | Kind::Sctp(_) | Kind::Dccp => $stream,
             Kind::Udp => on!($op, udp, |$transport, $cx| $call),
             Kind::UdpLite => on!($op, udp_lite, |$transport, $cx| $call),
             Kind::Ping => on!($op, ping, |$transport, $cx| $call),
@@ -235,6 +249,10 @@ macro_rules! any {
                 let $id = $op.id;
                 on!($op, sctp, |$transport, $cx| $call)
             }
+            Kind::Dccp => {
+                let $id = $op.id;
+                on!($op, dccp, |$transport, $cx| $call)
+            }
             _ => datagram!(
                 $op,
                 on!($op, tcp, |$transport, $cx| $call),
@@ -242,6 +260,19 @@ macro_rules! any {
             ),
         }
     };
+}
+
+/// The same call on whatever transport it is that has connections; `$other` for the rest.
+macro_rules! connections {
+    ($op:expr, $other:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {{
+        let $id = $op.id;
+        match $op.kind {
+            Kind::Tcp => on!($op, tcp, |$transport, $cx| $call),
+            Kind::Sctp(_) => on!($op, sctp, |$transport, $cx| $call),
+            Kind::Dccp => on!($op, dccp, |$transport, $cx| $call),
+            _ => $other,
+        }
+    }};
 }
 
 impl Op<'_> {
@@ -254,23 +285,13 @@ impl Op<'_> {
             let (unix, mut cx) = self.state.node.unix(self.now);
             return unix.listen(&mut cx, self.id, backlog, super::unix::caller());
         }
-        if let Kind::Sctp(_) = self.kind {
-            let (sctp, mut cx) = self.state.node.sctp(self.now);
-            return sctp.listen(&mut cx, self.id, backlog);
-        }
-        if self.kind != Kind::Tcp {
-            return Err(Error::NotSupported);
-        }
-        let (tcp, mut cx) = self.state.node.tcp(self.now);
-        tcp.listen(&mut cx, self.id, backlog)
+        connections!(self, Err(Error::NotSupported), |t, cx, id| t
+            .listen(&mut cx, id, backlog))
     }
 
     pub(super) fn accept(&mut self) -> Result<(Handle, SocketAddr), Error> {
-        let (id, peer) = match self.kind {
-            Kind::Tcp => on!(self, tcp, |tcp, cx| tcp.accept(&mut cx, self.id))?,
-            Kind::Sctp(_) => on!(self, sctp, |sctp, cx| sctp.accept(&mut cx, self.id))?,
-            _ => return Err(Error::NotSupported),
-        };
+        let (id, peer) = connections!(self, Err(Error::NotSupported), |t, cx, id| t
+            .accept(&mut cx, id))?;
         let handle = Handle {
             transport: self.kind.transport(),
             id,
@@ -280,32 +301,21 @@ impl Op<'_> {
     }
 
     pub(super) fn connect(&mut self, address: SocketAddr) -> Result<(), Error> {
-        if let Kind::Sctp(_) = self.kind {
-            let (sctp, mut cx) = self.state.node.sctp(self.now);
-            return sctp.connect(&mut cx, self.id, address);
-        }
         datagram!(
             self,
-            {
-                let (tcp, mut cx) = self.state.node.tcp(self.now);
-                tcp.connect(&mut cx, self.id, address)
-            },
+            connections!(self, Err(Error::NotSupported), |t, cx, id| t
+                .connect(&mut cx, id, address)),
             |t, cx, id| t.connect(&mut cx, id, Some(address))
         )
     }
 
     pub(super) fn disconnect(&mut self) -> Result<(), Error> {
-        if let Kind::Sctp(_) = self.kind {
-            return Err(Error::NotSupported);
-        }
-        datagram!(
-            self,
-            {
-                let (tcp, mut cx) = self.state.node.tcp(self.now);
-                tcp.disconnect(&mut cx, self.id)
-            },
-            |t, cx, id| t.connect(&mut cx, id, None)
-        )
+        let stream = match self.kind {
+            Kind::Tcp => on!(self, tcp, |tcp, cx| tcp.disconnect(&mut cx, self.id)),
+            Kind::Dccp => on!(self, dccp, |dccp, cx| dccp.disconnect(&mut cx, self.id)),
+            _ => Err(Error::NotSupported),
+        };
+        datagram!(self, stream, |t, cx, id| t.connect(&mut cx, id, None))
     }
 
     pub(super) fn shutdown(&mut self, how: Shutdown) -> Result<(), Error> {
@@ -313,15 +323,8 @@ impl Op<'_> {
     }
 
     pub(super) fn abort(&mut self) -> Result<(), Error> {
-        if let Kind::Sctp(_) = self.kind {
-            let (sctp, mut cx) = self.state.node.sctp(self.now);
-            return sctp.abort(&mut cx, self.id);
-        }
-        if self.kind != Kind::Tcp {
-            return Err(Error::NotSupported);
-        }
-        let (tcp, mut cx) = self.state.node.tcp(self.now);
-        tcp.abort(&mut cx, self.id)
+        connections!(self, Err(Error::NotSupported), |t, cx, id| t
+            .abort(&mut cx, id))
     }
 
     pub(super) fn local_addr(&mut self) -> Result<SocketAddr, Error> {
@@ -356,6 +359,10 @@ impl Op<'_> {
         datagram!(
             self,
             {
+                if self.kind == Kind::Dccp {
+                    let (dccp, mut cx) = self.state.node.dccp(self.now);
+                    return dccp.option(&mut cx, self.id, option);
+                }
                 let (tcp, cx) = self.state.node.tcp(self.now);
                 tcp.option(&cx, self.id, option)
             },
@@ -369,6 +376,7 @@ impl Op<'_> {
         node.has_queued()
             || node.tcp(self.now).0.has_output()
             || node.sctp(self.now).0.has_output()
+            || node.dccp(self.now).0.has_output()
             || self.state.deadline() < planned
     }
 
@@ -388,10 +396,8 @@ impl Op<'_> {
         if !ready.intersects(ended) {
             return Err(Error::WouldBlock);
         }
-        match self.kind {
-            Kind::Tcp => return self.state.node.tcp(self.now).0.connected(self.id),
-            Kind::Sctp(_) => return self.state.node.sctp(self.now).0.connected(self.id),
-            _ => {}
+        if self.kind.has_connections() {
+            return connections!(self, Err(Error::NotSupported), |t, cx, id| t.connected(id));
         }
         match self.take_error()? {
             Some(error) => Err(error),
@@ -437,6 +443,10 @@ impl Op<'_> {
             let info = sctp.send_info(self.id)?;
             return sctp.send_msg(&mut cx, self.id, data, to, &info);
         }
+        if self.kind == Kind::Dccp {
+            let (dccp, mut cx) = self.state.node.dccp(self.now);
+            return dccp.send(&mut cx, self.id, data, to, options);
+        }
         datagram!(self, Err(Error::NotSupported), |t, cx, id| t
             .send(&mut cx, id, data, to, options))
     }
@@ -444,6 +454,10 @@ impl Op<'_> {
     pub(super) fn recv_datagram(&mut self, out: &mut [u8], peek: bool) -> Result<Received, Error> {
         if let Kind::Sctp(_) = self.kind {
             return self.recv_sctp(out, peek);
+        }
+        if self.kind == Kind::Dccp {
+            let (dccp, mut cx) = self.state.node.dccp(self.now);
+            return dccp.recv(&mut cx, self.id, out, peek);
         }
         datagram!(self, Err(Error::NotSupported), |t, cx, id| t
             .recv(&mut cx, id, out, peek))
@@ -483,6 +497,10 @@ impl Op<'_> {
         out: &mut [u8],
         peek: bool,
     ) -> Result<(Received, Vec<Control>), Error> {
+        if self.kind == Kind::Dccp {
+            let (dccp, mut cx) = self.state.node.dccp(self.now);
+            return dccp.recv_message(&mut cx, self.id, out, peek);
+        }
         of_hosts!(
             self,
             (Err(Error::NotSupported), Err(Error::NotSupported)),
@@ -508,6 +526,7 @@ impl Op<'_> {
             Kind::Udp
             | Kind::UdpLite
             | Kind::Sctp(_)
+            | Kind::Dccp
             | Kind::Ping
             | Kind::Raw
             | Kind::Packet { .. }
@@ -521,6 +540,7 @@ impl Op<'_> {
             Kind::Udp
             | Kind::UdpLite
             | Kind::Sctp(_)
+            | Kind::Dccp
             | Kind::Ping
             | Kind::Raw
             | Kind::Packet { .. }
@@ -552,6 +572,7 @@ impl Op<'_> {
             Kind::Udp
             | Kind::UdpLite
             | Kind::Sctp(_)
+            | Kind::Dccp
             | Kind::Ping
             | Kind::Raw
             | Kind::Packet { .. }
@@ -577,6 +598,10 @@ impl Op<'_> {
             Kind::Tcp => {
                 let state = self.state.node.tcp(self.now).0.state(self.id)?;
                 Ok(state == sockeye_tcp::State::Listen)
+            }
+            Kind::Dccp => {
+                let state = self.state.node.dccp(self.now).0.state(self.id)?;
+                Ok(state == sockeye_dccp::State::Listen)
             }
             Kind::Udp
             | Kind::UdpLite

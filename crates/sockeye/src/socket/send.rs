@@ -136,9 +136,12 @@ impl Socket {
         // of several sends.
         let not = match self.0.kind {
             Kind::Tcp | Kind::Udp | Kind::UdpLite => MessageFlags::empty(),
-            Kind::Sctp(_) | Kind::Ping | Kind::Raw | Kind::Packet { .. } | Kind::Unix(_) => {
-                MessageFlags::OUT_OF_BAND | MessageFlags::MORE
-            }
+            Kind::Sctp(_)
+            | Kind::Dccp
+            | Kind::Ping
+            | Kind::Raw
+            | Kind::Packet { .. }
+            | Kind::Unix(_) => MessageFlags::OUT_OF_BAND | MessageFlags::MORE,
         };
         if flags.intersects(not) {
             return Err(to_io(Error::NotSupported));

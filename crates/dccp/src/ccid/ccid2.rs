@@ -1,0 +1,625 @@
+//! CCID 2, TCP-like congestion control (RFC 4341), on the window of `sockeye_core::congestion` with
+//! packets for bytes.
+//!
+//! Losses come from Ack Vectors alone (§5): a packet is lost when three that were sent after it have
+//! arrived. Nothing is sent again.
+
+use super::{Departed, Report, When};
+use crate::rtt::Rtt;
+use sockeye_core::Instant;
+use sockeye_core::congestion::{self, Cause, CongestionController, Phase, Setup};
+use sockeye_wire::dccp::Seq;
+use sockeye_wire::dccp::options::{ack_state, blocks, runs};
+use std::collections::VecDeque;
+
+/// RFC 4341 §5: NUMDUPACK.
+const DUPLICATES: usize = 3;
+/// Packets that are remembered: the window grows no further.
+const SENT_MAX: usize = 8192;
+/// The largest Ack Ratio that is asked for.
+const ACK_RATIO_MAX: u64 = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Outstanding,
+    Arrived,
+    Lost,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    seq: Seq,
+    at: Instant,
+    data: bool,
+    fate: Fate,
+    /// It has been reported as marked, or its data as dropped.
+    marked: bool,
+    dropped: bool,
+}
+
+/// The sender.
+#[derive(Debug)]
+pub(crate) struct Ccid2 {
+    control: Box<dyn CongestionController>,
+    sent: VecDeque<Sent>,
+    /// Data packets outstanding.
+    pipe: u64,
+    pub(crate) rtt: Rtt,
+    /// A congestion event is over when this has been acknowledged or lost.
+    recovery: Option<Seq>,
+    /// The next measurement is of a packet that was sent after this one.
+    measure_after: Option<Seq>,
+    timer: Instant,
+    last_data: Instant,
+    timed_out: bool,
+    limited: bool,
+    delivered: u64,
+    /// Half packets of slow start (§5: one packet for two acknowledged).
+    half: u64,
+    acks: Acks,
+}
+
+/// Congestion control of acknowledgements (§6.1).
+#[derive(Debug)]
+struct Acks {
+    ratio: u64,
+    /// When the window that is looked at began, and whether anything was lost in it.
+    since: Instant,
+    congested: bool,
+    /// Windows without congestion, one after the other.
+    quiet: u64,
+    /// Data packets since the last acknowledgement of acknowledgements, and whether there is one to
+    /// acknowledge.
+    data: u64,
+    heard: bool,
+}
+
+impl Ccid2 {
+    pub(crate) fn new(packet_size: u32, now: Instant) -> Self {
+        // RFC 4341 §5 with RFC 3390: at most four packets.
+        let bytes = (4 * packet_size).min((2 * packet_size).max(4380));
+        let initial = u64::from((bytes / packet_size.max(1)).clamp(1, 4));
+        let mut control = congestion::by_name("reno", &Setup::new(1))
+            .unwrap_or_else(|| Box::new(congestion::Reno::new(1)));
+        control.set_window(initial, u64::MAX);
+        Self {
+            control,
+            sent: VecDeque::new(),
+            pipe: 0,
+            rtt: Rtt::default(),
+            recovery: None,
+            measure_after: None,
+            timer: Instant::FAR,
+            last_data: now,
+            timed_out: false,
+            limited: false,
+            delivered: 0,
+            half: 0,
+            acks: Acks {
+                ratio: 2,
+                since: now,
+                congested: false,
+                quiet: 0,
+                data: 0,
+                heard: false,
+            },
+        }
+    }
+
+    pub(crate) fn cwnd(&self) -> u64 {
+        self.control.cwnd().clamp(1, SENT_MAX as u64 / 2)
+    }
+
+    /// §5: while pipe is below cwnd.
+    pub(crate) fn when(&self) -> When {
+        match self.pipe < self.cwnd() && self.sent.len() < SENT_MAX {
+            true => When::Now,
+            false => When::Blocked,
+        }
+    }
+
+    pub(crate) fn departed(&mut self, packet: &Departed) {
+        // What carries no data counts only as something sent after data.
+        if !packet.data && self.sent.is_empty() {
+            return;
+        }
+        if self.sent.len() >= SENT_MAX {
+            self.sent.pop_front();
+        }
+        if packet.data {
+            let idle = packet.at - self.last_data;
+            // §5.1: after an idle time-out the window starts again.
+            if self.pipe == 0 && idle > self.rtt.rto() {
+                self.control
+                    .on_idle_restart(packet.at, idle, self.rtt.rto());
+            }
+            self.last_data = packet.at;
+            self.pipe += 1;
+            self.acks.data += 1;
+            self.limited |= self.pipe >= self.cwnd();
+            if self.timer == Instant::FAR {
+                self.timer = packet.at + self.rtt.rto();
+            }
+            let in_flight = self.pipe;
+            self.control.on_sent(&congestion::Sent {
+                now: packet.at,
+                bytes: 1,
+                in_flight,
+                app_limited: packet.last && in_flight < self.cwnd(),
+            });
+        }
+        self.sent.push_back(Sent {
+            seq: packet.seq,
+            at: packet.at,
+            data: packet.data,
+            fate: Fate::Outstanding,
+            marked: false,
+            dropped: false,
+        });
+    }
+
+    pub(crate) fn reported(&mut self, report: &Report<'_>) {
+        self.acks.heard = true;
+        let before = self.pipe;
+        let mut news = self.arrivals(report);
+        news.lost = self.find_losses();
+        news.dropped = self.drops(report);
+        self.measure(report, &news);
+        if news.acked > 0 {
+            self.timed_out = false;
+        }
+        self.steer(report, &news, before);
+        self.forget();
+        if self.pipe == 0 {
+            self.timer = Instant::FAR;
+        } else if news.acked > 0 {
+            self.timer = report.now + self.rtt.rto();
+        }
+    }
+
+    /// Takes in which packets the vectors say have arrived.
+    fn arrivals(&mut self, report: &Report<'_>) -> News {
+        let mut news = News::default();
+        let mut seq = report.ack;
+        for (state, packets) in runs(report.vector) {
+            for n in 0..u64::from(packets) {
+                if state != ack_state::NOT_RECEIVED {
+                    self.arrived(seq - n, state == ack_state::MARKED, &mut news);
+                }
+            }
+            seq = seq - u64::from(packets);
+        }
+        if report.vector.is_empty() {
+            self.arrived(report.ack, false, &mut news);
+        }
+        news
+    }
+
+    fn arrived(&mut self, seq: Seq, marked: bool, news: &mut News) {
+        let Some(sent) = find(&mut self.sent, seq) else {
+            return;
+        };
+        // RFC 4340 §11.4.1: once it has arrived, it has.
+        if marked && !sent.marked {
+            sent.marked = true;
+            news.congestion(sent.seq, Cause::Ecn);
+        }
+        if sent.fate == Fate::Arrived {
+            return;
+        }
+        let was = core::mem::replace(&mut sent.fate, Fate::Arrived);
+        if !sent.data {
+            return;
+        }
+        news.newest = Some(news.newest.map_or(seq, |newest: Seq| newest.later(seq)));
+        // §5: not again for what had been inferred as lost.
+        if was == Fate::Outstanding {
+            self.pipe = self.pipe.saturating_sub(1);
+        }
+        self.delivered += 1;
+        news.acked += 1;
+        if !marked {
+            news.clean += 1;
+        }
+    }
+
+    /// §5: a packet is lost when [`DUPLICATES`] that were sent after it have arrived.
+    fn find_losses(&mut self) -> Option<Seq> {
+        let mut later = 0;
+        let mut newest = None;
+        for sent in self.sent.iter_mut().rev() {
+            match sent.fate {
+                Fate::Arrived => later += 1,
+                Fate::Outstanding if later >= DUPLICATES => {
+                    sent.fate = Fate::Lost;
+                    if sent.data {
+                        self.pipe = self.pipe.saturating_sub(1);
+                        newest = newest.or(Some(sent.seq));
+                    }
+                }
+                Fate::Outstanding | Fate::Lost => {}
+            }
+        }
+        newest
+    }
+
+    /// §5.2: packets newly reported as dropped in a receive buffer; other codes but 0 and 1 count as
+    /// marks (RFC 4340 §11.7.2).
+    fn drops(&mut self, report: &Report<'_>) -> Drops {
+        let mut drops = Drops::default();
+        let mut seq = report.ack;
+        for (code, packets) in blocks(report.dropped) {
+            for n in 0..u64::from(packets) {
+                let (Some(code), Some(sent)) = (code, find(&mut self.sent, seq - n)) else {
+                    continue;
+                };
+                if sent.fate != Fate::Arrived || core::mem::replace(&mut sent.dropped, true) {
+                    continue;
+                }
+                match code {
+                    0 | 1 => {}
+                    2 => drops.buffer += 1,
+                    _ => drops.marked = Some(sent.seq),
+                }
+            }
+            seq = seq - u64::from(packets);
+        }
+        drops
+    }
+
+    /// §5: once for each window of data.
+    fn measure(&mut self, report: &Report<'_>, news: &News) {
+        if news.newest != Some(report.ack) {
+            return;
+        }
+        let Some(sent) = find(&mut self.sent, report.ack) else {
+            return;
+        };
+        if self
+            .measure_after
+            .is_some_and(|after| !sent.seq.after(after))
+        {
+            return;
+        }
+        let rtt = (report.now - sent.at).saturating_sub(report.elapsed.unwrap_or_default());
+        self.measure_after = self.sent.back().map(|sent| sent.seq);
+        self.rtt.measured(rtt);
+    }
+
+    /// Tells the controller.
+    fn steer(&mut self, report: &Report<'_>, news: &News, before: u64) {
+        let now = report.now;
+        // §5: losses and marks of one window of data are one event.
+        if let Some(recovery) = self.recovery
+            && news.newest.is_some_and(|newest| newest.after(recovery))
+        {
+            self.recovery = None;
+            self.control.on_recovered(now, self.pipe);
+        }
+        let marked = news.marked.or(news.dropped.marked);
+        let events = [(news.lost, Cause::Loss), (marked, Cause::Ecn)];
+        for (seq, cause) in events {
+            let Some(seq) = seq else { continue };
+            if self.recovery.is_none_or(|recovery| seq.after(recovery)) {
+                self.recovery = self.sent.back().map(|sent| sent.seq);
+                self.control.on_congestion(now, cause, self.pipe);
+            }
+        }
+        if news.dropped.buffer > 0 {
+            let cwnd = self
+                .control
+                .cwnd()
+                .saturating_sub(news.dropped.buffer)
+                .max(1);
+            self.control
+                .set_window(cwnd, self.control.ssthresh().min(cwnd));
+        }
+        // §5.2: MUST exit slow start.
+        let exits = report.slow_receiver || news.dropped.buffer > 0;
+        if exits && self.control.cwnd() < self.control.ssthresh() {
+            let cwnd = self.control.cwnd();
+            self.control.set_window(cwnd, cwnd);
+        }
+        let mut acked = news.clean;
+        // §5: one packet for every two acknowledged.
+        if self.control.cwnd() < self.control.ssthresh() {
+            self.half += acked;
+            acked = self.half / 2;
+            self.half %= 2;
+        }
+        if acked == 0 || report.slow_receiver {
+            return;
+        }
+        let phase = match self.recovery {
+            Some(_) => Phase::Recovery,
+            None => Phase::Open,
+        };
+        self.control.on_ack(&congestion::Ack {
+            now,
+            acked,
+            in_flight_before: before,
+            in_flight: self.pipe,
+            cwnd_limited: self.limited,
+            phase,
+            srtt: self.rtt.srtt(),
+            delivered: self.delivered,
+            ..congestion::Ack::default()
+        });
+        self.limited = self.pipe >= self.cwnd();
+    }
+
+    /// Forgets what has been settled, but for a few that tell of others.
+    fn forget(&mut self) {
+        while let Some(front) = self.sent.front()
+            && front.fate != Fate::Outstanding
+            && self.sent.len() > DUPLICATES
+        {
+            self.sent.pop_front();
+        }
+        if self.pipe == 0
+            && self
+                .sent
+                .iter()
+                .all(|s| s.fate != Fate::Outstanding || !s.data)
+        {
+            self.sent.clear();
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.timer
+    }
+
+    /// §5: the transmit time-out.
+    pub(crate) fn timeout(&mut self, now: Instant) {
+        if self.timer > now {
+            return;
+        }
+        for sent in &mut self.sent {
+            if sent.fate == Fate::Outstanding {
+                sent.fate = Fate::Lost;
+            }
+        }
+        self.pipe = 0;
+        self.rtt.back_off();
+        let cause = match core::mem::replace(&mut self.timed_out, true) {
+            true => Cause::TimeoutAgain,
+            false => Cause::Timeout,
+        };
+        self.recovery = self.sent.back().map(|sent| sent.seq);
+        self.control.on_congestion(now, cause, 0);
+        self.timer = Instant::FAR;
+    }
+
+    pub(crate) fn ack_ratio(&self) -> u64 {
+        self.acks.ratio
+    }
+
+    /// §6.1.2: doubled for each window with losses, one less after cwnd/(R² - R) windows without.
+    pub(crate) fn acks_congested(&mut self, now: Instant, congested: bool) {
+        let cwnd = self.cwnd();
+        let rtt = self.rtt.estimate();
+        let acks = &mut self.acks;
+        acks.congested |= congested;
+        if now - acks.since < rtt {
+            return;
+        }
+        acks.since = now;
+        if core::mem::take(&mut acks.congested) {
+            acks.quiet = 0;
+            acks.ratio *= 2;
+        } else {
+            acks.quiet += 1;
+            let ratio = acks.ratio;
+            if ratio > 2 && acks.quiet >= (cwnd / (ratio * ratio - ratio)).max(1) {
+                acks.quiet = 0;
+                acks.ratio -= 1;
+            }
+        }
+        // §6.1.2: no more than half of cwnd, but two is always right.
+        let most = cwnd.div_ceil(2).clamp(2, ACK_RATIO_MAX);
+        acks.ratio = acks.ratio.clamp(2, most);
+    }
+
+    /// §6.2: once for each congestion window.
+    pub(crate) fn wants_ack_of_acks(&self) -> bool {
+        self.acks.heard && self.acks.data >= self.cwnd().min(64)
+    }
+
+    pub(crate) fn acked_acks(&mut self) {
+        self.acks.data = 0;
+        self.acks.heard = false;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pipe(&self) -> u64 {
+        self.pipe
+    }
+}
+
+/// What a report told that was not known.
+#[derive(Debug, Default)]
+struct News {
+    acked: u64,
+    /// Of these, without a mark.
+    clean: u64,
+    newest: Option<Seq>,
+    lost: Option<Seq>,
+    marked: Option<Seq>,
+    dropped: Drops,
+}
+
+#[derive(Debug, Default)]
+struct Drops {
+    buffer: u64,
+    marked: Option<Seq>,
+}
+
+impl News {
+    fn congestion(&mut self, seq: Seq, _cause: Cause) {
+        self.marked = Some(self.marked.map_or(seq, |marked| marked.later(seq)));
+    }
+}
+
+/// Packets are numbered one after the other, but for those that were not kept.
+fn find(sent: &mut VecDeque<Sent>, seq: Seq) -> Option<&mut Sent> {
+    let first = sent.front()?.seq;
+    let at = sent.partition_point(|s| first.packets_to(s.seq) < first.packets_to(seq));
+    sent.get_mut(at).filter(|s| s.seq == seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockeye_wire::dccp::options::run;
+
+    const MS: core::time::Duration = core::time::Duration::from_millis(1);
+
+    struct Flow {
+        sender: Ccid2,
+        now: Instant,
+        next: u64,
+    }
+
+    impl Flow {
+        fn new() -> Self {
+            let now = Instant::from_millis(1000);
+            Self {
+                sender: Ccid2::new(1400, now),
+                now,
+                next: 100,
+            }
+        }
+
+        /// Sends as much as may leave; the last number.
+        fn fill(&mut self) -> u64 {
+            while self.sender.when() == When::Now {
+                self.sender.departed(&Departed {
+                    seq: Seq::new(self.next),
+                    at: self.now,
+                    data: true,
+                    last: false,
+                });
+                self.next += 1;
+            }
+            self.next - 1
+        }
+
+        fn report(&mut self, ack: u64, vector: &[u8], dropped: &[u8]) {
+            self.now += 100 * MS;
+            self.sender.reported(&Report {
+                now: self.now,
+                ack: Seq::new(ack),
+                vector,
+                dropped,
+                elapsed: None,
+                slow_receiver: false,
+            });
+        }
+    }
+
+    /// RFC 4341 §5: three packets of 1,400 bytes by RFC 3390, then one for every two acknowledged.
+    #[test]
+    fn slow_start_takes_one_packet_for_two() {
+        let mut flow = Flow::new();
+        assert_eq!(flow.fill(), 102);
+        flow.report(102, &[run(0, 3)], &[]);
+        assert_eq!((flow.sender.cwnd(), flow.sender.pipe()), (4, 0));
+        assert_eq!(flow.sender.rtt.srtt(), Some(100 * MS));
+        flow.fill();
+        flow.report(106, &[run(0, 4)], &[]);
+        assert_eq!(flow.sender.cwnd(), 6);
+    }
+
+    fn grown() -> Flow {
+        let mut flow = Flow::new();
+        while flow.sender.cwnd() < 16 {
+            let last = flow.fill();
+            let packets = u8::try_from(flow.sender.pipe()).unwrap();
+            flow.report(last, &[run(0, packets)], &[]);
+        }
+        flow
+    }
+
+    /// RFC 4341 §5: NUMDUPACK, and one event for a window.
+    #[test]
+    fn losses_halve_the_window_once() {
+        let mut flow = grown();
+        let cwnd = flow.sender.cwnd();
+        let first = flow.next;
+        flow.fill();
+        // Two are missing, two came behind them: not lost yet.
+        flow.report(first + 3, &[run(0, 2), run(3, 2)], &[]);
+        assert_eq!(flow.sender.pipe(), cwnd - 2);
+        let pipe = flow.sender.pipe();
+        let cwnd = flow.sender.cwnd();
+        flow.report(first + 4, &[run(0, 3), run(3, 2)], &[]);
+        assert_eq!(flow.sender.pipe(), pipe - 3);
+        assert_eq!(flow.sender.cwnd(), cwnd / 2);
+        // One more of the same window.
+        flow.report(
+            first + 9,
+            &[run(0, 4), run(3, 1), run(0, 3), run(3, 2)],
+            &[],
+        );
+        assert_eq!(flow.sender.cwnd(), cwnd / 2);
+        // What was thought lost arrives: pipe stays as it is.
+        let pipe = flow.sender.pipe();
+        flow.report(first + 9, &[run(0, 10)], &[]);
+        assert_eq!(flow.sender.pipe(), pipe);
+    }
+
+    #[test]
+    fn a_mark_halves_the_window() {
+        let mut flow = grown();
+        let cwnd = flow.sender.cwnd();
+        let last = flow.fill();
+        flow.report(last, &[run(1, 1), run(0, 15)], &[]);
+        assert_eq!(flow.sender.cwnd(), cwnd / 2);
+    }
+
+    /// RFC 4341 §5.2.
+    #[test]
+    fn a_full_receiver_takes_one_packet_each_and_ends_slow_start() {
+        let mut flow = grown();
+        let cwnd = flow.sender.cwnd();
+        let last = flow.fill();
+        flow.report(
+            last,
+            &[run(0, 16)],
+            &[sockeye_wire::dccp::options::block(Some(2), 3)],
+        );
+        assert!(flow.sender.cwnd() <= cwnd - 3 + 1);
+        assert!(flow.sender.control.ssthresh() <= flow.sender.cwnd());
+    }
+
+    /// RFC 4341 §5: pipe is zero, cwnd is one, ssthresh half of what it was.
+    #[test]
+    fn a_timeout_begins_with_one_packet() {
+        let mut flow = grown();
+        let cwnd = flow.sender.cwnd();
+        flow.fill();
+        let deadline = flow.sender.deadline();
+        assert_ne!(deadline, Instant::FAR);
+        flow.sender.timeout(deadline);
+        assert_eq!((flow.sender.pipe(), flow.sender.cwnd()), (0, 1));
+        assert_eq!(flow.sender.control.ssthresh(), cwnd / 2);
+    }
+
+    /// RFC 4341 §6.1.2.
+    #[test]
+    fn the_ack_ratio_follows_losses_of_acknowledgements() {
+        let mut flow = grown();
+        let later = |flow: &mut Flow, congested| {
+            flow.now += 200 * MS;
+            flow.sender.acks_congested(flow.now, congested);
+            flow.sender.ack_ratio()
+        };
+        assert_eq!(later(&mut flow, true), 4);
+        assert_eq!(later(&mut flow, true), 8);
+        // No more than half of the window.
+        let half = flow.sender.cwnd().div_ceil(2);
+        assert_eq!(later(&mut flow, true), half);
+        assert_eq!(later(&mut flow, false), half - 1);
+    }
+}

@@ -1,0 +1,267 @@
+//! The options of packets: what is taken from those that arrive (RFC 4340 §8.5, step 8), and what is
+//! put into those that leave.
+
+use crate::ccid::{CCID2, Report};
+use crate::conn::Conn;
+use crate::features::{Fault, Feature, Features};
+use crate::packet::Incoming;
+use crate::state::State;
+use core::time::Duration;
+use smallvec::SmallVec;
+use sockeye_core::{Context, Counter, Instant, Payload};
+use sockeye_wire::dccp::options::{Meaning, RawOption};
+use sockeye_wire::dccp::{PacketType, ResetCode, Seq};
+
+/// Bytes of Init Cookies that are echoed; a server that sends more gets no connection.
+const COOKIES_MAX: usize = 512;
+/// Options that one packet may have; what follows is not looked at.
+const OPTIONS_MAX: usize = 128;
+/// RFC 4340 §13: units of times in options.
+const UNIT: Duration = Duration::from_micros(10);
+/// Elapsed times from here on are told.
+const ELAPSED_MIN: Duration = Duration::from_millis(1);
+
+/// The options of a packet that leaves.
+pub(crate) type Bytes = SmallVec<[u8; 64]>;
+
+/// One option after the other, with whether Mandatory stood before it.
+pub(crate) fn each<'a>(
+    packet: &'a Incoming,
+    mut take: impl FnMut(Meaning<'a>, RawOption<'a>, bool) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut mandatory = false;
+    for raw in packet.options().take(OPTIONS_MAX) {
+        let meaning = raw.meaning();
+        // RFC 4340 §5.8: on Data, only what can't do harm (§7.5.5).
+        if packet.ty() == PacketType::Data && !meaning.is_for_data() {
+            continue;
+        }
+        if meaning == Meaning::Mandatory {
+            if mandatory {
+                return Err(Fault::of(ResetCode::OPTION_ERROR, raw.kind, &[]));
+            }
+            mandatory = true;
+            continue;
+        }
+        // RFC 4340 §5.8.2: MUST reset for what is not understood.
+        if let (true, Meaning::Unknown(_)) = (mandatory, meaning) {
+            return Err(Fault::of(ResetCode::MANDATORY_ERROR, raw.kind, raw.data));
+        }
+        take(meaning, raw, mandatory)?;
+        mandatory = false;
+    }
+    match mandatory {
+        true => Err(Fault::of(ResetCode::OPTION_ERROR, 1, &[])),
+        false => Ok(()),
+    }
+}
+
+/// Feature negotiation alone, and Mandatory: what a half-open connection takes.
+pub(crate) fn negotiate(features: &mut Features, packet: &Incoming) -> Result<(), Fault> {
+    let (seq, ack) = (packet.seq, packet.ack());
+    let mut any = false;
+    each(packet, |meaning, raw, mandatory| {
+        match meaning {
+            Meaning::Change { .. } | Meaning::Confirm { .. } => {
+                any = true;
+                features.option(&meaning, seq, ack, mandatory)?;
+            }
+            Meaning::Ccid(_) if mandatory => {
+                return Err(Fault::of(ResetCode::MANDATORY_ERROR, raw.kind, raw.data));
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    if any {
+        features.finish(seq);
+    }
+    Ok(())
+}
+
+/// RFC 4340 §9.3: whether the data is what its Data Checksum says, where it has one.
+pub(crate) fn data_is_intact(packet: &Incoming) -> bool {
+    let mut checksums = packet.options().filter_map(|raw| match raw.meaning() {
+        Meaning::DataChecksum(crc) => Some(crc),
+        _ => None,
+    });
+    let crc = crc(&packet.data);
+    checksums.all(|said| said == crc)
+}
+
+/// CRC-32c (RFC 4340 §9.3; of nothing it is zero).
+fn crc(data: &Payload) -> u32 {
+    data.iter()
+        .fold(0, |crc, slice| crc32c::crc32c_append(crc, slice))
+}
+
+/// What a packet's options said beside what has been done.
+#[derive(Default)]
+struct Said {
+    vector: SmallVec<[u8; 64]>,
+    dropped: SmallVec<[u8; 16]>,
+    elapsed: Option<Duration>,
+    slow: bool,
+    negotiates: bool,
+}
+
+impl Conn {
+    /// RFC 4340 §8.5 step 8.
+    ///
+    /// # Errors
+    /// The connection has to be reset.
+    pub(crate) fn take_options(
+        &mut self,
+        cx: &mut Context<'_>,
+        packet: &Incoming,
+    ) -> Result<(), Fault> {
+        let mut said = Said::default();
+        each(packet, |meaning, raw, mandatory| {
+            self.take_option(cx, packet, meaning, raw, mandatory, &mut said)
+        })?;
+        if said.negotiates {
+            self.features.finish(packet.seq);
+            self.negotiated(cx);
+        }
+        if said.slow {
+            self.slow_until = cx.now + self.sender.rtt();
+        }
+        if let Some(ack) = packet.ack().filter(|_| packet.ty() != PacketType::Sync) {
+            let slow_receiver = cx.now < self.slow_until;
+            self.report(
+                cx,
+                &Report {
+                    now: cx.now,
+                    ack,
+                    vector: &said.vector,
+                    dropped: &said.dropped,
+                    elapsed: said.elapsed,
+                    slow_receiver,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn take_option(
+        &mut self,
+        cx: &mut Context<'_>,
+        packet: &Incoming,
+        meaning: Meaning<'_>,
+        raw: RawOption<'_>,
+        mandatory: bool,
+        said: &mut Said,
+    ) -> Result<(), Fault> {
+        let seq = packet.seq;
+        let ack = packet.ack();
+        match meaning {
+            Meaning::Change { .. } | Meaning::Confirm { .. } => {
+                said.negotiates = true;
+                self.features.option(&meaning, seq, ack, mandatory)?;
+            }
+            // §11.4: nothing is acknowledged by what has no Acknowledgement Number.
+            Meaning::AckVector { vector, .. } if ack.is_some() => {
+                said.vector.extend_from_slice(vector);
+            }
+            Meaning::DataDropped(blocks) if ack.is_some() => {
+                said.dropped.extend_from_slice(blocks);
+                // §11.7.2: nobody listens there any more.
+                let codes = sockeye_wire::dccp::options::blocks(blocks);
+                self.marks.unheard |= { codes }.any(|(code, _)| code == Some(1));
+            }
+            Meaning::ElapsedTime(units) if ack.is_some() => said.elapsed = Some(UNIT * units),
+            Meaning::SlowReceiver => said.slow = true,
+            Meaning::Timestamp(time) => self.owed.echo = Some((time, cx.now)),
+            Meaning::InitCookie(cookie)
+                if matches!(self.state, State::Request | State::PartOpen)
+                    && packet.ty() == PacketType::Response =>
+            {
+                // §8.1.4: MUST be echoed, in the same order.
+                if self.cookies.len() + cookie.len() + 2 > COOKIES_MAX {
+                    return Err(Fault::of(ResetCode::OPTION_ERROR, raw.kind, raw.data));
+                }
+                Meaning::InitCookie(cookie).write(&mut self.cookies);
+            }
+            Meaning::Ccid(_) if mandatory => {
+                return Err(Fault::of(ResetCode::MANDATORY_ERROR, raw.kind, raw.data));
+            }
+            Meaning::Ccid(_) | Meaning::Unknown(_) => {
+                cx.counters.add(Counter::DccpUnknownOptions);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Something was negotiated: what follows from it.
+    fn negotiated(&mut self, cx: &mut Context<'_>) {
+        if !self.features.is_changing() {
+            self.deadlines.features = Instant::FAR;
+            self.backoff.features = Duration::ZERO;
+        }
+        // §6.6.1: Confirms go on what would have been sent anyway, or on an Ack of their own.
+        if self.features.owes() && self.state >= State::PartOpen {
+            self.owed.ack = true;
+        }
+        let _ = cx;
+    }
+
+    /// The options of packet `seq`, which carries `data`.
+    pub(crate) fn options_for(
+        &mut self,
+        now: Instant,
+        ty: PacketType,
+        seq: Seq,
+        data: &Payload,
+    ) -> Bytes {
+        let mut out = Bytes::new();
+        let acks = !matches!(
+            ty,
+            PacketType::Request | PacketType::Data | PacketType::Listen
+        );
+        if self.state == State::PartOpen && acks && ty != PacketType::Reset {
+            out.extend_from_slice(&self.cookies);
+        }
+        // §7.7: MUST where it was asked for.
+        if self.no_data_run > 0 && self.features.local(Feature::SendNdpCount) == 1 {
+            Meaning::NdpCount(self.no_data_run).write(&mut out);
+        }
+        if let Some((echo, at)) = self.owed.echo.take() {
+            let elapsed = units(now - at);
+            Meaning::TimestampEcho { echo, elapsed }.write(&mut out);
+        }
+        if self.settings.data_checksum && !data.is_empty() {
+            Meaning::DataChecksum(crc(data)).write(&mut out);
+        }
+        if self.settings.slow_receiver && acks {
+            Meaning::SlowReceiver.write(&mut out);
+        }
+        if ty != PacketType::Data && ty != PacketType::Reset {
+            self.features.write(seq, acks, &mut out);
+        }
+        if matches!(ty, PacketType::Ack | PacketType::DataAck) {
+            self.acknowledge(now, seq, &mut out);
+        }
+        out
+    }
+
+    /// What acknowledgements carry.
+    fn acknowledge(&mut self, now: Instant, seq: Seq, out: &mut Bytes) {
+        let elapsed = now - self.newest_at;
+        if elapsed >= ELAPSED_MIN {
+            Meaning::ElapsedTime(units(elapsed)).write(out);
+        }
+        // §11.5: MUST where it was asked for; CCID 2 asks (RFC 4341 §6).
+        if self.features.local(Feature::SendAckVector) == 1 {
+            self.history.write(out);
+            self.history.told(seq);
+        } else if self.features.remote(Feature::Ccid) != u64::from(CCID2) {
+            self.history.write_dropped(out);
+        }
+    }
+}
+
+/// RFC 4340 §13.2: in units of 10 µs; the largest value stands for all above.
+fn units(time: Duration) -> u32 {
+    u32::try_from(time.as_micros() / UNIT.as_micros()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,36 @@
+//! Initial sequence numbers (RFC 4340 §7.2) and flow labels, from keyed hashes.
+
+use core::hash::BuildHasher;
+use sockeye_core::demux::{Flow, Keyed};
+use sockeye_core::{Instant, Rng};
+use sockeye_wire::dccp::Seq;
+
+/// The secrets of a node's DCCP.
+#[derive(Debug)]
+pub(crate) struct Secrets {
+    isn: Keyed,
+    flow_label: Keyed,
+}
+
+impl Secrets {
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        Self {
+            isn: Keyed::new(rng),
+            flow_label: Keyed::new(rng),
+        }
+    }
+
+    /// RFC 4340 §7.2: each pair of ends MUST have a number space of its own: a keyed hash, and a clock
+    /// of 4 µs, as TCP's, so that it goes on behind what was sent of late.
+    pub(crate) fn isn(&self, flow: &Flow, now: Instant) -> Seq {
+        Seq::new(self.isn.hash_one(flow).wrapping_add(now.as_micros() / 4))
+    }
+
+    /// RFC 6437 §3: a flow label of 20 bits, the same for all of a flow.
+    pub(crate) fn flow_label(&self, flow: &Flow) -> u32 {
+        match flow.remote.ip.is_ipv4() {
+            true => 0,
+            false => ((self.flow_label.hash_one(flow) & 0xf_ffff) as u32).max(1),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Data goes both ways (RFC 4340 §8.2, §9, §14).
+
+use super::pair::{A, B, Pair, Wire};
+use core::time::Duration;
+use proptest::prelude::*;
+use sockeye_core::{Error, OptionValue, SocketId, SocketOption};
+use sockeye_wire::dccp::options::Meaning;
+
+/// Sends `count` messages from `from`, each with its number, and gives back which arrived, in order.
+fn transfer(pair: &mut Pair, from: usize, ids: [SocketId; 2], count: u32, size: usize) -> Vec<u32> {
+    let to = 1 - from;
+    let (mut next, mut got, mut quiet) = (0, Vec::new(), 0);
+    while quiet < 200 {
+        while next < count {
+            let mut message = vec![next as u8; size];
+            message[..4].copy_from_slice(&next.to_be_bytes());
+            match pair.send(from, ids[from], &message) {
+                Ok(n) => assert_eq!(n, size),
+                Err(error) => {
+                    assert_eq!(error, Error::WouldBlock);
+                    break;
+                }
+            }
+            next += 1;
+        }
+        while let Ok(message) = pair.recv(to, ids[to]) {
+            let number = u32::from_be_bytes(message[..4].try_into().unwrap());
+            assert_eq!(message.len(), size);
+            assert!(message[4..].iter().all(|byte| *byte == number as u8));
+            got.push(number);
+            quiet = 0;
+        }
+        quiet = if next == count { quiet + 1 } else { 0 };
+        if !pair.step() {
+            break;
+        }
+    }
+    got
+}
+
+#[test]
+fn messages_keep_their_bounds_and_order() {
+    let mut pair = Pair::new(Wire::default());
+    let (a, b) = pair.connection();
+    let got = transfer(&mut pair, A, [a, b], 500, 100);
+    assert_eq!(got, (0..500).collect::<Vec<_>>());
+    let got = transfer(&mut pair, B, [a, b], 500, 100);
+    assert_eq!(got, (0..500).collect::<Vec<_>>());
+    // RFC 4340 §5.4: a message of no bytes is one.
+    pair.send(A, a, b"").unwrap();
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.recv(B, b), Ok(Vec::new()));
+    assert_eq!(pair.recv(B, b), Err(Error::WouldBlock));
+}
+
+/// RFC 4340 §14.
+#[test]
+fn a_message_is_no_larger_than_the_path_carries() {
+    let mut pair = Pair::new(Wire::default());
+    let (a, b) = pair.connection();
+    let (dccp, mut cx) = pair.host(A);
+    let size = dccp.max_packet_size(&mut cx, a).unwrap();
+    assert_eq!(size, 1500 - 20 - 24 - 32);
+    assert_eq!(pair.send(A, a, &vec![0; size + 1]), Err(Error::MessageSize));
+    let got = transfer(&mut pair, A, [a, b], 100, size);
+    assert_eq!(got.len(), 100);
+}
+
+/// RFC 4341 §6: one acknowledgement for two packets, with Ack Vectors that stay short as they are
+/// acknowledged themselves (§6.2).
+#[test]
+fn acknowledgements_are_few_and_short() {
+    // Eight megabits a second, and a short queue.
+    let mut pair = Pair::new(Wire {
+        byte: Duration::from_micros(1),
+        queue: 20_000,
+        ..Wire::default()
+    });
+    let (a, b) = pair.connection();
+    let got = transfer(&mut pair, A, [a, b], 2000, 500);
+    assert!(got.len() > 1900, "{}", got.len());
+    let acks = pair.log.iter().filter(|(from, _, _, _)| *from == B).count();
+    assert!((900..1300).contains(&acks), "{acks}");
+    let longest = pair
+        .log
+        .iter()
+        .map(|(_, _, options, _)| options.len())
+        .max();
+    assert!(longest < Some(120), "{longest:?}");
+}
+
+/// RFC 4340 §9.2: what is not covered may arrive changed, but only where both ends have agreed.
+#[test]
+fn checksums_cover_as_much_as_was_agreed_on() {
+    let coverage = |send: i32, receive: i32| {
+        let mut pair = Pair::new(Wire::default());
+        let (a, b) = pair.connection_with(
+            &[(SocketOption::DccpSendCoverage, OptionValue::Int(send))],
+            &[(SocketOption::DccpReceiveCoverage, OptionValue::Int(receive))],
+        );
+        pair.send(A, a, &[7; 100]).unwrap();
+        pair.run_for(Duration::from_secs(1));
+        let coverage = pair.log.iter().filter(|(_, _, _, data)| *data > 0);
+        let said: Vec<u8> = coverage.map(|(_, header, _, _)| header.coverage).collect();
+        (said, pair.recv(B, b).is_ok())
+    };
+    assert_eq!(coverage(0, 0), (vec![0], true));
+    assert_eq!(coverage(2, 1), (vec![2], true));
+    assert_eq!(coverage(1, 1), (vec![1], true));
+    assert_eq!(coverage(1, 0), (vec![1], false));
+}
+
+/// RFC 4340 §7.6: 24 bits of the numbers of Data, Ack and DataAck.
+#[test]
+fn short_sequence_numbers_are_agreed_on() {
+    let short = |client: bool, server: bool| {
+        let mut pair = Pair::new(Wire::default());
+        let a = pair.socket(A, &[]);
+        let listener = pair.socket(B, &[]);
+        pair.host(A).0.set_short_sequences(a, client).unwrap();
+        pair.host(B)
+            .0
+            .set_short_sequences(listener, server)
+            .unwrap();
+        pair.listen_on(listener, 1);
+        pair.dial(a);
+        let b = pair.accept(listener).unwrap();
+        pair.run_for(Duration::from_millis(100));
+        let got = transfer(&mut pair, A, [a, b], 150, 100);
+        assert_eq!(got.len(), 150);
+        let log = pair.log.iter();
+        let short = log.filter(|(_, header, _, _)| !header.extended);
+        short.count() > 150
+    };
+    assert!(short(true, true));
+    assert!(!short(true, false) && !short(false, true) && !short(false, false));
+}
+
+/// RFC 4340 §9.3: corrupt data is not delivered, and told.
+#[test]
+fn data_checksums_find_what_the_header_does_not_cover() {
+    let mut pair = Pair::new(Wire::default());
+    let one = OptionValue::Int(1);
+    let a = pair.socket(A, &[(SocketOption::DccpSendCoverage, one.clone())]);
+    let listener = pair.socket(B, &[(SocketOption::DccpReceiveCoverage, one)]);
+    pair.listen_on(listener, 1);
+    pair.host(A).0.set_data_checksum(a, true).unwrap();
+    pair.dial(a);
+    let b = pair.accept(listener).unwrap();
+    pair.run_for(Duration::from_millis(100));
+    pair.wire.corrupt = 500;
+    let got = transfer(&mut pair, A, [a, b], 300, 1000);
+    assert!((20..300).contains(&got.len()), "{}", got.len());
+    assert!(pair.count_options(|m| matches!(m, Meaning::DataChecksum(_))) >= 300);
+    assert!(pair.count_options(|m| matches!(m, Meaning::DataDropped(_))) > 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The model: at most once, never corrupted, in the order received; and connections end.
+    #[test]
+    fn messages_arrive_at_most_once(
+        loss in 0u32..200, duplicate in 0u32..200, reorder in 0u32..200, corrupt in 0u32..100,
+        seed in any::<u8>(), both in any::<bool>(),
+    ) {
+        let mut pair = Pair::with(Wire::default(), sockeye_core::Config::default(), seed);
+        let (a, b) = pair.connection();
+        pair.wire = Wire { loss, duplicate, reorder, corrupt, ..Wire::default() };
+        for from in [A, B].into_iter().take(1 + usize::from(both)) {
+            let got = transfer(&mut pair, from, [a, b], 150, 300);
+            let mut once = got.clone();
+            once.sort_unstable();
+            once.dedup();
+            prop_assert_eq!(once.len(), got.len());
+            if reorder == 0 {
+                prop_assert_eq!(once, got.clone());
+            }
+            if loss + corrupt == 0 {
+                prop_assert_eq!(got.len(), 150);
+            }
+        }
+        pair.close(A, a);
+        pair.close(B, b);
+        pair.run_dry();
+        prop_assert!(pair.is_clean(A) && pair.is_clean(B));
+    }
+}

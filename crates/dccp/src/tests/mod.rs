@@ -1,0 +1,7 @@
+//! Two hosts on a wire, as traces.
+
+mod closing;
+mod data;
+mod hostile;
+mod opening;
+pub(crate) mod pair;

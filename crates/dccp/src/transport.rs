@@ -1,0 +1,187 @@
+//! How DCCP plugs into a node.
+
+use crate::Dccp;
+use crate::packet::Incoming;
+use crate::socket::Socket;
+use core::any::Any;
+use sockeye_core::demux::Flow;
+use sockeye_core::{
+    AddressChange, Config, Context, Counter, Disposition, Error, IcmpError, InterfaceId, IpInfo,
+    Packet, SocketId, SocketSummary, Transport, TransportId,
+};
+use sockeye_wire::dccp::{PacketType, ResetCode};
+use std::net::{IpAddr, SocketAddr};
+
+impl Transport for Dccp {
+    fn id(&self) -> TransportId {
+        TransportId::DCCP
+    }
+
+    fn on_packet(&mut self, cx: &mut Context<'_>, ip: &IpInfo, packet: Packet) -> Disposition {
+        cx.counters.add(Counter::DccpInSegs);
+        match Incoming::parse(ip, packet) {
+            Ok((flow, packet)) => self.packet_for(cx, ip, flow, packet),
+            Err(why) => cx.drop_packet(why),
+        }
+        Disposition::Taken
+    }
+
+    fn on_icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool {
+        self.icmp_error(cx, error)
+    }
+
+    // Routes are looked up anew when they change, and they know the path's MTU.
+    fn on_path_mtu(&mut self, _: &mut Context<'_>, _: IpAddr, _: u32) {}
+
+    fn on_address(&mut self, cx: &mut Context<'_>, change: AddressChange) {
+        let AddressChange::Removed(address) = change else {
+            return;
+        };
+        let gone = self.sockets.iter().filter(|(_, socket)| match socket {
+            Socket::Connection(conn) => conn.flow.local.ip == address,
+            _ => false,
+        });
+        let gone: Vec<SocketId> = gone.map(|(id, _)| id).collect();
+        for id in gone {
+            if let Some(Socket::Connection(conn)) = self.sockets.get_mut(id) {
+                conn.ended(cx, crate::State::Closed, Some(Error::NetworkDown));
+                self.settle(cx, id);
+            }
+        }
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context<'_>, socket: SocketId) {
+        match self.sockets.get_mut(socket) {
+            Some(Socket::Connection(conn)) => {
+                if conn.state == crate::State::TimeWait {
+                    conn.state = crate::State::Closed;
+                } else {
+                    conn.on_timeout(cx);
+                }
+                self.settle(cx, socket);
+            }
+            Some(Socket::HalfOpen(_)) => self.half_open_timeout(cx, socket),
+            Some(Socket::TimeWait(_)) => self.end_time_wait(cx, socket),
+            Some(Socket::Fresh(_) | Socket::Listening(_)) | None => {}
+        }
+    }
+
+    fn on_config(&mut self, config: &Config) {
+        self.ports.set_config(config);
+    }
+
+    // Nothing is held that can be got again.
+    fn on_memory_pressure(&mut self, _: &mut Context<'_>) {}
+
+    fn sockets(&self) -> Vec<SocketSummary> {
+        let rows = self.sockets.iter();
+        rows.map(|(id, socket)| summary(id, socket)).collect()
+    }
+
+    fn has_output(&self, interface: InterfaceId) -> bool {
+        self.pending.len(interface) > 0
+    }
+
+    fn poll_transmit(
+        &mut self,
+        cx: &mut Context<'_>,
+        interface: InterfaceId,
+        budget: usize,
+    ) -> bool {
+        self.transmit(cx, interface, budget)
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+impl Dccp {
+    /// RFC 4340 §8.5 step 2: finds whose packet it is.
+    fn packet_for(&mut self, cx: &mut Context<'_>, ip: &IpInfo, flow: Flow, packet: Incoming) {
+        // RFC 4340 has no groups: nothing comes from or to one.
+        if !ip.is_unicast() || ip.source.is_multicast() || ip.source.is_unspecified() {
+            return;
+        }
+        if let Some(id) = self.demux.connected(&flow, ip.interface) {
+            self.packet_for_flow(cx, id, &flow, packet);
+            return;
+        }
+        if !ip.local {
+            return;
+        }
+        if let Some(listener) = self.demux.lookup_bound(&flow, ip.interface) {
+            self.in_listen(cx, listener, &flow, packet);
+            return;
+        }
+        cx.counters.add(Counter::DccpNoPorts);
+        // §8.1.3, §8.3.1: a Request is refused, anything else has no connection.
+        let code = match packet.ty() {
+            PacketType::Request => ResetCode::CONNECTION_REFUSED,
+            _ => ResetCode::NO_CONNECTION,
+        };
+        self.refuse(cx, &flow, &packet, code);
+    }
+
+    fn packet_for_flow(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        flow: &Flow,
+        packet: Incoming,
+    ) {
+        match self.sockets.get_mut(id) {
+            Some(Socket::Connection(conn)) if conn.state != crate::State::TimeWait => {
+                conn.packet_arrives(cx, packet);
+                self.settle(cx, id);
+            }
+            Some(Socket::HalfOpen(_)) => self.half_open_packet(cx, id, packet),
+            // Step 2: TIMEWAIT is as good as no connection.
+            _ => self.refuse(cx, flow, &packet, ResetCode::NO_CONNECTION),
+        }
+    }
+}
+
+fn summary(id: SocketId, socket: &Socket) -> SocketSummary {
+    let state = socket.state();
+    let (local, remote, recv_queue, send_queue): (SocketAddr, _, _, _) = match socket {
+        Socket::Fresh(fresh) => {
+            let common = &fresh.settings.common;
+            let unbound = SocketAddr::new(common.domain.unspecified(), 0);
+            let local = fresh.bound.map_or(unbound, |(local, _)| common.show(local));
+            (local, None, 0, 0)
+        }
+        Socket::Listening(listener) => (
+            listener.settings.common.show(listener.local),
+            None,
+            listener.queue.len(),
+            listener.backlog,
+        ),
+        Socket::HalfOpen(half_open) => (
+            half_open.flow.local.into(),
+            Some(half_open.flow.remote.into()),
+            0,
+            0,
+        ),
+        Socket::Connection(conn) => (
+            conn.settings.common.show(conn.flow.local),
+            Some(conn.settings.common.show(conn.flow.remote)),
+            conn.received.pinned(),
+            conn.queue.bytes(),
+        ),
+        Socket::TimeWait(time_wait) => (
+            time_wait.flow.local.into(),
+            Some(time_wait.flow.remote.into()),
+            0,
+            0,
+        ),
+    };
+    SocketSummary {
+        handle: Dccp::handle(id),
+        state: state.ss_name(),
+        local,
+        remote,
+        recv_queue,
+        send_queue,
+    }
+}
