@@ -242,8 +242,7 @@ for kind, protocol in ((socket.SOCK_RAW, 1), (socket.SOCK_RAW, 255), (socket.SOC
         let got = run.run()?.expect(0)?.stdout_text();
         check!(got == wanted, "{options:?}: {got:?}");
     }
-    // traceroute(8)'s probes by ICMP and by raw TCP. Those by UDP hear by an error queue, which a
-    // program has not under `run`.
+    // traceroute(8)'s probes by ICMP and by raw TCP.
     need!("traceroute");
     for how in ["-I", "-T"] {
         let run = Program::new(sockeye()?).args(["run", "--", "traceroute", "-n", how]);

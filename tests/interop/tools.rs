@@ -1,11 +1,15 @@
-//! The tools against a path that the kernel makes: a router, and a host behind it.
+//! The tools against a path that the kernel makes: a router, and a host behind it; and the system's own tools under `run`.
 
+use crate::run::need;
 use crate::tap::{KERNEL_V4, KERNEL_V6, LIMIT, NODE_V4, NODE_V6};
 use sockeye_tests::{
-    Namespace, Outcome, Program, Result, Test, check, ignore, in_namespace, sockeye, tests,
+    Namespace, Outcome, Program, Result, Test, check, have, ignore, in_namespace, sockeye, tests,
 };
 
-pub(crate) const TESTS: &[Test] = tests![trace_finds_the_router_and_the_host];
+pub(crate) const TESTS: &[Test] = tests![
+    trace_finds_the_router_and_the_host,
+    programs_of_an_ordinary_user_find_them_under_run,
+];
 
 const FAR_V4: &str = "198.51.100.9";
 const FAR_V6: &str = "2001:db8:9::9";
@@ -55,10 +59,12 @@ fn path() -> Result<std::result::Result<Namespace, String>> {
     Ok(Ok(host))
 }
 
+fn link() -> String {
+    format!("tap:sockeye0,addr={NODE_V4}/24,addr={NODE_V6}/64,gw={KERNEL_V4},gw={KERNEL_V6}")
+}
+
 fn trace(how: &[&str], host: &str) -> Result<Program> {
-    let link =
-        format!("tap:sockeye0,addr={NODE_V4}/24,addr={NODE_V6}/64,gw={KERNEL_V4},gw={KERNEL_V6}");
-    let trace = Program::new(sockeye()?).args(["trace", "-w", "5", "--link", &link]);
+    let trace = Program::new(sockeye()?).args(["trace", "-w", "5", "--link", &link()]);
     Ok(trace.args(how).arg(host))
 }
 
@@ -96,6 +102,63 @@ fn trace_finds_the_router_and_the_host() -> Result {
                 "{}",
                 json.stdout_text()
             );
+            Ok(Outcome::Passed)
+        },
+    )
+}
+
+/// What a program says that an ordinary user is, on a node; the device is root's to open.
+fn under_run(program: &str) -> Result<String> {
+    let run = Program::new(sockeye()?).args(["run", "--link", &link()]);
+    // The program does not wait until nobody has objected to the address.
+    let run = run.args(["--sysctl", "net.ipv6.conf.default.dad_transmits=0", "--"]);
+    let user = "setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs";
+    let ran = run.args(user.split(' ')).args(program.split(' ')).run()?;
+    Ok(ran.stdout_text() + &ran.stderr_text())
+}
+
+/// traceroute(8) and mtr(8) hear by POLLERR and the error queue of UDP sockets, ping(8) by that of its own.
+fn programs_of_an_ordinary_user_find_them_under_run() -> Result {
+    need!("traceroute", "mtr", "ping", "setpriv");
+    in_namespace(
+        "interop::tools::programs_of_an_ordinary_user_find_them_under_run",
+        LIMIT,
+        || {
+            let _host = match path()? {
+                Ok(host) => host,
+                Err(reason) => return ignore!("{}", reason.trim()),
+            };
+            for (far, router) in [(FAR_V4, KERNEL_V4), (FAR_V6, KERNEL_V6)] {
+                for how in ["", " -I", " -T"] {
+                    let text = under_run(&format!("traceroute -n -q 1 -w 5{how} {far}"))?;
+                    let hops = text.lines().skip(1);
+                    let hops: Vec<_> = hops.map(|line| line.split_whitespace().nth(1)).collect();
+                    check!(
+                        hops == [Some(router), Some(far)],
+                        "traceroute{how} {far}: {text}"
+                    );
+                }
+                for how in ["", " -u", " -T"] {
+                    let text = under_run(&format!("mtr -n -r -c 1 -Z 1 -G 1{how} {far}"))?;
+                    let hops = text.lines().skip(2);
+                    let hops: Vec<_> = hops.map(|line| line.split_whitespace().nth(1)).collect();
+                    check!(hops == [Some(router), Some(far)], "mtr{how} {far}: {text}");
+                }
+                let text = under_run(&format!("ping -n -c 1 -t 1 -W 5 {far}"))?;
+                let told = text.contains("Time to live exceeded") || text.contains("Hop limit");
+                let from = text.to_lowercase().contains(&format!("from {router}"));
+                check!(told && from, "ping -t 1 {far}: {text}");
+            }
+            // Nobody is there: the router says so, after having looked.
+            for (far, router) in [("198.51.100.77", KERNEL_V4), ("2001:db8:9::77", KERNEL_V6)] {
+                let text = under_run(&format!("ping -n -c 1 -W 5 {far}"))?;
+                let told = text.contains("Destination Host Unreachable")
+                    || text.contains("Address unreachable");
+                let from = text.to_lowercase().contains(&format!("from {router}"));
+                check!(told && from, "ping {far}: {text}");
+                let text = under_run(&format!("traceroute -n -q 1 -w 5 {far}"))?;
+                check!(text.contains(" !H"), "traceroute {far}: {text}");
+            }
             Ok(Outcome::Passed)
         },
     )

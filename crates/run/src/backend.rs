@@ -46,6 +46,17 @@ pub struct Received {
     pub traffic_class: Option<u8>,
 }
 
+/// What the error queue of a socket tells of something sent: `MSG_ERRQUEUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// Octets of the datagram it is about, as far as they are known, put into the buffer.
+    pub len: usize,
+    /// Where the datagram was sent to.
+    pub destination: Option<SocketAddr>,
+    /// The control messages that tell of the error: level, type and value.
+    pub control: Vec<(i32, i32, Vec<u8>)>,
+}
+
 /// A piece of a stream as the node hands it over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -122,6 +133,12 @@ pub trait NodeSocket: Send + Sync + Sized + 'static {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<Result<Received, Errno>>;
+
+    /// Takes the next report of the error queue, or fails with `EAGAIN`.
+    fn take_report(&self, buffer: &mut [u8]) -> Result<Reported, Errno>;
+
+    /// Whether there is something in the error queue.
+    fn has_reports(&self) -> bool;
 
     /// shutdown(2).
     fn shutdown(&self, how: Shutdown) -> Result<(), Errno>;

@@ -14,7 +14,7 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::net::sockopt;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
@@ -39,6 +39,8 @@ pub(crate) struct Sock<S> {
     /// Woken when `state` changes in a way that a waiting call may want to know.
     pub(crate) changed: Notify,
     pub(crate) datagrams: Option<Arc<Datagrams>>,
+    /// The thread that made the last call on it.
+    pub(crate) caller: AtomicI32,
     /// Becomes true when the program has no descriptor of it any more.
     closed: watch::Sender<bool>,
 }
@@ -48,6 +50,8 @@ pub(crate) struct State<S> {
     pub(crate) phase: Phase<S>,
     /// The error that `SO_ERROR` is to tell, where the kernel cannot.
     pub(crate) error: Option<Errno>,
+    /// A datagram end shows the error, as far as the program has not taken it.
+    pub(crate) shown: bool,
     /// The program's end is of the smallest send buffer still, because its descriptor had moved when it was to be raised.
     pub(crate) small: bool,
     /// `SO_LINGER` with time zero: closing resets.
@@ -91,12 +95,14 @@ impl<S: NodeSocket> Sock<S> {
             state: Mutex::new(State {
                 phase,
                 error: None,
+                shown: false,
                 small: false,
                 reset_on_close: false,
                 watched,
             }),
             changed: Notify::new(),
             datagrams: None,
+            caller: AtomicI32::new(0),
             closed: watch::Sender::new(false),
         })
     }

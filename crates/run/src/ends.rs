@@ -96,6 +96,15 @@ impl Ends {
         )
     }
 
+    /// The addresses of a datagram socket's ends: the program's, and the node's.
+    pub(crate) fn addresses_of(&self, name: Name) -> Result<[SocketAddrUnix; 2], Errno> {
+        let node = format!("sockeye-{:016x}-{:x}-node", self.run, name.number);
+        Ok([
+            self.address_of(name)?,
+            SocketAddrUnix::new_abstract_name(node.as_bytes())?,
+        ])
+    }
+
     fn give_name(&self, end: BorrowedFd<'_>, datagram: bool) -> Result<Name, Errno> {
         let name = Name {
             number: self.next.fetch_add(1, Ordering::Relaxed),
@@ -146,6 +155,8 @@ impl Ends {
         )?;
         rustix::io::ioctl_fionbio(&program, nonblocking)?;
         let name = self.give_name(program.as_fd(), true)?;
+        let [_, of_node] = self.addresses_of(name)?;
+        net::bind(&node, &of_node)?;
         raise(program.as_fd());
         raise(node.as_fd());
         sys::set_option(
@@ -294,6 +305,31 @@ pub(crate) fn at_mark(end: BorrowedFd<'_>) -> bool {
 /// Takes the error the kernel holds for an end.
 pub(crate) fn take_error(end: BorrowedFd<'_>) -> Option<Errno> {
     sockopt::socket_error(end).ok()?.err()
+}
+
+/// Has a program's datagram end show an error: `POLLERR` until a plain receive or send has failed with it (`ECONNRESET`, the
+/// only error there is for it) or it is taken.
+///
+/// AF_UNIX does that to a socket whose peer turns away from it with something unread, which is lost. So the node's end sends
+/// itself an octet and turns away for a moment; what the program has written should be taken out before.
+pub(crate) fn show_error(
+    node: BorrowedFd<'_>,
+    [program, own]: &[SocketAddrUnix; 2],
+) -> Result<(), Errno> {
+    let turn_away = || {
+        net::connect_unspec(node)?;
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        net::sendto(node, &[0], flags, own)?;
+        net::connect(node, program)?;
+        net::connect_unspec(node)
+    };
+    let turned = turn_away();
+    // Whatever came of that: they are a pair again, and nothing is there that the program has not written.
+    let turned = turned.and(net::connect(node, program));
+    if turned.is_err() {
+        while net::recv(node, &mut [0], RecvFlags::DONTWAIT).is_ok() {}
+    }
+    turned
 }
 
 /// Gives one end the options of another that the kernel itself heeds.

@@ -18,7 +18,7 @@ const ARCH: u32 = 0xc000_00b7;
 compile_error!("the seccomp filter is written for x86_64 and aarch64");
 
 /// Calls the supervisor answers whatever their arguments.
-const TRAPPED: [c_long; 14] = [
+pub(crate) const TRAPPED: [c_long; 14] = [
     libc::SYS_bind,
     libc::SYS_connect,
     libc::SYS_listen,

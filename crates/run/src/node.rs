@@ -1,8 +1,8 @@
 //! The backend of every real run: a node, whose [`Socket`] has a method for each of the calls.
 
-use crate::backend::{Backend, Domain, Errno, NodeSocket, Piece, Received, Type};
-use sockeye::{Node, Socket};
-use std::io;
+use crate::backend::{Backend, Domain, Errno, NodeSocket, Piece, Received, Reported, Type};
+use sockeye::{MessageFlags, Node, Readiness, Socket};
+use std::io::{self, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll};
 
@@ -96,6 +96,24 @@ impl NodeSocket for Socket {
         Self::poll_recv_from(self, cx, buffer)
             .map_ok(received)
             .map_err(errno)
+    }
+
+    fn take_report(&self, buffer: &mut [u8]) -> Result<Reported, Errno> {
+        let mut buffers = [IoSliceMut::new(buffer)];
+        let message = self
+            .recvmsg(&mut buffers, MessageFlags::ERROR_QUEUE)
+            .map_err(errno)?;
+        let control = message.ancillary.iter();
+        Ok(Reported {
+            len: message.len,
+            destination: message.from,
+            control: control.map(|said| said.to_raw(self.domain())).collect(),
+        })
+    }
+
+    fn has_reports(&self) -> bool {
+        self.readiness()
+            .is_ok_and(|ready| ready.contains(Readiness::ERROR_QUEUE))
     }
 
     fn shutdown(&self, how: Shutdown) -> Result<(), Errno> {

@@ -6,6 +6,7 @@
 //! not arrive, but whose effect stands, finds the same answer when it is repeated ([`Supervisor::remember`]).
 
 use crate::backend::{Backend, Errno};
+use crate::calls::datagram::errors;
 use crate::descriptors::{Found, Swept, Table, lock};
 use crate::ends::{self, Ends};
 use crate::memory::Memory;
@@ -15,6 +16,7 @@ use crate::waiting;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::os::fd::AsFd as _;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
@@ -37,6 +39,16 @@ const NOT_IDEMPOTENT: [i64; 5] = [
     libc::SYS_setsockopt,
     libc::SYS_getsockopt,
     libc::SYS_shutdown,
+];
+
+/// Calls that must not overtake the datagrams that were written before.
+const BEHIND_WHAT_WAS_WRITTEN: [i64; 6] = [
+    libc::SYS_connect,
+    libc::SYS_setsockopt,
+    libc::SYS_shutdown,
+    libc::SYS_sendto,
+    libc::SYS_sendmsg,
+    libc::SYS_sendmmsg,
 ];
 
 /// What comes of a call.
@@ -141,6 +153,11 @@ impl<B: Backend> Supervisor<B> {
         };
         if std::mem::take(&mut lock(&sock.state).small) {
             ends::raise(end.as_fd());
+        }
+        sock.caller.store(call.tid, Ordering::Relaxed);
+        errors::hide(&sock, &end);
+        if BEHIND_WHAT_WAS_WRITTEN.contains(&call.nr) {
+            self.flush(&sock);
         }
         match call.nr {
             libc::SYS_bind => self.bind(call, &sock),

@@ -4,6 +4,7 @@
 //! its answer or its death alone: an answer that commits something is always heeded. In return the supervisor looks itself for
 //! signals that a held call is to be interrupted for: soon after it began, and less often the longer it lasts.
 
+use crate::filter;
 use crate::sys;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -152,6 +153,20 @@ impl Status {
             blocked: signals("SigBlk:")?,
         })
     }
+}
+
+/// Whether a thread waits in a call that is not trapped, such as poll(2). One that is gone does.
+pub(crate) fn waits_by_itself(tid: i32) -> bool {
+    let Ok(call) = std::fs::read_to_string(format!("/proc/{tid}/syscall")) else {
+        // Where that may not be read there is no better sign than its sleep.
+        let stat = std::fs::read(format!("/proc/{tid}/stat"));
+        return stat.map_or(true, |stat| state(&stat) == Some(b'S'));
+    };
+    let number = call.split(' ').next().and_then(|nr| nr.parse().ok());
+    // At work, there is a word in the place of the number.
+    let trapped =
+        |nr| [libc::SYS_socket, libc::SYS_sendto].contains(&nr) || filter::TRAPPED.contains(&nr);
+    number.is_some_and(|nr| !trapped(nr))
 }
 
 /// Whether a thread of the process but this one is stopped: then all are to stop.

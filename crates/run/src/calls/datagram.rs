@@ -3,6 +3,7 @@
 //! The program's end is one side of a datagram pair, so recv, read, write and poll work in the kernel; [`queue`] tells who sent
 //! what lies in it.
 
+pub(crate) mod errors;
 mod queue;
 
 pub(crate) use queue::Datagrams;
@@ -16,7 +17,6 @@ use crate::ends;
 use crate::memory::{DATAGRAM_MAX, MESSAGES_MAX, Message, Span};
 use crate::supervisor::{Answer, Outcome, Share, Supervisor};
 use crate::sys::Call;
-use rustix::net::{self, RecvFlags};
 use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
@@ -27,6 +27,9 @@ use std::time::Duration;
 
 /// How long a datagram that was sent without an address waits for room on the node, before it is dropped.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Datagrams that are carried before a call that must not overtake them.
+const FLUSH_MAX: usize = 4096;
 
 /// What a `msghdr` of sendmmsg returns lies behind the header proper.
 const MESSAGE_LEN: u64 = Message::SIZE as u64;
@@ -49,6 +52,7 @@ impl<B: Backend> Supervisor<B> {
 
     /// Carries datagrams from the node to the program.
     async fn inbound(self: Arc<Self>, sock: Arc<Sock<B::Socket>>, datagrams: Arc<Datagrams>) {
+        let mut showing = std::pin::pin!(errors::show_as_they_come(&sock, &datagrams));
         loop {
             let next = poll_fn(|cx| {
                 let mut buffer = Buffer::take();
@@ -57,6 +61,7 @@ impl<B: Backend> Supervisor<B> {
             });
             let (buffer, result) = tokio::select! {
                 next = next => next,
+                () = &mut showing => return,
                 () = sock.closed() => return,
             };
             match result {
@@ -65,15 +70,7 @@ impl<B: Backend> Supervisor<B> {
                         return self.table.remove(sock.cookie);
                     }
                 }
-                Err(
-                    error @ (Errno::CONNREFUSED
-                    | Errno::HOSTUNREACH
-                    | Errno::NETUNREACH
-                    | Errno::PROTO
-                    | Errno::MSGSIZE),
-                ) => {
-                    note_error(&sock, &datagrams, error);
-                }
+                Err(error) if errors::is_of_the_way(error) => errors::note(&sock, error),
                 // shutdown(2): there is nothing more to receive.
                 Err(_) => return,
             }
@@ -97,23 +94,16 @@ impl<B: Backend> Supervisor<B> {
             // Read before the queue is: what was written before the end is found after it.
             let ended = *ending.borrow_and_update() || sock.is_closed();
             let mut buffer = Buffer::take();
-            match net::recv(
-                &datagrams.node_end,
-                &mut buffer[..],
-                RecvFlags::DONTWAIT | RecvFlags::TRUNC,
-            ) {
-                Ok((_, len)) if len > DATAGRAM_MAX => {}
-                Ok((_, len)) => {
+            match carry_one(&sock, &datagrams, &mut buffer) {
+                Ok(None) => {}
+                Ok(Some(len)) => {
                     let sent = poll_fn(|cx| sock.node.poll_send_to(cx, &buffer[..len], None));
                     // Nobody waits longer for room for a datagram.
                     let sent = tokio::time::timeout(ROOM_TIMEOUT, sent).await;
                     if let Ok(Err(error)) = sent
-                        && matches!(
-                            error,
-                            Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH
-                        )
+                        && errors::is_of_the_way(error)
                     {
-                        note_error(&sock, &datagrams, error);
+                        errors::note(&sock, error);
                     }
                 }
                 Err(Errno::AGAIN) if ended => return,
@@ -124,6 +114,7 @@ impl<B: Backend> Supervisor<B> {
                             Ok(mut ready) => ready.clear_ready(),
                             Err(_) => return,
                         },
+                        () = datagrams.left.notified() => {}
                         _ = ending.changed() => {}
                         () = sock.closed() => {}
                     }
@@ -131,6 +122,21 @@ impl<B: Backend> Supervisor<B> {
                 Err(_) => return,
             }
             tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// Carries all that the program has written without an address, as far as there is room.
+    pub(crate) fn flush(&self, sock: &Sock<B::Socket>) {
+        let Some(datagrams) = &sock.datagrams else {
+            return;
+        };
+        let mut buffer = Buffer::take();
+        for _ in 0..FLUSH_MAX {
+            match carry_one(sock, datagrams, &mut buffer) {
+                Ok(None) => {}
+                Ok(Some(len)) => return datagrams.not_carried(&buffer[..len]),
+                Err(_) => return,
+            }
         }
     }
 
@@ -198,7 +204,7 @@ impl<B: Backend> Supervisor<B> {
         }
         let mut sent = 0;
         for (header, data, to) in &messages {
-            match take_error(sock).map_or_else(|| sock.node.try_send_to(data, *to), Err) {
+            match errors::take(sock, end).map_or_else(|| sock.node.try_send_to(data, *to), Err) {
                 Ok(len) => self.memory(call).write(
                     header.wrapping_add(MESSAGE_LEN),
                     &(len as u32).to_ne_bytes(),
@@ -254,10 +260,13 @@ impl<B: Backend> Supervisor<B> {
         if let Some(result) = self.recall(call, || digest_all([(&data[..], to)].into_iter())) {
             return self.sent(call, result, &data, to);
         }
-        if let Some(error) = take_error(sock) {
+        if let Some(error) = errors::take(sock, end) {
             return Err(error);
         }
         let result = sock.node.try_send_to(&data, to);
+        if result.is_err() {
+            errors::may_be_due(sock);
+        }
         if result == Err(Errno::AGAIN)
             && !nonblocking(end.as_fd())
             && flags & libc::MSG_DONTWAIT == 0
@@ -330,17 +339,18 @@ impl<B: Backend> Supervisor<B> {
         sock: &Arc<Sock<B::Socket>>,
         end: OwnedFd,
     ) -> Answer {
+        let flags = call.args[2] as i32;
         let Some(datagrams) = &sock.datagrams else {
-            return Ok(Outcome::Continue);
+            return match flags & libc::MSG_ERRQUEUE {
+                0 => Ok(Outcome::Continue),
+                _ => {
+                    let target = Target::of_message(&self.memory(call), call.args[1])?;
+                    self.receive_reports(call, sock, &end, &[target], None)
+                }
+            };
         };
         let targets = vec![Target::of_message(&self.memory(call), call.args[1])?];
-        self.receive(
-            call,
-            sock,
-            datagrams,
-            end,
-            (call.args[2] as i32, targets, None),
-        )
+        self.receive(call, sock, datagrams, end, (flags, targets, None))
     }
 
     /// recvmmsg(2), which waits for the first message alone and returns all that are there.
@@ -383,7 +393,7 @@ impl<B: Backend> Supervisor<B> {
             return Err(Errno::OPNOTSUPP);
         }
         if flags & libc::MSG_ERRQUEUE != 0 {
-            return Err(Errno::AGAIN); // no error is ever queued there
+            return self.receive_reports(call, sock, &end, &request.1, request.2);
         }
         match self.receive_now(call, sock, datagrams, &end, &request) {
             Err(Errno::AGAIN) if flags & libc::MSG_DONTWAIT == 0 && !nonblocking(end.as_fd()) => {}
@@ -421,9 +431,9 @@ impl<B: Backend> Supervisor<B> {
         end: &OwnedFd,
         (flags, targets, lengths_at): &(i32, Vec<Target>, Option<u64>),
     ) -> Answer {
-        if let Some(error) = take_error(sock) {
+        if let Some(error) = errors::take(sock, end) {
             if !self.reply(call, Err(error)) {
-                lock(&sock.state).error = Some(error);
+                errors::note(sock, error);
             }
             return Ok(Outcome::Answered);
         }
@@ -433,7 +443,7 @@ impl<B: Backend> Supervisor<B> {
         let (mut taken, mut value) = (Vec::new(), 0);
         let mut fault = None;
         for (i, target) in targets.iter().enumerate() {
-            let datagram = match datagrams.take(end.as_fd(), peek) {
+            let datagram = match errors::take_beside(sock, datagrams, end, peek) {
                 Ok(datagram) => datagram,
                 Err(Errno::AGAIN) if i > 0 => break,
                 Err(error) => return Err(error),
@@ -443,7 +453,7 @@ impl<B: Backend> Supervisor<B> {
                 .map_or_else(|| address::unset(sock.domain), |received| received.source);
             let pieces = datagrams.asked.of(datagram.received.as_ref(), datagram.at);
             let full = datagram.data.len();
-            let written = target.write(&memory, &datagram.data, source, &pieces);
+            let written = target.write(&memory, &datagram.data, source, &pieces, 0);
             taken.push(datagram);
             let len = match written {
                 Ok(_) if flags & libc::MSG_TRUNC != 0 => full,
@@ -453,14 +463,7 @@ impl<B: Backend> Supervisor<B> {
                     break;
                 }
             };
-            value = match lengths_at {
-                None => len as i64,
-                Some(at) => {
-                    let at = at.wrapping_add((i * Message::STRIDE) as u64 + MESSAGE_LEN);
-                    let _ = memory.write(at, &(len as u32).to_ne_bytes());
-                    i as i64 + 1
-                }
-            };
+            value = errors::note_length(&memory, *lengths_at, i, len);
         }
         let arrived = match fault {
             // As the kernel does: the datagram that could not be written is lost.
@@ -472,6 +475,34 @@ impl<B: Backend> Supervisor<B> {
             datagrams.put_back(end.as_fd(), taken);
         }
         Ok(Outcome::Answered)
+    }
+}
+
+/// Carries a datagram that the program has written without an address to the node. The length of one for which there is no room
+/// there; it stays in the buffer.
+fn carry_one<S: NodeSocket>(
+    sock: &Sock<S>,
+    datagrams: &Datagrams,
+    buffer: &mut Buffer,
+) -> Result<Option<usize>, Errno> {
+    let _turn = lock(&datagrams.carrying);
+    let len = datagrams.written(buffer)?;
+    if len > DATAGRAM_MAX {
+        return Ok(None);
+    }
+    let mut sent = sock.node.try_send_to(&buffer[..len], None);
+    // An error of what was sent before is the next call's, and no reason not to send: this call has succeeded already.
+    if let Err(error) = sent
+        && errors::is_of_the_way(error)
+    {
+        errors::note(sock, error);
+        if error != Errno::MSGSIZE {
+            sent = sock.node.try_send_to(&buffer[..len], None);
+        }
+    }
+    match sent {
+        Err(Errno::AGAIN) => Ok(Some(len)),
+        _ => Ok(None),
     }
 }
 
@@ -492,16 +523,6 @@ fn check_send_flags(flags: i32) -> Result<(), Errno> {
     } else {
         Err(Errno::OPNOTSUPP)
     }
-}
-
-/// The error that the next call is to return.
-fn take_error<S: NodeSocket>(sock: &Sock<S>) -> Option<Errno> {
-    lock(&sock.state).error.take()
-}
-
-fn note_error<S>(sock: &Sock<S>, datagrams: &Datagrams, error: Errno) {
-    lock(&sock.state).error = Some(error);
-    datagrams.arrived.notify_waiters();
 }
 
 /// Tells one set of datagrams from another.

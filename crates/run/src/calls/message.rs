@@ -216,13 +216,14 @@ impl Target {
         })
     }
 
-    /// Writes a datagram there. Returns the octets that found room.
+    /// Writes a datagram there, with `flags` among those that recvmsg returns. Returns the octets that found room.
     pub(crate) fn write(
         &self,
         memory: &Memory<'_>,
         data: &[u8],
         source: SocketAddr,
         pieces: &[(i32, i32, Vec<u8>)],
+        flags: i32,
     ) -> Result<usize, Errno> {
         let written = memory.scatter(&self.buffers, data)?;
         match self.name {
@@ -250,7 +251,7 @@ impl Target {
                 } else {
                     0
                 };
-                let flags = cut | if whole { 0 } else { libc::MSG_CTRUNC };
+                let flags = flags | cut | if whole { 0 } else { libc::MSG_CTRUNC };
                 memory.finish_message(message_at, name_len, control.len(), flags)?;
             }
         }

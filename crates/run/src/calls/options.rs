@@ -4,6 +4,7 @@
 //! supervisor alone knows (type, domain, pending error, time stamps) is answered here. Nothing is accepted and ignored.
 
 use crate::backend::{Backend, Domain, Errno, NodeSocket as _, Type};
+use crate::calls::datagram::errors;
 use crate::calls::message::Wanted;
 use crate::descriptors::{Phase, Sock, lock};
 use crate::ends::{self, KERNEL_OPTIONS};
@@ -57,8 +58,10 @@ impl<B: Backend> Supervisor<B> {
             let told = memory
                 .write(at, &value[..len])
                 .and_then(|()| memory.write_int(len_at, len as i32));
-            if told == Err(Errno::INTR) {
-                lock(&sock.state).error = error;
+            if told == Err(Errno::INTR)
+                && let Some(error) = error
+            {
+                errors::note(sock, error);
             }
             return told.map(|()| Outcome::Return(0));
         }
@@ -116,15 +119,12 @@ impl<B: Backend> Supervisor<B> {
 
     /// Takes the error that the socket has for the program, wherever it is kept.
     fn pending_error(&self, sock: &Sock<B::Socket>, end: &OwnedFd) -> Option<Errno> {
-        let mut state = lock(&sock.state);
-        let ours = state.error.take();
-        drop(state);
+        if !sock.is_stream() {
+            return errors::take(sock, end).or_else(|| sock.node.take_error());
+        }
+        let ours = lock(&sock.state).error.take();
         // A filled end that was closed has an error of its own, which only stands for ours.
-        let kernels = if sock.is_stream() {
-            ends::take_error(end.as_fd())
-        } else {
-            None
-        };
+        let kernels = ends::take_error(end.as_fd());
         ours.or(kernels).or_else(|| sock.node.take_error())
     }
 

@@ -51,9 +51,11 @@ impl<B: Backend> Supervisor<B> {
         } else {
             let (end, node_end, name) = self.ends.datagram(nonblocking)?;
             let sock = Sock::new(end.as_fd(), name, kind, node, Phase::Fresh)?;
-            (end, sock, Some(node_end))
+            let addresses = self.ends.addresses_of(name)?;
+            (end, sock, Some((node_end, addresses)))
         };
-        let datagrams = carried.map(|node_end| Arc::new(Datagrams::new(node_end)));
+        let datagrams =
+            carried.map(|(node_end, addresses)| Arc::new(Datagrams::new(node_end, addresses)));
         sock.datagrams = datagrams.clone();
         let sock = Arc::new(sock);
         if self.table.insert(sock.clone()).is_err() {

@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType,
 };
-use sockeye_run::backend::{Backend, Domain, Errno, NodeSocket, Piece, Received, Type};
+use sockeye_run::backend::{Backend, Domain, Errno, NodeSocket, Piece, Received, Reported, Type};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Mutex;
@@ -211,6 +211,53 @@ impl NodeSocket for Socket {
         })
     }
 
+    fn take_report(&self, buffer: &mut [u8]) -> Result<Reported, Errno> {
+        let mut control = [0_u64; 64];
+        let mut name = [0_u8; 28];
+        let mut data = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        };
+        // SAFETY: a `msghdr` of zeros is a valid one.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_iov = &raw mut data;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = size_of_val(&control) as _;
+        header.msg_name = name.as_mut_ptr().cast();
+        header.msg_namelen = name.len() as u32;
+        // SAFETY: the header points at buffers of the lengths it says, which live until the call returns.
+        let len =
+            unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE) };
+        checked(len.min(0) as i32)?;
+        let mut told = Vec::new();
+        // SAFETY: the header is the kernel's, over a control buffer that is still here; what lies behind each part's header is as
+        // long as it says.
+        unsafe {
+            let mut part = libc::CMSG_FIRSTHDR(&raw const header);
+            while !part.is_null() {
+                let len = (*part).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                let value = std::slice::from_raw_parts(libc::CMSG_DATA(part), len).to_vec();
+                told.push(((*part).cmsg_level, (*part).cmsg_type, value));
+                part = libc::CMSG_NXTHDR(&raw const header, part);
+            }
+        }
+        Ok(Reported {
+            len: len as usize,
+            destination: address(&name[..header.msg_namelen as usize]),
+            control: told,
+        })
+    }
+
+    fn has_reports(&self) -> bool {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::empty())];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::ERR)
+    }
+
     fn shutdown(&self, how: Shutdown) -> Result<(), Errno> {
         let how = match how {
             Shutdown::Read => net::Shutdown::Read,
@@ -259,6 +306,22 @@ impl NodeSocket for Socket {
         checked(unsafe {
             libc::setsockopt(self.fd.as_raw_fd(), level, name, value.as_ptr().cast(), len)
         })
+    }
+}
+
+/// Reads a `sockaddr_in` or `sockaddr_in6`.
+fn address(octets: &[u8]) -> Option<SocketAddr> {
+    let port = u16::from_be_bytes([*octets.get(2)?, *octets.get(3)?]);
+    match octets.len() {
+        16 => {
+            let ip: [u8; 4] = octets[4..8].try_into().ok()?;
+            Some((ip, port).into())
+        }
+        28 => {
+            let ip: [u8; 16] = octets[8..24].try_into().ok()?;
+            Some((ip, port).into())
+        }
+        _ => None,
     }
 }
 

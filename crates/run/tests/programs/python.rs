@@ -9,6 +9,7 @@ pub(crate) const TESTS: &[Test] = tests![
     stream,
     server,
     datagram,
+    errors,
     around,
     urgent,
     names,
@@ -61,6 +62,10 @@ fn names() -> Outcome {
 
 fn names_as_an_ordinary_user() -> Outcome {
     both(include_str!("python/names.py"), true)
+}
+
+fn errors() -> Outcome {
+    both(include_str!("python/errors.py"), false)
 }
 
 fn urgent() -> Outcome {

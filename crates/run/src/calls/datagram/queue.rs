@@ -8,9 +8,10 @@ use crate::backend::{Errno, Received};
 use crate::buffers::Buffer;
 use crate::calls::message::Asked;
 use crate::descriptors::lock;
+use crate::ends;
 use crate::memory::DATAGRAM_MAX;
 use crate::sys::{self, Stamped};
-use rustix::net::{self, SendFlags};
+use rustix::net::{self, RecvFlags, SendFlags, SocketAddrUnix};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
@@ -19,10 +20,23 @@ use tokio::sync::Notify;
 /// Addresses kept for datagrams that are queued: more than the largest send buffer holds of the smallest datagrams.
 const ORDER_MAX: usize = 4096;
 
+/// Datagrams of the program that are kept while an error is shown to it; more are lost.
+const RESCUED_MAX: usize = 1024;
+
 /// The node's side of a datagram socket.
 pub(crate) struct Datagrams {
     pub(super) node_end: Arc<OwnedFd>,
+    /// Of the program's end, and of this one.
+    addresses: [SocketAddrUnix; 2],
+    /// What the program had written when an error was shown to it.
+    rescued: Mutex<VecDeque<Vec<u8>>>,
     order: Mutex<VecDeque<Queued>>,
+    /// Held while a datagram is carried to the node, so that none overtakes.
+    pub(super) carrying: Mutex<()>,
+    /// Woken when there is something in `rescued` that somebody has to carry.
+    pub(super) left: Notify,
+    /// Woken when there is an error to show.
+    pub(super) to_show: Notify,
     /// Woken when a datagram or an error has come.
     pub(super) arrived: Notify,
     /// Held from taking a datagram until it is the program's or back in its place, so that nobody overtakes.
@@ -47,10 +61,15 @@ pub(super) struct Taken {
 }
 
 impl Datagrams {
-    pub(crate) fn new(node_end: OwnedFd) -> Self {
+    pub(crate) fn new(node_end: OwnedFd, addresses: [SocketAddrUnix; 2]) -> Self {
         Self {
             node_end: Arc::new(node_end),
+            addresses,
+            rescued: Mutex::default(),
             order: Mutex::default(),
+            carrying: Mutex::default(),
+            left: Notify::new(),
+            to_show: Notify::new(),
             arrived: Notify::new(),
             turn: Mutex::default(),
             asked: Asked::default(),
@@ -101,6 +120,45 @@ impl Datagrams {
             }
         }
         Ok(())
+    }
+
+    /// Takes the next datagram that the program has written. Its length may be more than the buffer has room for.
+    pub(super) fn written(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let mut rescued = lock(&self.rescued);
+        if let Some(data) = rescued.pop_front() {
+            buffer[..data.len()].copy_from_slice(&data);
+            return Ok(data.len());
+        }
+        self.receive(buffer)
+    }
+
+    /// Puts a datagram of the program back, to be the next one.
+    pub(super) fn not_carried(&self, data: &[u8]) {
+        lock(&self.rescued).push_front(data.to_vec());
+        self.left.notify_one();
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+        net::recv(&self.node_end, buffer, flags).map(|(_, len)| len)
+    }
+
+    /// Has the program's end show an error.
+    pub(super) fn show_error(&self) {
+        // Neither carrier looks at the node's end meanwhile.
+        let _order = lock(&self.order);
+        let mut rescued = lock(&self.rescued);
+        let mut buffer = Buffer::take();
+        while rescued.len() < RESCUED_MAX
+            && let Ok(len) = self.receive(&mut buffer)
+        {
+            if len <= DATAGRAM_MAX {
+                rescued.push_back(buffer[..len].to_vec());
+            }
+        }
+        if let Err(error) = ends::show_error(self.node_end.as_fd(), &self.addresses) {
+            tracing::debug!(%error, "the program's end shows no error");
+        }
     }
 
     /// Takes the next datagram of the program's queue, or only looks at it.
