@@ -157,9 +157,7 @@ pub(crate) fn read(
             if mask.is_empty() {
                 return Err(os(libc::EINVAL));
             }
-            let mut whole = mask.to_vec();
-            whole.resize(len, 0);
-            OptionValue::Bytes(whole)
+            OptionValue::Bytes(mask.to_vec())
         }
         Layout::Keys => OptionValue::Bytes(bytes.to_vec()),
         Layout::Struct(len) | Layout::Exact(len) => {

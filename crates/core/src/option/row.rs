@@ -95,7 +95,7 @@ pub enum Layout {
     MulticastDevice,
     /// struct ip_mreq, ip_mreqn, ipv6_mreq, or one of RFC 3678's.
     Membership,
-    /// This many bytes: a mask, of which the rest is zero when fewer are given.
+    /// This many bytes: a mask, of which the rest stays as it is when fewer are given.
     Mask(usize),
     /// Keys, one after the other.
     Keys,

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// Where ICMPv6 has its checksum.
-pub(super) const ICMPV6_CHECKSUM: u16 = 2;
+pub(super) const ICMPV6_CHECKSUM: u32 = 2;
 
 /// The raw IP sockets of a node. They see what arrives before its own protocol does, by
 /// [`deliver`](Self::deliver), and take nothing away from it.
@@ -35,12 +35,14 @@ pub(super) struct Socket {
     /// Its own address; the port is 0.
     pub(super) local: Option<Endpoint>,
     pub(super) peer: Option<Endpoint>,
+    /// The port of the peer's address, which means nothing, as it was given.
+    pub(super) peer_port: u16,
     /// bind named the address, not connect.
     address_fixed: bool,
     /// IP_HDRINCL.
     pub(super) header_included: bool,
     /// IPV6_CHECKSUM: where a checksum is made when sending and checked when receiving.
-    pub(super) checksum_offset: Option<u16>,
+    pub(super) checksum_offset: Option<u32>,
     /// ICMP_FILTER: bit n holds back type n.
     icmp_filter: u32,
     /// ICMP6_FILTER: bit n % 8 of byte n / 8 holds back type n.
@@ -100,6 +102,7 @@ impl Raw {
             protocol,
             local: None,
             peer: None,
+            peer_port: 0,
             address_fixed: false,
             header_included: protocol == IpProtocol::RAW,
             checksum_offset: icmpv6.then_some(ICMPV6_CHECKSUM),
@@ -183,6 +186,7 @@ impl Raw {
         };
         socket.local = fixed.or(own);
         socket.peer = peer;
+        socket.peer_port = addr.map_or(0, |addr| addr.port());
         socket.base.reopen();
         Ok(())
     }
@@ -219,21 +223,20 @@ impl Raw {
                     (IpProtocol::ICMPV6, _) => return Err(Error::Invalid),
                     // Linux: whatever is below zero is none.
                     (_, ..0) => None,
-                    (_, at) if at % 2 == 0 => Some(u16::try_from(at).map_err(|_| Error::Invalid)?),
+                    (_, at) if at % 2 == 0 => Some(at.cast_unsigned()),
                     _ => return Err(Error::Invalid),
                 };
             }
             SocketOption::IcmpFilter => match value {
                 OptionValue::Bytes(mask) => {
-                    let mask = mask[..].try_into().map_err(|_| Error::Invalid)?;
-                    socket.icmp_filter = u32::from_ne_bytes(mask);
+                    let mut filter = socket.icmp_filter.to_ne_bytes();
+                    overlay(&mut filter, &mask)?;
+                    socket.icmp_filter = u32::from_ne_bytes(filter);
                 }
                 _ => return Err(Error::Invalid),
             },
             SocketOption::Icmp6Filter => match value {
-                OptionValue::Bytes(mask) => {
-                    socket.icmp6_filter = mask[..].try_into().map_err(|_| Error::Invalid)?;
-                }
+                OptionValue::Bytes(mask) => overlay(&mut socket.icmp6_filter, &mask)?,
                 _ => return Err(Error::Invalid),
             },
             SocketOption::Mtu => return Err(Error::NoProtocolOption),
@@ -257,7 +260,7 @@ impl Raw {
         Ok(match option {
             SocketOption::HeaderIncluded => OptionValue::Flag(socket.header_included),
             SocketOption::ChecksumOffset => {
-                OptionValue::Int(socket.checksum_offset.map_or(-1, i32::from))
+                OptionValue::Int(socket.checksum_offset.map_or(-1, u32::cast_signed))
             }
             SocketOption::IcmpFilter => {
                 OptionValue::Bytes(socket.icmp_filter.to_ne_bytes().to_vec())
@@ -386,6 +389,7 @@ impl Socket {
         match (option, self.base.common.domain, self.protocol) {
             (SocketOption::IcmpFilter, Domain::V4, IpProtocol::ICMP)
             | (SocketOption::Icmp6Filter, Domain::V6, IpProtocol::ICMPV6) => Ok(()),
+            (SocketOption::IcmpFilter, Domain::V6, _) => Err(Error::NoProtocolOption),
             (SocketOption::IcmpFilter | SocketOption::Icmp6Filter, ..) => Err(Error::NotSupported),
             (SocketOption::ChecksumOffset, Domain::V4, _) => Err(Error::NoProtocolOption),
             _ => Ok(()),
@@ -401,6 +405,13 @@ impl Socket {
         };
         common.show(local)
     }
+}
+
+/// Linux: of a filter that is given in part the rest stays.
+fn overlay(filter: &mut [u8], part: &[u8]) -> Result<(), Error> {
+    let place = filter.get_mut(..part.len()).ok_or(Error::Invalid)?;
+    place.copy_from_slice(part);
+    Ok(())
 }
 
 /// What raw sockets get of a packet: with its IPv4 header, all checksums made.

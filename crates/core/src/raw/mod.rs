@@ -120,14 +120,15 @@ macro_rules! common_calls {
                 Ok(front.map_or(0, |datagram| datagram.len()))
             }
 
-            /// Its peer; the port is 0.
+            /// Its peer, with the port that was given for it.
             ///
             /// # Errors
             /// [`Error::NotConnected`], [`Error::BadSocket`].
             pub fn peer_addr(&self, id: SocketId) -> Result<SocketAddr, Error> {
                 let socket = self.socket(id)?;
                 let peer = socket.peer.ok_or(Error::NotConnected)?;
-                Ok(socket.base.common.show(peer))
+                let port = socket.peer_port;
+                Ok(socket.base.common.show(Endpoint { port, ..peer }))
             }
 
             /// Receives what is sent to `group` on `interface`, or on the one its route leaves by.

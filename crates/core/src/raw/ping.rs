@@ -3,7 +3,8 @@
 use super::common_calls;
 use super::echo::Requests;
 use crate::datagram::{
-    Datagram, DatagramSocket, Received, SendOptions, Waiters, check_bindable, gather, interfaces_to,
+    Datagram, DatagramSocket, Received, SendOptions, Waiters, check_bindable, gather,
+    interfaces_to, is_broadcast,
 };
 use crate::demux::{Binding, Claim, Endpoint, Flow};
 use crate::multicast::membership::SourceChange;
@@ -39,6 +40,8 @@ struct Socket {
     local: Option<Endpoint>,
     claim: Option<Claim>,
     peer: Option<Endpoint>,
+    /// The port of the peer's address, which means nothing, as it was given.
+    peer_port: u16,
     /// bind named the address, not connect.
     address_fixed: bool,
 }
@@ -75,11 +78,14 @@ impl Ping {
         }
         let mut base = DatagramSocket::new(domain, cx.config);
         base.common.only_v6 = domain == Domain::V6;
+        // Linux: sockets of one identifier are not in each other's way.
+        base.common.reuse_address = true;
         Ok(self.sockets.insert(Socket {
             base,
             local: None,
             claim: None,
             peer: None,
+            peer_port: 0,
             address_fixed: false,
         }))
     }
@@ -114,6 +120,14 @@ impl Ping {
         }
         let local = socket.base.common.local(addr)?;
         check_bindable(cx, local, &socket.base.common)?;
+        // icmp(7): what it sends from is one host's.
+        match local.ip {
+            IpAddr::V6(v6) if v6.is_multicast() => return Err(Error::Invalid),
+            ip if ip.is_multicast() || is_broadcast(cx, ip) => {
+                return Err(Error::AddressNotAvailable);
+            }
+            _ => {}
+        }
         self.take_identifier(cx, id, local)?;
         self.socket_mut(id)?.address_fixed = !local.is_unspecified();
         Ok(())
@@ -155,6 +169,7 @@ impl Ping {
             *local = Endpoint { port, ..own };
         }
         socket.peer = peer;
+        socket.peer_port = addr.map_or(0, |addr| addr.port());
         socket.base.reopen();
         self.list(id)
     }
@@ -183,23 +198,24 @@ impl Ping {
     ) -> Result<usize, Error> {
         let socket = self.socket_mut(id)?;
         socket.base.check_send()?;
-        let mut to = match to {
-            Some(addr) => socket.base.common.remote(addr)?,
-            None => socket.peer.ok_or(Error::DestinationRequired)?,
-        };
-        to.port = 0;
+        let any = socket.base.common.domain.unspecified();
+        if socket.local.is_none() {
+            self.take_identifier(cx, id, Endpoint::new(any, 0))?;
+        }
         let len: usize = data.iter().map(|slice| slice.len()).sum();
         if len > LENGTH_MAX {
             return Err(Error::MessageSize);
         }
         let mut message = gather(data);
-        if !is_request(to.ip, message.head()) {
+        if !is_request(any, message.head()) {
             return Err(Error::Invalid);
         }
-        if socket.local.is_none() {
-            let any = Endpoint::new(socket.base.common.domain.unspecified(), 0);
-            self.take_identifier(cx, id, any)?;
-        }
+        let socket = self.sockets.get(id).ok_or(Error::BadSocket)?;
+        let mut to = match to {
+            Some(addr) => socket.base.common.remote(addr)?,
+            None => socket.peer.ok_or(Error::DestinationRequired)?,
+        };
+        to.port = 0;
         let socket = self.sockets.get_mut(id).ok_or(Error::BadSocket)?;
         let local = socket.local.ok_or(Error::AddressNotAvailable)?;
         let plan = socket

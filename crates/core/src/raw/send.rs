@@ -44,6 +44,11 @@ impl Raw {
             Some(addr) => socket.base.common.remote(addr)?,
             None => socket.peer.ok_or(Error::DestinationRequired)?,
         };
+        // Linux: over IPv6 a port that is named is the protocol, and has to be the socket's.
+        let other = to.port != 0 && to.port != u16::from(socket.protocol.0);
+        if socket.base.common.domain == Domain::V6 && other {
+            return Err(Error::Invalid);
+        }
         to.port = 0;
         let len: usize = data.iter().map(|slice| slice.len()).sum();
         if len > LENGTH_MAX {
@@ -84,8 +89,8 @@ impl Socket {
         mut packet: Packet,
     ) -> Result<(), Error> {
         if let Some(offset) = self.checksum_offset {
-            let at = usize::from(offset);
-            let field = at..at + 2;
+            let at = usize::try_from(offset).map_err(|_| Error::Invalid)?;
+            let field = at..at.saturating_add(2);
             let (from, to) = (plan.info.route.source, plan.info.destination);
             let len = u32::try_from(packet.len()).map_err(|_| Error::MessageSize)?;
             packet

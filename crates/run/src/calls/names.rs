@@ -85,6 +85,10 @@ impl<B: Backend> Supervisor<B> {
 
     pub(crate) fn getpeername(&self, call: &Call, sock: &Sock<B::Socket>) -> Answer {
         let address = sock.node.peer_addr()?;
+        // Linux: a socket knows by the port that it has a peer.
+        if address.port() == 0 {
+            return Err(Errno::NOTCONN);
+        }
         self.memory(call)
             .write_address(call.args[1], call.args[2], address)?;
         Ok(Outcome::Return(0))

@@ -78,11 +78,20 @@ impl Socket {
     }
 
     /// Whether it has options of that level: an IPv4 socket has none of IPv6, nor a raw IPv6 socket
-    /// any of IPv4.
+    /// any of IPv4; raw and ping sockets have none of other transports, and no filters that are not
+    /// theirs.
     fn has_level(&self, level: i32) -> bool {
         !matches!(
             (level, self.domain(), self.0.kind),
-            (libc::IPPROTO_IPV6, Domain::IPV4, _) | (libc::IPPROTO_IP, Domain::IPV6, Kind::Raw)
+            (libc::IPPROTO_IPV6, Domain::IPV4, _)
+                | (libc::IPPROTO_IP, Domain::IPV6, Kind::Raw)
+                | (
+                    libc::IPPROTO_TCP | libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE,
+                    _,
+                    Kind::Raw | Kind::Ping
+                )
+                | (libc::IPPROTO_ICMPV6, Domain::IPV4, Kind::Raw)
+                | (libc::IPPROTO_ICMPV6 | libc::IPPROTO_RAW, _, Kind::Ping)
         )
     }
 

@@ -104,12 +104,9 @@ fn filters_hold_back_types() {
         Ok(mask6)
     );
     let wrong = a.set_raw(v6, SocketOption::IcmpFilter, mask);
-    assert_eq!(wrong, Err(Error::NotSupported));
+    assert_eq!(wrong, Err(Error::NoProtocolOption));
     let short = OptionValue::Bytes(vec![0; 31]);
-    assert_eq!(
-        a.set_raw(v6, SocketOption::Icmp6Filter, short),
-        Err(Error::Invalid)
-    );
+    assert_eq!(a.set_raw(v6, SocketOption::Icmp6Filter, short), Ok(()));
 }
 
 #[test]

@@ -82,13 +82,16 @@ fn only_echo_requests_are_sent() {
 }
 
 #[test]
-fn identifiers_are_held_like_ports() {
+fn identifiers_are_shared_like_linuxs() {
     let mut a = Host::new();
     let [first, second, v6] = [Domain::V4, Domain::V4, Domain::V6].map(|d| open(&mut a, d));
     bind(&mut a, first, "0.0.0.0:77").unwrap();
+    let shares = open(&mut a, Domain::V4);
+    assert_eq!(bind(&mut a, shares, "10.0.0.1:77"), Ok(()));
+    let of_all = open(&mut a, Domain::V4);
     assert_eq!(
-        bind(&mut a, second, "10.0.0.1:77"),
-        Err(Error::AddressInUse)
+        bind(&mut a, of_all, "224.0.0.77:0"),
+        Err(Error::AddressNotAvailable)
     );
     assert_eq!(
         bind(&mut a, second, "10.0.0.99:78"),
