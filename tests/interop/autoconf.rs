@@ -19,6 +19,8 @@ pub(crate) const TESTS: &[Test] = tests![
     a_node_is_told_all_it_needs,
     a_duplicate_address_is_found_on_both_sides,
     an_address_that_a_server_gave_twice_is_declined,
+    an_address_of_former_times_is_leased_again,
+    an_address_of_another_network_is_refused,
     a_command_is_told_its_addresses,
 ];
 
@@ -308,6 +310,52 @@ fn an_address_that_a_server_gave_twice_is_declined() -> Result {
         );
         talk(&node, FAR_V4, own(&node, AddressOrigin::Dhcp)?)?;
         drop(servers);
+        Ok(Outcome::Passed)
+    })
+}
+
+/// What dnsmasq leases to a node that remembers to have had `address`.
+fn leased_after(address: &str) -> Result<Result<IpAddr, String>> {
+    let config = LinkConfig::new().dhcp(true);
+    let node = match open(config.dhcp_remembered(address.parse()?))? {
+        Ok(node) => node,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let _servers = serve("192.0.2.50", "192.0.2.60")?;
+    let mut leased = None;
+    wait("a lease", || {
+        leased = own(&node, AddressOrigin::Dhcp).ok();
+        Ok(leased.is_some())
+    })?;
+    let leased = leased.ok_or("no lease")?;
+    talk(&node, FAR_V4, leased)?;
+    Ok(Ok(leased))
+}
+
+/// RFC 2131 §3.2: dnsmasq chooses by the client's station, and another one than this.
+fn an_address_of_former_times_is_leased_again() -> Result {
+    const NAME: &str = "interop::autoconf::an_address_of_former_times_is_leased_again";
+    in_namespace(NAME, LIMIT, || {
+        need!("radvd", "dnsmasq");
+        match leased_after("192.0.2.57")? {
+            Ok(leased) => check!(leased.to_string() == "192.0.2.57", "it leased {leased}"),
+            Err(reason) => return ignore!("{reason}"),
+        }
+        Ok(Outcome::Passed)
+    })
+}
+
+fn an_address_of_another_network_is_refused() -> Result {
+    const NAME: &str = "interop::autoconf::an_address_of_another_network_is_refused";
+    in_namespace(NAME, LIMIT, || {
+        need!("radvd", "dnsmasq");
+        let leased = match leased_after("198.18.0.7")? {
+            Ok(leased) => leased.to_string(),
+            Err(reason) => return ignore!("{reason}"),
+        };
+        let last = leased.strip_prefix("192.0.2.").and_then(|n| n.parse().ok());
+        let ours = last.is_some_and(|n: u8| (50..=60).contains(&n) && n != 57);
+        check!(ours, "it leased {leased}");
         Ok(Outcome::Passed)
     })
 }
