@@ -1,6 +1,6 @@
 //! The command line: what it says of a mistake, what its help lists, what `doctor` reports.
 
-use sockeye_tests::{Outcome, Program, Result, check, harness, sockeye, tests};
+use sockeye_tests::{Outcome, Program, Result, TempDir, check, harness, sockeye, tests};
 
 fn main() {
     harness(&[tests![
@@ -31,6 +31,9 @@ fn main() {
         scan_prints_json,
         scan_without_a_result_exits_with_1,
         scan_names_what_is_wrong_with_ports,
+        rpcgen_prints_rust_for_an_interface,
+        rpcgen_names_the_place_of_a_mistake,
+        rpcinfo_names_what_is_missing,
         raw_sockets_can_be_denied_to_each_command,
         a_capture_is_written,
         run_without_a_program_is_a_mistake,
@@ -468,6 +471,45 @@ fn scan_names_what_is_wrong_with_ports() -> Result {
         let said = run(&args)?.expect(2)?.stderr_text();
         check!(said.contains(wanted), "{args:?}: {said}");
     }
+    Ok(Outcome::Passed)
+}
+
+fn rpcgen_prints_rust_for_an_interface() -> Result {
+    let dir = TempDir::new()?;
+    let source = "program P { version V { int ADD(int) = 1; } = 1; } = 0x20000000;";
+    let file = dir.write("p.x", source)?;
+    let file = file.to_str().ok_or("a path that is text")?;
+    let code = run(&["rpcgen", file])?.expect(0)?.stdout_text();
+    check!(code.contains("pub trait V:"), "no trait: {code}");
+    check!(!code.contains("async fn"), "nobody asked for tokio: {code}");
+    let code = run(&["rpcgen", "--tokio", file])?.expect(0)?.stdout_text();
+    check!(
+        code.contains("pub async fn add(&self, argument: i32)"),
+        "{code}"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn rpcgen_names_the_place_of_a_mistake() -> Result {
+    let dir = TempDir::new()?;
+    let file = dir.write("p.x", "struct a {\n    b x;\n};\n")?;
+    let file = file.to_str().ok_or("a path that is text")?;
+    let said = run(&["rpcgen", file])?.expect(2)?.stderr_text();
+    let expected = format!("{file}:2:5: 'b' is no type");
+    check!(said.contains(&expected), "not {expected}: {said}");
+    Ok(Outcome::Passed)
+}
+
+fn rpcinfo_names_what_is_missing() -> Result {
+    let said = run(&["rpcinfo", "-T", "sctp", "10.0.2.2", "nfs"])?;
+    let said = said.expect(2)?.stderr_text();
+    check!(said.contains("'sctp' is none of"), "{said}");
+    let said = run(&["rpcinfo", "-b", "nfs"])?.expect(2)?.stderr_text();
+    check!(said.contains("a version is missing"), "{said}");
+    let said = run(&["rpcinfo", "10.0.2.2", "nosuch"])?
+        .expect(2)?
+        .stderr_text();
+    check!(said.contains("'nosuch' is neither"), "{said}");
     Ok(Outcome::Passed)
 }
 

@@ -19,6 +19,7 @@ mod options;
 mod ospf;
 mod raw;
 mod resolver;
+mod rpc;
 mod run;
 mod scan;
 mod signals;
@@ -57,5 +58,7 @@ fn main() {
         udp::TESTS,
         hostile::TESTS,
         uml::TESTS,
+        rpc::TESTS,
+        rpc::BINDER_TESTS,
     ]);
 }

@@ -117,16 +117,16 @@ pub(super) fn addresses(program: u32, version: u32, entries: &[RpcbEntry]) -> St
     let mut text = "   program vers  tp_family/name/class    address\t\t  service\n".to_owned();
     for entry in entries {
         let semantics = match entry.r_nc_semantics {
-            1 => "tpi_clts",
-            2 => "tpi_cots",
-            3 => "tpi_cots_ord",
-            4 => "tpi_raw",
+            1 => "clts",
+            2 => "cots",
+            3 => "cots_ord",
+            4 => "raw",
             _ => "-",
         };
         let class = format!("{}/{}/{semantics}", entry.r_nc_protofmly, entry.r_nc_proto);
         line!(
             text,
-            "{program:>10}{version:>3}  {class:<22}  {:<24}{}",
+            "{program:>10}{version:>3}    {class:<24}{:<25}{:<13}",
             entry.r_maddr,
             name(program).unwrap_or("-")
         );

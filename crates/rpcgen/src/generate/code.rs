@@ -96,7 +96,7 @@ impl Writer<'_> {
                 format!("to.list({value}, |to, value| {})", each())
             }
             (_, Shape::Pointer) => {
-                format!("to.optional({value}.as_deref(), |to, value| {})", each())
+                format!("to.optional(({value}).as_deref(), |to, value| {})", each())
             }
         }
     }
