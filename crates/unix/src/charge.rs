@@ -16,6 +16,9 @@ const STREAM_LINEAR_MAX: usize = PAGE - SHARED_INFO;
 /// And the most that lies behind it in pages.
 const STREAM_PAGED_MAX: usize = 8 * PAGE;
 
+/// The largest message of a stream.
+pub(crate) const STREAM_MAX: usize = STREAM_LINEAR_MAX + STREAM_PAGED_MAX;
+
 /// Of a datagram of `len` bytes.
 pub(crate) fn datagram(len: usize) -> usize {
     let paged = len.saturating_sub(LINEAR_MAX).min(FRAGMENTS_MAX * PAGE);
@@ -29,7 +32,7 @@ pub(crate) fn stream(len: usize, send_buffer: usize) -> (usize, usize) {
     // Two messages fit the buffer, so that reader and writer take turns.
     let size = len
         .min((send_buffer / 2).saturating_sub(64))
-        .min(STREAM_LINEAR_MAX + STREAM_PAGED_MAX);
+        .min(STREAM_MAX);
     let paged = size.saturating_sub(STREAM_LINEAR_MAX);
     let paged = paged.next_multiple_of(PAGE).min(size);
     (size, truesize(size - paged, paged))

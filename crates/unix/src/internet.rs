@@ -2,7 +2,7 @@
 //! there are none.
 
 use crate::message::{Outgoing, Request};
-use crate::{Unix, handle};
+use crate::{SocketType, Unix, charge, handle};
 use bytes::{BufMut as _, BytesMut};
 use sockeye_core::datagram::{Received, SendOptions};
 use sockeye_core::{Context, Error, InterfaceId, Readiness, SocketId};
@@ -80,8 +80,16 @@ impl Unix {
             // Before anything is copied in vain.
             return Err(Error::WouldBlock);
         }
-        let mut copy = BytesMut::with_capacity(data.iter().map(|piece| piece.len()).sum());
-        data.iter().for_each(|piece| copy.put_slice(piece));
+        let total: usize = data.iter().map(|piece| piece.len()).sum();
+        let most = match socket.ty {
+            // More does not fit, whatever there is.
+            SocketType::Stream => total.min(socket.common.send_buffer + charge::STREAM_MAX),
+            SocketType::Datagram | SocketType::SeqPacket => total,
+        };
+        let mut copy = BytesMut::with_capacity(most);
+        for piece in data {
+            copy.put_slice(&piece[..piece.len().min(most - copy.len())]);
+        }
         self.send_message(cx, id, copy.freeze(), None, &mut Outgoing::default())
     }
 

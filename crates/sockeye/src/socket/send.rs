@@ -245,6 +245,14 @@ impl Socket {
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Kind::Unix(_) = self.0.kind {
+            // No link has anything to do with it.
+            return self
+                .poll_step(cx, Direction::Write, |op| {
+                    op.send_datagram(data, None, &SendOptions::NOTHING_SAID)
+                })
+                .map_err(to_io);
+        }
         if self.0.kind.is_datagram() {
             return self.poll_send_datagram(cx, data, None);
         }

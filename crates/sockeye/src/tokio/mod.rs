@@ -15,7 +15,7 @@
 //! there for the next one. Only what waits for a name server needs tokio's timers.
 //!
 //! Not here, since there is no descriptor below: `from_std`, `into_std`, `AsRawFd`, `async_io`.
-//! Unix sockets have no node to live in; tokio's own serve.
+//! Unix sockets are the node's own ([`crate::unix`]): their paths are no files.
 
 mod addr;
 mod buf;
@@ -28,6 +28,7 @@ mod ready;
 mod scope;
 mod tcp;
 mod udp;
+mod unix;
 
 pub use addr::ToSocketAddrs;
 pub use icmp::IcmpSocket;
@@ -40,6 +41,10 @@ pub use tcp::{
     WriteHalf,
 };
 pub use udp::UdpSocket;
+pub use unix::{
+    OwnedUnixReadHalf, OwnedUnixWriteHalf, UnixDatagram, UnixListener, UnixSeqpacket,
+    UnixSeqpacketListener, UnixStream,
+};
 
 #[cfg(test)]
 mod tests {
