@@ -6,7 +6,7 @@
 //!
 //! Where things are: the filter (`filter`, over the assembler `bpf`); starting the program and being it (`child`, `mirror`);
 //! the thread that takes calls (`notify`) and what it shares with the tasks (`supervisor`); how callers wait (`waiting`); which descriptors are ours
-//! (`descriptors`, `threads`) and how they are made (`ends`; AF_UNIX sockets: `names`); the program's memory (`memory`, `address`); the calls, a family a
+//! (`descriptors`, `threads`) and how they are made (`ends`; AF_UNIX sockets: `names`, and `bridge` to those of a node); the program's memory (`memory`, `address`); the calls, a family a
 //! file (`calls`); carrying streams (`relay`); what a machine allows ([`doctor`]).
 //!
 //! # What a descriptor cannot show
@@ -32,6 +32,7 @@
 mod address;
 pub mod backend;
 mod bpf;
+mod bridge;
 mod buffers;
 mod calls;
 mod child;

@@ -1,7 +1,9 @@
 //! Running a program: the threads, the start, the end.
 
 use crate::backend::{Backend, Errno};
+use crate::bridge::Bridge;
 use crate::child::{self, Child, StartError};
+use crate::descriptors::lock;
 use crate::ends::Ends;
 use crate::filter;
 use crate::mirror::{self, Exit};
@@ -14,7 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
-use std::sync::{Arc, mpsc as std_mpsc};
+use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -141,6 +143,7 @@ impl<B: Backend> Runner<B> {
             finish: Some(finish),
             stop: Some(stop.into()),
             threads: Some((notify, relay)),
+            sharing: Mutex::default(),
         })
     }
 }
@@ -150,6 +153,26 @@ trait Ending: Send + Sync {
     fn end(&self);
     fn clear(&self);
     fn names(&self) -> &Names;
+    fn runtime(&self) -> &tokio::runtime::Handle;
+}
+
+/// The supervisor, for those who live as long as a socket of the node.
+pub(crate) struct Shared(Arc<dyn Ending>);
+
+impl Shared {
+    pub(crate) fn names(&self) -> &Names {
+        self.0.names()
+    }
+
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        self.0.runtime()
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
 }
 
 impl<B: Backend> Ending for Supervisor<B> {
@@ -163,6 +186,10 @@ impl<B: Backend> Ending for Supervisor<B> {
 
     fn names(&self) -> &Names {
         &self.ends.names
+    }
+
+    fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
     }
 }
 
@@ -178,6 +205,8 @@ pub struct Running {
     finish: Option<tokio::sync::oneshot::Sender<()>>,
     stop: Option<OwnedFd>,
     threads: Option<(JoinHandle<()>, JoinHandle<()>)>,
+    /// Nodes that share the run's names.
+    sharing: Mutex<Vec<sockeye::Node>>,
 }
 
 impl Running {
@@ -197,6 +226,22 @@ impl Running {
             Some(made) => made,
             None => Err(names.refusal().unwrap_or(Errno::PERM)),
         }
+    }
+
+    /// Shares the abstract names of the run with a node, from now on: connections and sequenced packets of
+    /// [`sockeye::unix`] on the node and of the program meet under one name. What names the node's sockets have already stays
+    /// theirs.
+    ///
+    /// # Errors
+    /// As for [`unix_socket`](Self::unix_socket).
+    pub fn share_names_with(&self, node: &sockeye::Node) -> Result<(), Errno> {
+        if let Some(refusal) = self.supervisor.names().refusal() {
+            return Err(refusal);
+        }
+        let run = Arc::new(Shared(self.supervisor.clone()));
+        node.share_names(Some(Arc::new(Bridge { run })));
+        lock(&self.sharing).push(node.clone());
+        Ok(())
     }
 
     /// Internet sockets of this process that the program would have inherited, and did not: through them it would have reached
@@ -235,6 +280,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        for node in lock(&self.sharing).drain(..) {
+            node.share_names(None);
+        }
         self.supervisor.end();
         drop(self.stop.take());
         drop(self.finish.take());

@@ -56,6 +56,7 @@
 #![deny(unsafe_code)]
 
 mod background;
+pub mod beyond;
 mod builder;
 mod clock;
 mod dns;

@@ -1,5 +1,6 @@
 //! The handle of a node: how it is made current, looked at and ended.
 
+use crate::beyond::Beyond;
 use crate::builder::{LinkConfig, NodeBuilder};
 use crate::clock::ManualClock;
 use crate::driver::block_on;
@@ -59,6 +60,8 @@ struct Inner {
     shard: Arc<Shard>,
     /// Name servers, in the order in which they are asked.
     dns: Mutex<Vec<IpAddr>>,
+    /// Who shares its abstract names.
+    beyond: Mutex<Option<Arc<dyn Beyond>>>,
 }
 
 /// An interface of a node, as it is now.
@@ -108,6 +111,16 @@ impl Node {
 
 /// Names of sockets inside the node.
 impl Node {
+    /// Shares the abstract names of connections with somebody else, from now on; `None` with nobody.
+    pub fn share_names(&self, beyond: Option<Arc<dyn Beyond>>) {
+        let before = std::mem::replace(&mut *lock(&self.0.beyond), beyond);
+        drop(before);
+    }
+
+    pub(crate) fn beyond(&self) -> Option<Arc<dyn Beyond>> {
+        lock(&self.0.beyond).clone()
+    }
+
     /// unlink(2): takes a path of [`unix`](crate::unix) sockets away. Who is bound to it goes on, and is
     /// not found any more.
     ///
@@ -134,6 +147,7 @@ impl Node {
         Self(Arc::new(Inner {
             shard,
             dns: Mutex::new(dns),
+            beyond: Mutex::default(),
         }))
     }
 

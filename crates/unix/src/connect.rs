@@ -170,6 +170,46 @@ impl Unix {
         Ok(())
     }
 
+    /// Connects a socket to a new one that stands in for a peer beyond the node, of that name and those
+    /// credentials.
+    ///
+    /// # Errors
+    /// [`Error::IsConnected`], [`Error::Invalid`] for a listener, [`Error::NotSupported`] for
+    /// datagrams, [`Error::TooManySockets`].
+    pub fn connect_stand_in(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        name: &Name,
+        theirs: Credentials,
+    ) -> Result<SocketId, Error> {
+        let socket = self.socket(id)?;
+        match socket.state {
+            State::Closed if socket.ty.connects() => {}
+            State::Closed => return Err(Error::NotSupported),
+            State::Established => return Err(Error::IsConnected),
+            State::Listening => return Err(Error::Invalid),
+        }
+        let (ty, owner, own_name) = (socket.ty, socket.owner, socket.name.clone());
+        let made = self.open(cx, ty, theirs)?;
+        let end = self.socket_mut(made)?;
+        // It was without one; it is a name of elsewhere, and nobody is to find it here.
+        let _ = end.name.set(name.clone());
+        let its_name = end.name.clone();
+        end.state = State::Established;
+        end.peer_credentials = Some(owner);
+        end.peer = Some(Peer { id, name: own_name });
+        let socket = self.socket_mut(id)?;
+        socket.state = State::Established;
+        socket.peer_credentials = Some(theirs);
+        socket.peer = Some(Peer {
+            id: made,
+            name: its_name,
+        });
+        cx.set_ready(handle(id), Readiness::WRITABLE);
+        Ok(made)
+    }
+
     /// Takes the connection that has waited longest.
     ///
     /// # Errors

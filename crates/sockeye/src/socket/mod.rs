@@ -33,6 +33,7 @@ pub use packet::ReceivedFrame;
 pub use raw_message::{Control, RawMessage};
 pub use unix::{UnixMessage, UnixSend};
 
+use crate::beyond::Taken;
 use crate::driver::block_on;
 use crate::error::{os, to_io};
 use crate::node::Node;
@@ -42,8 +43,8 @@ use sockeye_core::{Error, Handle, Readiness};
 use sockeye_tcp::Queued;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -172,6 +173,8 @@ struct Inner {
     /// SO_RCVTIMEO and SO_SNDTIMEO in nanoseconds; 0 for none.
     read_timeout: AtomicU64,
     write_timeout: AtomicU64,
+    /// Its name beyond the node, while it has one there.
+    taken: OnceLock<Box<dyn Taken>>,
     /// How long the end of a blocking socket waits for the peer, in nanoseconds.
     linger: AtomicU64,
 }
@@ -232,6 +235,7 @@ impl Socket {
             read_timeout: AtomicU64::new(0),
             write_timeout: AtomicU64::new(0),
             linger: AtomicU64::new(0),
+            taken: OnceLock::new(),
         }))
     }
 
@@ -303,7 +307,11 @@ impl Socket {
     pub fn listen(&self, backlog: i32) -> io::Result<()> {
         // As in Linux a negative one is the most there is.
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
-        self.call(|op| op.listen(backlog))
+        self.call(|op| op.listen(backlog))?;
+        match self.0.taken.get() {
+            Some(taken) => taken.listen(self, i32::try_from(backlog).unwrap_or(-1)),
+            None => Ok(()),
+        }
     }
 
     /// getsockname(2).

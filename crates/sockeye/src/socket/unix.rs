@@ -119,7 +119,26 @@ impl Socket {
     /// # Errors
     /// EADDRINUSE, EINVAL when it has a name, EOPNOTSUPP when it is of another family.
     pub fn bind_unix(&self, address: &SocketAddr) -> io::Result<()> {
-        self.call(|op| op.unix(|unix, cx, id| unix.bind_name(cx, id, address.name().cloned())))
+        let name = address.name().cloned();
+        let taken = match &name {
+            Some(Name::Abstract(name)) if self.connects() => {
+                let beyond = self.0.node.beyond();
+                beyond
+                    .map(|beyond| beyond.bind(self.r#type(), name))
+                    .transpose()?
+            }
+            _ => None,
+        };
+        self.call(|op| op.unix(|unix, cx, id| unix.bind_name(cx, id, name)))?;
+        if let Some(taken) = taken {
+            // A second name it cannot have got.
+            let _ = self.0.taken.set(taken);
+        }
+        Ok(())
+    }
+
+    fn connects(&self) -> bool {
+        matches!(self.0.kind, Kind::Unix(ty) if ty.connects())
     }
 
     /// getsockname(2).
@@ -191,7 +210,45 @@ impl Socket {
         let name = named(to)?;
         let wait = self.patience(timeout(&self.0.write_timeout));
         let connected = self.wait_here(Direction::Write, wait, |op| connect(op, name));
-        connected.map_err(to_io)
+        self.or_beyond(connected, name)
+    }
+
+    /// Connects to whoever has the name beyond the node, where nobody has it here.
+    fn or_beyond(&self, connected: Result<(), Error>, name: &Name) -> io::Result<()> {
+        let (Err(Error::ConnectionRefused), Name::Abstract(abstract_name)) = (connected, name)
+        else {
+            return connected.map_err(to_io);
+        };
+        let beyond = self.0.node.beyond().filter(|_| self.connects());
+        let Some(beyond) = beyond else {
+            return connected.map_err(to_io);
+        };
+        let joined = beyond.connect(self.r#type(), abstract_name)?;
+        let theirs = joined.credentials();
+        let (kind, node) = (self.0.kind, self.0.node.clone());
+        let handle = self.call(|op| {
+            let made = op.unix(|unix, cx, id| unix.connect_stand_in(cx, id, name, theirs))?;
+            let handle = unix_handle(made);
+            op.state.open.insert(handle);
+            Ok(handle)
+        })?;
+        joined.carry(Self::from_parts(
+            node,
+            handle,
+            kind,
+            Domain::UNIX,
+            Protocol(0),
+        ));
+        Ok(())
+    }
+
+    /// connect(2) for somebody else: whom the listener is told (SO_PEERCRED). It never waits.
+    ///
+    /// # Errors
+    /// Those of [`connect_unix`](Self::connect_unix).
+    pub fn connect_unix_as(&self, to: &SocketAddr, whose: Credentials) -> io::Result<()> {
+        let name = named(to)?;
+        self.call(|op| op.unix(|unix, cx, id| unix.connect_name(cx, id, Some(name), whose)))
     }
 
     /// Connects without blocking the thread.
@@ -201,9 +258,9 @@ impl Socket {
     pub async fn connect_unix_async(&self, to: &SocketAddr) -> io::Result<()> {
         let name = named(to)?;
         let mut waiting = Waiting::new(self, Direction::Write, Class::Shared);
-        poll_fn(|cx| waiting.poll_parked(cx, |op| connect(op, name)))
-            .await
-            .map_err(to_io)
+        let connected = poll_fn(|cx| waiting.poll_parked(cx, |op| connect(op, name))).await;
+        drop(waiting);
+        self.or_beyond(connected, name)
     }
 
     /// accept(2), and the peer's name.
