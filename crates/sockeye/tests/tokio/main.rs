@@ -10,4 +10,5 @@ mod packet;
 mod runtime;
 mod streams;
 mod udp;
+mod unix;
 mod urgent;
