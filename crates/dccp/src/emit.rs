@@ -4,11 +4,10 @@
 use sockeye_core::demux::Flow;
 use sockeye_core::socket::SocketCommon;
 use sockeye_core::{
-    Checksum, Context, Counter, Error, InterfaceId, Packet, Payload, Route, RouteQuery, SendInfo,
-    Tags,
+    Context, Counter, Error, InterfaceId, Packet, Payload, Route, RouteQuery, SendInfo, Tags,
 };
-use sockeye_wire::dccp::{CHECKSUM_OFFSET, HEADER_MAX, Header, Kind, Seq, coverage, set_checksum};
-use sockeye_wire::{Ecn, IpProtocol, checksum};
+use sockeye_wire::dccp::{HEADER_MAX, Header, Kind, Seq, coverage, set_checksum};
+use sockeye_wire::{Ecn, IpProtocol};
 use std::net::IpAddr;
 
 /// What the IP header of a connection's packets says.
@@ -129,18 +128,10 @@ pub(crate) fn send(
     let remote = flow.remote.ip;
     let covered = coverage::covered(header.coverage, header.header_len(), len)
         .map_err(|_| Error::MessageSize)?;
-    let whole = covered == len && carrier.dont_fragment;
-    if whole && route.offload.tx_checksum {
-        let pseudo = checksum::pseudo_header(route.source, remote, IpProtocol::DCCP, wire_len);
-        set_checksum(packet.head_mut(), pseudo.folded());
-        packet.meta.checksum = Checksum::Partial {
-            start: 0,
-            offset: CHECKSUM_OFFSET as u16,
-        };
-    } else {
-        let sum = coverage::sum(route.source, remote, wire_len, covered, packet.chunks());
-        set_checksum(packet.head_mut(), sum.finish());
-    }
+    // Never left to the link: what it would have to cover is not always all, and Linux as a neighbour on
+    // the same machine takes no DCCP packet whose sum is still to be made.
+    let sum = coverage::sum(route.source, remote, wire_len, covered, packet.chunks());
+    set_checksum(packet.head_mut(), sum.finish());
     packet.meta.flow_hash = carrier.flow_label;
     cx.counters.add(Counter::DccpOutSegs);
     if let Kind::Reset { .. } = header.kind {
