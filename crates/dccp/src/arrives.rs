@@ -70,6 +70,7 @@ impl Conn {
         if let Some(ack) = packet.ack() {
             self.history.acknowledged(ack);
         }
+        self.note_no_data(cx, seq, ty);
         if let Err(fault) = self.take_options(cx, &packet) {
             self.abort(cx, fault.code, fault.data);
             return;
@@ -184,6 +185,15 @@ impl Conn {
         }
     }
 
+    /// What carries no data counts for the numbers alone.
+    fn note_no_data(&mut self, cx: &Context<'_>, seq: Seq, ty: PacketType) {
+        if let Some(receiver) = &mut self.receiver
+            && !ty.is_data()
+        {
+            receiver.received(cx.now, seq, 0, None, false);
+        }
+    }
+
     /// Step 9: the connection is torn down.
     fn reset_arrived(&mut self, cx: &mut Context<'_>, code: ResetCode) {
         self.reset = Some(code);
@@ -221,6 +231,7 @@ impl Conn {
             }
         }
         let marked = packet.ecn == Ecn::Ce;
+        let (len, ccval) = (packet.data_len, packet.ccval);
         if let Err(why) = self.deliver(cx, packet) {
             self.history.dropped(seq, why);
             cx.drop_packet(match why {
@@ -229,6 +240,11 @@ impl Conn {
                 Drop::Buffer => Counter::DccpRcvbufErrors,
                 Drop::Corrupt => Counter::DccpInCsumErrors,
             });
+        }
+        if let Some(receiver) = &mut self.receiver {
+            // RFC 4342 §6: feedback about once for each round trip.
+            self.owed.ack |= receiver.received(cx.now, seq, ccval, Some(len), marked);
+            return;
         }
         self.unacknowledged += 1;
         let ratio = self.features.remote(Feature::AckRatio).max(1);

@@ -1,6 +1,7 @@
 //! A connection: what RFC 4340 keeps of it, and what it holds for its user.
 
-use crate::ccid::Sender;
+use crate::ccid::ccid3_receiver::Receiver;
+use crate::ccid::{CCID3, Sender};
 use crate::emit::Carrier;
 use crate::features::{Feature, Features};
 use crate::history::History;
@@ -114,6 +115,8 @@ pub(crate) struct Conn {
     pub(crate) features: Features,
     pub(crate) history: History,
     pub(crate) sender: Sender,
+    /// CCID 3's receiver, where the peer sends by that.
+    pub(crate) receiver: Option<Box<Receiver>>,
     pub(crate) queue: SendQueue,
     pub(crate) received: ReceiveQueue,
     pub(crate) owed: Owed,
@@ -171,6 +174,7 @@ impl Conn {
             settings,
             history: History::default(),
             sender: Sender::new(crate::ccid::CCID2, 1400, cx.now),
+            receiver: None,
             queue: SendQueue::default(),
             received: ReceiveQueue::default(),
             owed: Owed::default(),
@@ -252,6 +256,18 @@ impl Conn {
         let size = u32::try_from(size).unwrap_or(u32::MAX).clamp(1, 65_535);
         let ccid = u8::try_from(self.features.local(Feature::Ccid)).unwrap_or(crate::ccid::CCID2);
         self.sender = Sender::new(ccid, size, cx.now);
+        self.begin_receiving(cx);
+        if ccid == CCID3 {
+            // RFC 4342 §8.4: the rate beside the intervals.
+            self.features
+                .ask(Feature::SendLossEventRate, Side::Remote, false);
+        }
+    }
+
+    /// What the peer's CCID asks of its receiver.
+    pub(crate) fn begin_receiving(&mut self, cx: &Context<'_>) {
+        let ccid3 = self.features.remote(Feature::Ccid) == u64::from(CCID3);
+        self.receiver = ccid3.then(|| Box::new(Receiver::new(cx.now, self.sender.rtt())));
     }
 
     /// Enters a state, and tells.

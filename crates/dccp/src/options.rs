@@ -1,7 +1,8 @@
 //! The options of packets: what is taken from those that arrive (RFC 4340 §8.5, step 8), and what is
 //! put into those that leave.
 
-use crate::ccid::{CCID2, Report};
+use crate::ccid::Report;
+use crate::ccid::ccid3_receiver::Feedback;
 use crate::conn::Conn;
 use crate::features::{Fault, Feature, Features};
 use crate::packet::Incoming;
@@ -9,7 +10,7 @@ use crate::state::State;
 use core::time::Duration;
 use smallvec::SmallVec;
 use sockeye_core::{Context, Counter, Instant, Payload};
-use sockeye_wire::dccp::options::{Meaning, RawOption};
+use sockeye_wire::dccp::options::{Meaning, RawOption, Side};
 use sockeye_wire::dccp::{PacketType, ResetCode, Seq};
 
 /// Bytes of Init Cookies that are echoed; a server that sends more gets no connection.
@@ -103,6 +104,7 @@ struct Said {
     elapsed: Option<Duration>,
     slow: bool,
     negotiates: bool,
+    feedback: Feedback,
 }
 
 impl Conn {
@@ -121,7 +123,7 @@ impl Conn {
         })?;
         if said.negotiates {
             self.features.finish(packet.seq);
-            self.negotiated(cx);
+            self.negotiated();
         }
         if said.slow {
             self.slow_until = cx.now + self.sender.rtt();
@@ -137,6 +139,7 @@ impl Conn {
                     dropped: &said.dropped,
                     elapsed: said.elapsed,
                     slow_receiver,
+                    feedback: &said.feedback,
                 },
             );
         }
@@ -157,7 +160,15 @@ impl Conn {
         match meaning {
             Meaning::Change { .. } | Meaning::Confirm { .. } => {
                 said.negotiates = true;
-                self.features.option(&meaning, seq, ack, mandatory)?;
+                let changed = self.features.option(&meaning, seq, ack, mandatory)?;
+                if let Some(changed) = changed.filter(|c| c.feature == Feature::Ccid)
+                    && self.state >= State::PartOpen
+                {
+                    match changed.side {
+                        Side::Local => self.begin_ccids(cx),
+                        Side::Remote => self.begin_receiving(cx),
+                    }
+                }
             }
             // §11.4: nothing is acknowledged by what has no Acknowledgement Number.
             Meaning::AckVector { vector, .. } if ack.is_some() => {
@@ -182,6 +193,9 @@ impl Conn {
                 }
                 Meaning::InitCookie(cookie).write(&mut self.cookies);
             }
+            // RFC 4342 §8: not on Data.
+            Meaning::Ccid(option)
+                if ack.is_some() && self.sender.rate().is_some() && said.feedback.take(option) => {}
             Meaning::Ccid(_) if mandatory => {
                 return Err(Fault::of(ResetCode::MANDATORY_ERROR, raw.kind, raw.data));
             }
@@ -194,7 +208,7 @@ impl Conn {
     }
 
     /// Something was negotiated: what follows from it.
-    fn negotiated(&mut self, cx: &mut Context<'_>) {
+    fn negotiated(&mut self) {
         if !self.features.is_changing() {
             self.deadlines.features = Instant::FAR;
             self.backoff.features = Duration::ZERO;
@@ -203,7 +217,6 @@ impl Conn {
         if self.features.owes() && self.state >= State::PartOpen {
             self.owed.ack = true;
         }
-        let _ = cx;
     }
 
     /// The options of packet `seq`, which carries `data`.
@@ -248,15 +261,18 @@ impl Conn {
     /// What acknowledgements carry.
     fn acknowledge(&mut self, now: Instant, seq: Seq, out: &mut Bytes) {
         let elapsed = now - self.newest_at;
-        if elapsed >= ELAPSED_MIN {
+        // RFC 4342 §8.2: MUST be on all feedback.
+        if elapsed >= ELAPSED_MIN || self.receiver.is_some() {
             Meaning::ElapsedTime(units(elapsed)).write(out);
         }
         // §11.5: MUST where it was asked for; CCID 2 asks (RFC 4341 §6).
-        if self.features.local(Feature::SendAckVector) == 1 {
+        if let Some(receiver) = &mut self.receiver {
+            let loss_rate = self.features.local(Feature::SendLossEventRate) == 1;
+            receiver.write(now, loss_rate, out);
+            self.history.write_dropped(out);
+        } else if self.features.local(Feature::SendAckVector) == 1 {
             self.history.write(out);
             self.history.told(seq);
-        } else if self.features.remote(Feature::Ccid) != u64::from(CCID2) {
-            self.history.write_dropped(out);
         }
     }
 }

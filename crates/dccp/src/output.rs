@@ -19,6 +19,8 @@ pub(crate) const REQUEST_RETRIES: u32 = 5;
 const PART_OPEN_FIRST: Duration = Duration::from_millis(200);
 /// RFC 4340 §8.1.1, §8.3: no less often than this.
 pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(64);
+/// Bytes of CCID 3's options: Receive Rate, Loss Event Rate and nine Loss Intervals.
+const FEEDBACK_MAX: usize = 6 + 6 + 3 + 9 * 9;
 /// RFC 4340 §3.4: the maximum segment lifetime.
 pub(crate) const MSL: Duration = Duration::from_secs(120);
 /// How long PARTOPEN, RESPOND and a Close may last: 4 MSL (§8.1.3, §8.1.5).
@@ -135,7 +137,9 @@ impl Conn {
         if self.features.is_changing() || self.features.owes() {
             self.features.clone().write(self.seqs.gss, true, &mut out);
         }
-        if self.features.local(Feature::SendAckVector) == 1 {
+        if self.receiver.is_some() {
+            out.resize(out.len() + FEEDBACK_MAX, 0);
+        } else if self.features.local(Feature::SendAckVector) == 1 {
             self.history.write(&mut out);
         }
         let ndp = self.no_data_run > 0 && self.features.local(Feature::SendNdpCount) == 1;
@@ -166,6 +170,14 @@ impl Conn {
         let seq = self.seqs.next();
         let fresh = self.features.has_news();
         let options = self.options_for(cx.now, ty, seq, &data);
+        let size = data.iter().map(|slice| slice.len()).sum();
+        // RFC 4342 §8.1: on every data packet; RFC 4340 §5.1: zero else.
+        let carries = matches!(ty, PacketType::Data | PacketType::DataAck);
+        let ccval = if carries {
+            self.sender.ccval(cx.now)
+        } else {
+            0
+        };
         if let Ok(route) = self.route(cx) {
             let mut carrier = self.carrier();
             // RFC 4340 §14.2.
@@ -180,7 +192,7 @@ impl Conn {
                 kind,
                 seq,
                 extended,
-                ccval: 0,
+                ccval,
                 coverage: self.settings.send_coverage,
                 options: &options,
                 data,
@@ -188,14 +200,14 @@ impl Conn {
             let flow = self.flow;
             let _ = emit::send(cx, &route, &flow, &carrier, outgoing);
         }
-        self.departed(cx, ty);
+        self.departed(cx, ty, size);
         if fresh && self.features.is_changing() {
             self.schedule_features(cx.now);
         }
     }
 
     /// Keeps what follows from a packet that has left, GSS.
-    fn departed(&mut self, cx: &mut Context<'_>, ty: PacketType) {
+    fn departed(&mut self, cx: &mut Context<'_>, ty: PacketType, size: usize) {
         self.no_data_run = match ty.is_data() {
             true => 0,
             false => self.no_data_run + 1,
@@ -206,6 +218,7 @@ impl Conn {
             seq: self.seqs.gss,
             at: cx.now,
             data,
+            size,
             last: self.queue.is_empty(),
         });
         if matches!(ty, PacketType::Ack | PacketType::DataAck) {
@@ -223,9 +236,7 @@ impl Conn {
 
     /// RFC 4340 §7.5.2: the Sequence Window is about five times what is under way.
     fn follow_window(&mut self) {
-        let Some(window) = self.sender.window() else {
-            return;
-        };
+        let window = self.sender.in_flight();
         let current = self.features.local(Feature::SequenceWindow);
         let wanted = window.saturating_mul(5);
         if wanted > current && self.state == State::Open {
@@ -233,8 +244,10 @@ impl Conn {
                 .announce(Feature::SequenceWindow, (current * 2).max(wanted));
             self.owed.ack |= self.features.has_news();
         }
-        let ratio = self.sender.ack_ratio();
-        if self.state == State::Open && !self.features.is_changing() {
+        if let Some(ratio) = self.sender.ack_ratio()
+            && self.state == State::Open
+            && !self.features.is_changing()
+        {
             self.features.announce(Feature::AckRatio, ratio);
         }
     }
@@ -316,7 +329,7 @@ impl Conn {
     pub(crate) fn measure_handshake(&mut self, cx: &Context<'_>) {
         // Karn: not of what was sent again.
         if self.backoff.tries == 0 {
-            self.sender.measured(cx.now - self.since);
+            self.sender.measured(cx.now - self.since, cx.now);
         }
     }
 }

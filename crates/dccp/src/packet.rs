@@ -15,6 +15,7 @@ pub(crate) struct Incoming {
     /// Sequence Number; with short numbers until it is [extended](Self::extend).
     pub(crate) seq: Seq,
     pub(crate) extended: bool,
+    pub(crate) ccval: u8,
     pub(crate) coverage: u8,
     options: SmallVec<[u8; 64]>,
     pub(crate) data: Payload,
@@ -62,6 +63,7 @@ impl Incoming {
             kind: header.kind,
             seq: header.seq,
             extended: header.extended,
+            ccval: header.ccval,
             coverage: header.coverage,
             options,
             data,

@@ -498,6 +498,7 @@ mod tests {
                     seq: Seq::new(self.next),
                     at: self.now,
                     data: true,
+                    size: 1400,
                     last: false,
                 });
                 self.next += 1;
@@ -514,6 +515,7 @@ mod tests {
                 dropped,
                 elapsed: None,
                 slow_receiver: false,
+                feedback: &super::super::ccid3_receiver::Feedback::default(),
             });
         }
     }

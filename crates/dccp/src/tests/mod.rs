@@ -5,3 +5,4 @@ mod data;
 mod hostile;
 mod opening;
 pub(crate) mod pair;
+mod rates;

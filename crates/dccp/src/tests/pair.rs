@@ -67,6 +67,8 @@ pub(crate) struct Pair {
     busy: [Instant; 2],
     /// Every packet as it left: who sent it, its header, its options, bytes of data.
     pub(crate) log: Vec<(usize, Header, Vec<u8>, usize)>,
+    /// Whether `log` is kept.
+    pub(crate) record: bool,
     /// Takes a packet off the wire.
     pub(crate) lose: Lose,
 }
@@ -106,6 +108,7 @@ impl Pair {
             rng: Rng::new([seed.wrapping_add(77); 32]),
             busy: [Instant::ZERO; 2],
             log: Vec::new(),
+            record: true,
             lose: Box::new(|_, _| false),
         }
     }
@@ -237,7 +240,9 @@ impl Pair {
 
     fn put(&mut self, from: usize, mut packet: Packet) {
         let (header, options, data) = read(&packet);
-        self.log.push((from, header, options, data));
+        if self.record {
+            self.log.push((from, header, options, data));
+        }
         let chance = |rng: &mut Rng, n: u32| rng.below(1000) < n;
         if (self.lose)(from, &header) || chance(&mut self.rng, self.wire.loss) {
             return;

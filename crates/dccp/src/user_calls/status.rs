@@ -19,6 +19,8 @@ pub struct Info {
     pub rtt: Duration,
     /// Packets in flight that the window allows, where the CCID has one.
     pub window: Option<u64>,
+    /// Bytes a second that are allowed, and the loss event rate, where the CCID has a rate.
+    pub rate: Option<(f64, f64)>,
     /// The CCID by which we send, and that by which the peer does.
     pub ccids: (u8, u8),
     /// The Sequence Windows: ours and the peer's.
@@ -100,6 +102,7 @@ impl Dccp {
             state: conn.state,
             rtt: conn.sender.rtt(),
             window: conn.sender.window(),
+            rate: conn.sender.rate(),
             ccids: (byte(ccids.0), byte(ccids.1)),
             sequence_windows: both(Feature::SequenceWindow),
             ack_ratios: both(Feature::AckRatio),

@@ -1,0 +1,286 @@
+//! CCID 3, TFRC: the sender (RFC 4342, RFC 5348 §4).
+
+use super::{Departed, Report, When, tfrc};
+use crate::rtt::Rtt;
+use core::time::Duration;
+use sockeye_core::Instant;
+use sockeye_wire::dccp::Seq;
+use std::collections::VecDeque;
+
+/// RFC 5348 §4.3: t_mbi.
+const BACKOFF_MAX: f64 = 64.0;
+/// Packets whose time of sending is remembered.
+const SENT_MAX: usize = 4096;
+/// RFC 5348 §4.6: the most that is made up for at once.
+const BURST: u32 = 2;
+
+/// The sender.
+#[derive(Debug)]
+pub(crate) struct Ccid3 {
+    /// s: bytes of a packet, as they are lately.
+    size: f64,
+    /// X: bytes a second.
+    rate: f64,
+    /// X_Bps by the last feedback with a loss.
+    equation: f64,
+    /// p
+    loss: f64,
+    pub(crate) rtt: Rtt,
+    /// X_recv_set; infinite before the first feedback.
+    received: Vec<(Instant, f64)>,
+    feedback: bool,
+    /// tld: when slow start has doubled last.
+    doubled: Instant,
+    /// R_sqmean, and the root of the last sample (RFC 5348 §4.5).
+    root: (f64, f64),
+    next: Instant,
+    timer: Instant,
+    sent: VecDeque<(Seq, Instant, u8)>,
+    /// RFC 4342 §8.1: last_WC and last_WC_time.
+    counter: (u8, Instant),
+    /// Nothing was sent since the nofeedback timer was set.
+    idle: bool,
+    /// The rate was not made use of since the last feedback.
+    limited: bool,
+}
+
+impl Ccid3 {
+    pub(crate) fn new(size: u32, now: Instant) -> Self {
+        let size = f64::from(size.max(1));
+        Self {
+            size,
+            // RFC 5348 §4.2: one packet a second before the round-trip time is known.
+            rate: size,
+            equation: f64::INFINITY,
+            loss: 0.0,
+            rtt: Rtt::default(),
+            received: vec![(now, f64::INFINITY)],
+            feedback: false,
+            doubled: Instant::ZERO,
+            root: (0.0, 0.0),
+            next: now,
+            timer: now + Duration::from_secs(2),
+            sent: VecDeque::new(),
+            counter: (0, now),
+            idle: true,
+            limited: true,
+        }
+    }
+
+    /// A round-trip time from the handshake: RFC 5348 §4.2, W_init/R.
+    pub(crate) fn measured(&mut self, rtt: Duration, now: Instant) {
+        self.rtt.measured(rtt);
+        self.rate = self.initial_rate();
+        self.doubled = now;
+        self.set_timer(now);
+    }
+
+    /// RFC 5348 §4.2: W_init is min (4*s, max (2*s, 4380)).
+    fn initial_rate(&self) -> f64 {
+        let window = (4.0 * self.size).min((2.0 * self.size).max(4380.0));
+        window / self.rtt.estimate().as_secs_f64().max(1e-6)
+    }
+
+    /// X_inst: RFC 5348 §4.5.
+    pub(crate) fn rate(&self) -> f64 {
+        let (mean, root) = self.root;
+        let factor = if root > 0.0 { mean / root } else { 1.0 };
+        (self.rate * factor).max(self.size / BACKOFF_MAX)
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs_f64((self.size / self.rate()).clamp(1e-9, BACKOFF_MAX))
+    }
+
+    pub(crate) fn when(&self, now: Instant) -> When {
+        match self.next <= now {
+            true => When::Now,
+            false => When::At(self.next),
+        }
+    }
+
+    /// RFC 4342 §8.1: the window counter of a packet that leaves now.
+    pub(crate) fn window_counter(&mut self, now: Instant) -> u8 {
+        let quarter = (self.rtt.estimate() / 4).max(Duration::from_micros(1));
+        let quarters = (now - self.counter.1).as_nanos() / quarter.as_nanos();
+        if quarters > 0 {
+            // At most five.
+            self.counter = ((self.counter.0 + quarters.min(5) as u8) & 15, now);
+        }
+        self.counter.0
+    }
+
+    pub(crate) fn departed(&mut self, packet: &Departed) {
+        if !packet.data {
+            return;
+        }
+        if self.sent.len() >= SENT_MAX {
+            self.sent.pop_front();
+        }
+        self.sent.push_back((packet.seq, packet.at, self.counter.0));
+        self.size = self.size * 0.9 + packet.size as f64 * 0.1;
+        self.idle = false;
+        if !packet.last {
+            self.limited = false;
+        }
+        // §4.6: nominal times follow each other, and few of those that were missed are made up for.
+        let interval = self.interval();
+        let earliest = Instant::from_nanos(
+            packet
+                .at
+                .as_nanos()
+                .saturating_sub((interval * BURST).as_nanos() as u64),
+        );
+        self.next = self.next.max(earliest) + interval;
+    }
+
+    /// RFC 5348 §4.3.
+    pub(crate) fn reported(&mut self, report: &Report<'_>) {
+        let Some(rate) = report.feedback.receive_rate else {
+            return;
+        };
+        let now = report.now;
+        self.count_up(report.ack);
+        let Some(at) = self.take_sent(report.ack) else {
+            return;
+        };
+        let sample = (now - at).saturating_sub(report.elapsed.unwrap_or_default());
+        self.rtt.measured(sample);
+        let root = sample.as_secs_f64().max(1e-6).sqrt();
+        self.root = match self.root.0 == 0.0 {
+            true => (root, root),
+            false => (self.root.0 * 0.9 + root * 0.1, root),
+        };
+        let p = report
+            .feedback
+            .loss_intervals
+            .as_deref()
+            .and_then(tfrc::mean_interval)
+            .map(|mean| 1.0 / mean)
+            .or(report.feedback.loss_event_rate)
+            .unwrap_or(0.0);
+        let worse = p > self.loss;
+        self.loss = p;
+        let limit = self.receive_limit(now, f64::from(rate), worse);
+        self.set_rate(now, limit, report.slow_receiver);
+        self.feedback = true;
+        self.limited = true;
+        self.set_timer(now);
+    }
+
+    /// RFC 5348 §4.3 (4): recv_limit.
+    fn receive_limit(&mut self, now: Instant, mut rate: f64, worse: bool) -> f64 {
+        let data_limited = self.limited && rate > 0.0 && self.feedback;
+        if data_limited {
+            if worse {
+                for (_, value) in &mut self.received {
+                    *value /= 2.0;
+                }
+                rate *= 0.85;
+            }
+            self.received.retain(|(_, value)| value.is_finite());
+            let most = self.received.iter().map(|(_, v)| *v).fold(rate, f64::max);
+            self.received = vec![(now, most)];
+            return if worse { most } else { 2.0 * most };
+        }
+        self.received.push((now, rate));
+        let old = self.rtt.estimate() * 2;
+        self.received.retain(|(at, _)| now - *at <= old);
+        2.0 * self.max_received()
+    }
+
+    fn max_received(&self) -> f64 {
+        self.received.iter().map(|(_, v)| *v).fold(0.0, f64::max)
+    }
+
+    fn set_rate(&mut self, now: Instant, limit: f64, slow: bool) {
+        let before = self.rate;
+        if self.loss > 0.0 {
+            self.equation = tfrc::throughput(self.size, self.rtt.estimate(), self.loss);
+            self.rate = self.equation.min(limit).max(self.size / BACKOFF_MAX);
+        } else if now - self.doubled >= self.rtt.estimate() {
+            self.rate = (2.0 * self.rate).min(limit).max(self.initial_rate());
+            self.doubled = now;
+        }
+        // RFC 4340 §11.6: no faster for a round trip.
+        if slow {
+            self.rate = self.rate.min(before);
+        }
+        let soon = now + self.interval();
+        self.next = self.next.min(soon);
+    }
+
+    fn set_timer(&mut self, now: Instant) {
+        // RFC 5348 §4.3 (3): max (4*R, 2*s/X).
+        let packets = Duration::from_secs_f64((2.0 * self.size / self.rate).min(2.0 * BACKOFF_MAX));
+        self.timer = now + (self.rtt.estimate() * 4).max(packets);
+        self.idle = true;
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        // Who has nothing on its way waits for nothing.
+        match self.sent.is_empty() {
+            true => Instant::FAR,
+            false => self.timer,
+        }
+    }
+
+    /// RFC 5348 §4.4: the nofeedback timer.
+    pub(crate) fn timeout(&mut self, now: Instant) {
+        if self.timer > now {
+            return;
+        }
+        let least = self.size / BACKOFF_MAX;
+        let recover = self.initial_rate();
+        let received = self.max_received();
+        let quiet = self.idle
+            && ((self.loss > 0.0 && received < recover)
+                || (self.loss == 0.0 && self.rate < 2.0 * recover));
+        if quiet {
+            self.sent.clear();
+        } else if self.loss == 0.0 || !self.feedback {
+            self.rate = (self.rate / 2.0).max(least);
+        } else {
+            let limit = match self.equation > 2.0 * received {
+                true => received,
+                false => self.equation / 2.0,
+            };
+            let limit = limit.max(least);
+            self.received = vec![(now, limit / 2.0)];
+            self.set_rate(now, limit, false);
+        }
+        self.set_timer(now);
+    }
+
+    /// RFC 4342 §8.1: what follows an acknowledgement of counter WC has WC + 4 at least.
+    fn count_up(&mut self, ack: Seq) {
+        let acked = self.sent.iter().find(|(seq, _, _)| *seq == ack);
+        if let Some(&(_, _, counter)) = acked {
+            let ahead = self.counter.0.wrapping_sub(counter) & 15;
+            if ahead < 4 {
+                self.counter.0 = (counter + 4) & 15;
+            }
+        }
+    }
+
+    /// When the acknowledged packet left; it and what left before are forgotten.
+    fn take_sent(&mut self, ack: Seq) -> Option<Instant> {
+        let mut found = None;
+        while let Some(&(seq, at, _)) = self.sent.front()
+            && !seq.after(ack)
+        {
+            found = Some(at);
+            self.sent.pop_front();
+        }
+        found
+    }
+
+    /// Packets of one round trip.
+    pub(crate) fn in_flight(&self) -> u64 {
+        (self.rate() * self.rtt.estimate().as_secs_f64() / self.size.max(1.0)) as u64
+    }
+
+    pub(crate) fn loss_event_rate(&self) -> f64 {
+        self.loss
+    }
+}

@@ -1,0 +1,106 @@
+//! How fast CCIDs send: TFRC by its equation (RFC 5348 §3.1), and both beside each other.
+
+use super::pair::{A, B, Pair, Wire};
+use crate::ccid::tfrc;
+use core::time::Duration;
+use sockeye_core::{Config, OptionValue, SocketId, SocketOption};
+
+const SIZE: usize = 1000;
+
+fn by_ccid(ccid: u8) -> [(SocketOption, OptionValue); 1] {
+    [(SocketOption::DccpCcid, OptionValue::Bytes(vec![ccid]))]
+}
+
+/// Keeps `flows` busy for a while; the bytes that each delivered.
+fn run(pair: &mut Pair, flows: &[(SocketId, SocketId)], time: Duration) -> Vec<u64> {
+    let end = pair.now + time;
+    let mut got = vec![0; flows.len()];
+    while pair.now < end {
+        for (n, &(a, b)) in flows.iter().enumerate() {
+            while pair.send(A, a, &[7; SIZE]).is_ok() {}
+            while let Ok(message) = pair.recv(B, b) {
+                got[n] += message.len() as u64;
+            }
+        }
+        assert!(pair.step());
+    }
+    got
+}
+
+/// RFC 5348 §3.1: over loss and round-trip times the rate is what the equation says.
+#[test]
+fn tfrc_keeps_to_its_equation() {
+    for (loss, seconds) in [(1, 60u32), (10, 60), (50, 60)] {
+        for rtt in [10u64, 100] {
+            let rtt = Duration::from_millis(rtt);
+            let wire = Wire {
+                delay: rtt / 2,
+                ..Wire::default()
+            };
+            let mut pair = Pair::with(wire, Config::default(), 7);
+            pair.record = false;
+            let flow = pair.connection_with(&by_ccid(3), &by_ccid(3));
+            pair.wire.loss = loss;
+            run(&mut pair, &[flow], Duration::from_secs(20));
+            let bytes = run(&mut pair, &[flow], Duration::from_secs(seconds.into()))[0];
+            let rate = bytes as f64 / f64::from(seconds);
+            let p = f64::from(loss) / 1000.0;
+            let equation = tfrc::throughput(SIZE as f64, rtt, p);
+            let share = rate / equation;
+            println!("loss {p} rtt {rtt:?}: {rate:.0} bytes/s, equation {equation:.0}: {share:.2}");
+            // Several losses in a round trip are one event, so that the event rate is below the loss
+            // rate where many packets are under way; a packet lost is not delivered.
+            assert!((0.5..2.0).contains(&share), "loss {p} rtt {rtt:?}: {share}");
+        }
+    }
+}
+
+/// RFC 5348 §1: reasonably fair: within a factor of two of a TCP-like flow.
+#[test]
+fn both_ccids_share_a_bottleneck() {
+    // Four megabits a second, a queue of a fifth of a second.
+    let mut pair = Pair::with(
+        Wire {
+            delay: Duration::from_millis(20),
+            byte: Duration::from_micros(2),
+            queue: 100_000,
+            ..Wire::default()
+        },
+        Config::default(),
+        3,
+    );
+    pair.record = false;
+    let two = pair.connection_with(&by_ccid(2), &by_ccid(2));
+    let three = pair.connection_with(&by_ccid(3), &by_ccid(3));
+    run(&mut pair, &[two, three], Duration::from_secs(30));
+    let got = run(&mut pair, &[two, three], Duration::from_secs(120));
+    let [two, three] = [got[0] as f64, got[1] as f64];
+    println!("CCID 2 {two}, CCID 3 {three}");
+    assert!((0.5..2.0).contains(&(two / three)), "{two} {three}");
+    // Nothing is left over: 60 MB with their headers.
+    assert!(two + three > 45e6, "{two} {three}");
+}
+
+/// Each direction has a CCID of its own.
+#[test]
+fn half_connections_differ() {
+    let mut pair = Pair::new(Wire::default());
+    let list = |list: &[u8]| OptionValue::Bytes(list.to_vec());
+    let (a, b) = pair.connection_with(
+        &[
+            (SocketOption::DccpTxCcid, list(&[3])),
+            (SocketOption::DccpRxCcid, list(&[2, 3])),
+        ],
+        &[
+            (SocketOption::DccpTxCcid, list(&[2])),
+            (SocketOption::DccpRxCcid, list(&[2, 3])),
+        ],
+    );
+    pair.run_for(Duration::from_secs(1));
+    let (dccp, cx) = pair.host(A);
+    assert_eq!(dccp.info(&cx, a).unwrap().ccids, (3, 2));
+    let (dccp, cx) = pair.host(B);
+    assert_eq!(dccp.info(&cx, b).unwrap().ccids, (2, 3));
+    let got = run(&mut pair, &[(a, b)], Duration::from_secs(2));
+    assert!(got[0] > 100_000);
+}
