@@ -3,6 +3,7 @@
 mod ecn;
 mod fairness;
 mod router;
+mod sctp;
 mod undo;
 
 use sockeye_core::{Config, Counter};

@@ -324,6 +324,7 @@ impl Node {
         self.parts.inet.configure(config);
         self.transports
             .each(|transport| transport.on_config(config));
+        self.transports.encapsulate(config);
     }
 
     /// All interfaces, the loopback first.

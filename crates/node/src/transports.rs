@@ -28,11 +28,13 @@ pub(crate) struct Transports {
     others: BTreeMap<IpProtocol, Box<dyn Transport>>,
     /// Who is first to send next time.
     turn: usize,
+    /// The UDP port at which SCTP is taken; 0 for none.
+    sctp_in_udp: u16,
 }
 
 impl Transports {
     pub(crate) fn new(config: &Config, rng: &mut Rng) -> Self {
-        Self {
+        let mut all = Self {
             tcp: Tcp::new(config, rng),
             udp: Udp::new(config, rng),
             ping: Ping::new(rng),
@@ -45,7 +47,21 @@ impl Transports {
             udp_lite: Udp::lite(config, rng),
             sctp: Sctp::new(config, rng),
             dccp: Dccp::new(config, rng),
+            sctp_in_udp: 0,
+        };
+        all.encapsulate(config);
+        all
+    }
+
+    /// SCTP in UDP is taken at the port that `config` says (RFC 6951), if no socket has it.
+    pub(crate) fn encapsulate(&mut self, config: &Config) {
+        let port = config.sctp.udp_port;
+        if port == self.sctp_in_udp {
+            return;
         }
+        self.udp.unregister_encapsulation(self.sctp_in_udp);
+        let taken = self.udp.register_encapsulation(port, IpProtocol::SCTP);
+        self.sctp_in_udp = if taken.is_ok() { port } else { 0 };
     }
 
     pub(crate) fn register(&mut self, transport: Box<dyn Transport>, protocol: IpProtocol) {
@@ -139,6 +155,7 @@ impl Transports {
             unix,
             others,
             turn: _,
+            sctp_in_udp: _,
         } = self;
         let built_in: [&dyn Transport; BUILT_IN + 1] =
             [tcp, udp, udp_lite, ping, raw, packets, sctp, dccp, unix];

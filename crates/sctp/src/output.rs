@@ -232,7 +232,7 @@ impl Association {
             let immediate = self.state.is_closing() || !path.has_room();
             emit_data(out, &fragment, tsn, self.abilities.interleaving, immediate);
             count_data(cx, &fragment);
-            let position = self.outstanding.push(fragment, at as u8, cx.now);
+            let position = self.outstanding.push(fragment, at as u8);
             let path = &mut self.paths[at];
             path.start_t3(cx.now, position);
             path.timing = path.timing.or(Some((position, cx.now)));

@@ -10,7 +10,7 @@
 use crate::outbound::Fragment;
 use core::ops::Range;
 use smallvec::SmallVec;
-use sockeye_core::{Instant, RangeSet};
+use sockeye_core::RangeSet;
 use std::collections::VecDeque;
 
 /// RFC 9260 §7.2.4: a chunk is sent again when so many SACKs have missed it.
@@ -26,6 +26,7 @@ pub(crate) enum Fate {
     /// To be sent again.
     Lost,
     /// Given up (RFC 3758).
+    #[allow(dead_code, reason = "used as RFC 3758 is wired up")]
     Abandoned,
 }
 
@@ -37,8 +38,6 @@ pub(crate) struct Sent {
     pub(crate) fate: Fate,
     /// It has been sent so many times.
     pub(crate) transmissions: u16,
-    /// When it was sent first.
-    pub(crate) sent_at: Instant,
 }
 
 /// What a SACK said, by path.
@@ -185,7 +184,7 @@ impl Outstanding {
     }
 
     /// A new chunk goes out.
-    pub(crate) fn push(&mut self, fragment: Fragment, path: u8, now: Instant) -> u64 {
+    pub(crate) fn push(&mut self, fragment: Fragment, path: u8) -> u64 {
         let position = self.end();
         self.flight += fragment.data.len() as u64;
         self.held += fragment.data.len();
@@ -194,7 +193,6 @@ impl Outstanding {
             path,
             fate: Fate::InFlight,
             transmissions: 1,
-            sent_at: now,
         });
         position
     }
@@ -314,8 +312,9 @@ impl Outstanding {
         }
         let start = self.base + u64::from(count);
         let blocks = gaps.map(|(from, to)| {
-            let range = start + u64::from(from) - 1..start + u64::from(to);
-            (from > 0 && from <= to && range.end <= self.end()).then_some(range)
+            let first = u64::from(from).checked_sub(1)?;
+            let range = start + first..start + u64::from(to);
+            (!range.is_empty() && range.end <= self.end()).then_some(range)
         });
         if blocks.clone().any(|block| block.is_none()) {
             return Err(Nonsense::Gaps);
@@ -474,6 +473,7 @@ impl Outstanding {
         self.judged = self.judged.max(to);
     }
 
+    #[allow(dead_code, reason = "used as RFC 3758 is wired up")]
     /// Gives up what is left of a message (RFC 3758 §3.5): says the bytes on the wire by path that
     /// left the flight.
     pub(crate) fn abandon(

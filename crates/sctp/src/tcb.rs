@@ -317,7 +317,10 @@ impl Association {
         }
         carrier.flow_label = path.settings.flow_label;
         carrier.encap = path.encap.map(|destination| UdpPorts {
-            source: self.udp_port.max(ENCAPSULATION_PORT_MIN),
+            source: match self.udp_port {
+                0 => ENCAPSULATION_PORT,
+                port => port,
+            },
             destination,
         });
         carrier
@@ -536,7 +539,7 @@ impl Association {
 }
 
 /// Where nothing is said, SCTP over UDP is at 9899 (RFC 6951 §5.1).
-const ENCAPSULATION_PORT_MIN: u16 = 1;
+const ENCAPSULATION_PORT: u16 = 9899;
 
 /// Bytes of a chunk before the user data.
 pub(crate) const fn data_header_len(interleaving: bool) -> usize {

@@ -3,11 +3,13 @@
 //! - [`bulk`]: a source and a sink, to measure with.
 //! - [`stream`]: one side sends a stream over TCP, the other checks it.
 //! - [`datagram`]: questions and answers over UDP.
+//! - [`messages`]: messages over SCTP.
 //! - [`ping`]: echo requests.
 
 mod acceptor;
 pub mod bulk;
 pub mod datagram;
+pub mod messages;
 pub mod ping;
 pub mod stream;
 
@@ -16,6 +18,7 @@ use sockeye_core::raw::Ping;
 use sockeye_core::socket::Domain;
 use sockeye_core::{Context, Error, Instant, Transport};
 use sockeye_node::Node;
+use sockeye_sctp::Sctp;
 use sockeye_tcp::Tcp;
 use sockeye_udp::Udp;
 use sockeye_wire::IpProtocol;
@@ -72,6 +75,11 @@ impl<'a> Desk<'a> {
     /// The node's UDP, and the context that its calls take.
     pub fn udp(&mut self) -> (&mut Udp, Context<'_>) {
         self.node.udp(self.now)
+    }
+
+    /// The node's SCTP, and the context that its calls take.
+    pub fn sctp(&mut self) -> (&mut Sctp, Context<'_>) {
+        self.node.sctp(self.now)
     }
 
     /// The node's ping sockets, and the context that their calls take.

@@ -14,7 +14,9 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
+#[allow(unused_imports, reason = "used as AUTH is wired up")]
 pub(crate) use keys::{KeyError, SharedKeys};
+#[allow(unused_imports, reason = "used as AUTH is wired up")]
 pub(crate) use terms::{ChunkSet, Terms, parameters};
 
 use hmac::digest::{KeyInit, Update};

@@ -364,7 +364,8 @@ proptest! {
                 .filter(|m| m.0 == stream && m.1 == unordered).map(|m| m.2.clone()).collect::<Vec<_>>();
             prop_assert_eq!(of(&got, false), of(&expected, false));
             let (mut a, mut b) = (of(&got, true), of(&expected, true));
-            (a.sort(), b.sort());
+            a.sort();
+            b.sort();
             prop_assert_eq!(a, b);
         }
         prop_assert_eq!((inbound.held(), inbound.cumulative()), (0, last));

@@ -128,3 +128,30 @@ fn a_full_receiver_stops_the_sender_until_it_has_read() {
     }
     assert_eq!(got, 1500);
 }
+
+/// close(2): what was sent still arrives; with data unread an ABORT says that it is lost.
+#[test]
+fn a_close_delivers_what_was_sent_and_aborts_what_was_not_read() {
+    let mut pair = Pair::new();
+    let (a, b) = pair.association();
+    for _ in 0..10 {
+        pair.send(A, a, &[3; 1000]).unwrap();
+    }
+    pair.close(A, a);
+    pair.run_for(Duration::from_secs(1));
+    for _ in 0..10 {
+        assert_eq!(pair.recv(B, b).unwrap().len(), 1000);
+    }
+    assert_eq!(pair.recv(B, b).unwrap(), b"");
+    assert_eq!(pair.hosts[A].sctp.entries.len(), 0);
+
+    let mut pair = Pair::new();
+    let (a, b) = pair.association();
+    pair.send(A, a, b"unread").unwrap();
+    pair.run_for(Duration::from_millis(100));
+    let from = pair.log.len();
+    pair.close(B, b);
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(pair.trace(from), ["< ABORT"]);
+    assert_eq!(pair.recv(A, a), Err(Error::ConnectionReset));
+}

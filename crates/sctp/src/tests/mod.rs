@@ -1,6 +1,10 @@
 //! Two nodes' SCTPs on wires, in virtual time.
 
 mod basics;
+mod hostile;
 mod lossy;
 mod multihomed;
 mod pair;
+// The table is read by eye, column by column.
+#[rustfmt::skip]
+mod table;

@@ -247,7 +247,7 @@ fn a_path_that_becomes_narrower_carries_on() {
     // What a router says of it.
     let (sctp, mut cx) = pair.host(A);
     sockeye_core::ip::pmtu::learn(&mut cx, "10.0.0.2".parse().unwrap(), 800);
-    crate::tests::multihomed::tell_mtu(sctp, &mut cx);
+    tell_mtu(sctp, &mut cx);
     pair.run_for(Duration::from_secs(60));
     for number in 0..10 {
         assert_eq!(pair.recv(B, b).unwrap(), message(0, number, 4000));

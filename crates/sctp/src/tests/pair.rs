@@ -118,8 +118,7 @@ impl Pair {
 
     pub(crate) fn open(&mut self, n: usize, style: Style) -> SocketId {
         let (sctp, mut cx) = self.host(n);
-        let id = sctp.open(&mut cx, Domain::V4, style).unwrap();
-        id
+        sctp.open(&mut cx, Domain::V4, style).unwrap()
     }
 
     /// A one-to-one listener on B.
@@ -249,7 +248,7 @@ impl Pair {
     }
 
     /// Moves what the hosts have to send onto the wires.
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         for from in [A, B] {
             for wire in 0..self.wires.len() {
                 let link = interface(wire);
@@ -465,5 +464,5 @@ fn describe(from: usize, wire: usize, packet: &Packet) -> Sent {
 
 fn mark_ce(packet: &mut Packet) {
     packet.linearize();
-    let _ = sockeye_wire::ipv4::set_ecn(packet.head_mut(), sockeye_wire::Ecn::Ce);
+    sockeye_wire::ipv4::set_ecn(packet.head_mut(), sockeye_wire::Ecn::Ce);
 }

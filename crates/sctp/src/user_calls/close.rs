@@ -48,6 +48,23 @@ impl Sctp {
         Ok(())
     }
 
+    /// Shuts the association of a one-to-one socket down.
+    ///
+    /// # Errors
+    /// Those of [`shutdown`](Self::shutdown).
+    pub fn shutdown_association(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+    ) -> Result<(), Error> {
+        let only = self.held(id)?.only().ok_or(Error::NotConnected)?;
+        if let Some(association) = self.association_mut(only) {
+            association.begin_shutdown(cx);
+        }
+        self.settle(cx, only);
+        Ok(())
+    }
+
     /// close(2). What was sent still goes out, then each association is shut down; with data unread,
     /// or SO_LINGER of zero, it is aborted.
     ///

@@ -31,10 +31,10 @@ impl Sctp {
         info: &SndInfo,
     ) -> Result<usize, Error> {
         let endpoint = self.held_mut(id)?;
-        if endpoint.style == Style::OneToOne {
-            if let Some(error) = endpoint.error.take() {
-                return Err(error);
-            }
+        if endpoint.style == Style::OneToOne
+            && let Some(error) = endpoint.error.take()
+        {
+            return Err(error);
         }
         if endpoint.write_shut {
             return Err(Error::BrokenPipe);
