@@ -31,7 +31,7 @@ pub fn is_root() -> bool {
 ///
 /// # Errors
 /// What `body` returns, or that the child could not be started.
-pub fn in_namespace(name: &str, limit: Duration, body: fn() -> Result) -> Result {
+pub fn in_namespace(name: &str, limit: Duration, body: impl FnOnce() -> Result) -> Result {
     if std::env::var_os(CHILD).is_some() {
         return body();
     }

@@ -3,6 +3,7 @@
 mod autoconf;
 mod broadcast;
 mod counters;
+mod dccp;
 mod ecn;
 mod egress;
 mod fast_open;
@@ -22,6 +23,7 @@ mod resolver;
 mod rpc;
 mod run;
 mod scan;
+mod sctp;
 mod signals;
 mod tap;
 mod tools;
@@ -60,5 +62,7 @@ fn main() {
         uml::TESTS,
         rpc::TESTS,
         rpc::BINDER_TESTS,
+        sctp::TESTS,
+        dccp::TESTS,
     ]);
 }

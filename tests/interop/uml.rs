@@ -3,8 +3,8 @@
 
 use crate::run::PYTHON;
 use sockeye::drivers::{Tun, local_address};
-use sockeye::link::Medium;
-use sockeye::{LinkConfig, Node};
+use sockeye::link::{Link, Medium};
+use sockeye::{Config, LinkConfig, Node};
 use sockeye_tests::{
     Outcome, Program, Result, Test, Uml, bridge, check, ignore, in_namespace, recorded, tests,
 };
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub(crate) const TESTS: &[Test] = tests![has_what_peers_need, pings_a_node, a_late_guest_is_ended];
 
-const LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 /// A guest, or the test is ignored.
 macro_rules! need_uml {
@@ -23,9 +23,25 @@ macro_rules! need_uml {
     };
 }
 
+pub(crate) use need_uml;
+
 /// A node with one TAP on each bridge, `sockeye0` and on, and these addresses on each.
-fn node(bridges: &[(&str, &[&str])]) -> Result<Node> {
-    let mut node = Node::builder();
+pub(crate) fn node(bridges: &[(&str, &[&str])]) -> Result<Node> {
+    node_shaped("", bridges, |tap| Box::new(tap))
+}
+
+/// The same, with settings like `net.ipv4.tcp_sack=0`, and links made of the TAPs by `shape`.
+pub(crate) fn node_shaped(
+    settings: &str,
+    bridges: &[(&str, &[&str])],
+    shape: fn(Tun) -> Box<dyn Link>,
+) -> Result<Node> {
+    let mut config = Config::default();
+    for setting in settings.split_whitespace() {
+        let (name, value) = setting.split_once('=').ok_or("a setting has a value")?;
+        config.set_sysctl(name, value)?;
+    }
+    let mut node = Node::builder().config(config);
     for (n, (bridge, addresses)) in (0..).zip(bridges) {
         let name = format!("sockeye{n}");
         let tap = Tun::open(&name, Medium::Ethernet(local_address(&[11 + n; 32], 0)))?;
@@ -35,12 +51,12 @@ fn node(bridges: &[(&str, &[&str])]) -> Result<Node> {
         for address in *addresses {
             config = config.address(address.parse()?);
         }
-        node = node.link(&name, recorded(tap)?, config);
+        node = node.link(&name, recorded(shape(tap))?, config);
     }
     Ok(node.build()?)
 }
 
-fn ip(words: &str) -> Result<()> {
+pub(crate) fn ip(words: &str) -> Result<()> {
     Program::new("ip").args(words.split(' ')).run()?.expect(0)?;
     Ok(())
 }
