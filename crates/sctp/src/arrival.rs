@@ -57,6 +57,11 @@ impl Arrival {
         self.walk().next()?.ok()
     }
 
+    /// Whether it has more than one chunk.
+    pub(crate) fn has_several(&self) -> bool {
+        self.walk().take(2).count() > 1
+    }
+
     /// Whether one of its chunks is of type `kind`.
     pub(crate) fn has(&self, kind: ChunkType) -> bool {
         self.walk().flatten().any(|chunk| chunk.kind == kind)

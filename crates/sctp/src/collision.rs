@@ -151,7 +151,7 @@ impl Sctp {
                 }
             }
         }
-        association.send_cookie_ack(cx, at);
+        association.send_cookie_ack(cx, at, arrival.has_several());
         true
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Offer<'a> {
     pub(crate) abilities: Abilities,
     /// Milliseconds by which it wants its cookie to live longer.
     pub(crate) preservative: u32,
-    /// Whole parameters that are not known and are to be reported, padded.
+    /// Whole parameters that are not known and are to be reported, padded but for the last.
     pub(crate) unrecognized: Vec<u8>,
     /// A host name, as it came.
     pub(crate) host_name: Option<&'a [u8]>,
@@ -103,9 +103,10 @@ impl<'a> Offer<'a> {
 
     fn report(&mut self, bytes: &[u8]) {
         if self.unrecognized.len() + bytes.len() <= REPORTED_MAX {
-            self.unrecognized.extend_from_slice(bytes);
+            // The padding of the last one counts in no length (RFC 9260 §3.2.1).
             let padded = self.unrecognized.len().next_multiple_of(4);
             self.unrecognized.resize(padded, 0);
+            self.unrecognized.extend_from_slice(bytes);
         }
     }
 
@@ -148,8 +149,13 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// The parameters of our INIT or INIT ACK.
-pub(crate) fn parameters(settings: &Settings, local: &[IpAddr], is_init: bool) -> Vec<u8> {
+/// The parameters of our INIT, or of our INIT ACK, which offers nothing that the peer has not offered:
+/// what both sides know is in `agreed`.
+pub(crate) fn parameters(
+    settings: &Settings,
+    local: &[IpAddr],
+    agreed: Option<&Abilities>,
+) -> Vec<u8> {
     let mut out = Vec::new();
     let mut put = |parameter: Parameter<'_>| {
         out.resize(out.len().next_multiple_of(4), 0);
@@ -161,7 +167,7 @@ pub(crate) fn parameters(settings: &Settings, local: &[IpAddr], is_init: bool) -
             put(Parameter::Address(ip));
         }
     }
-    if is_init {
+    if agreed.is_none() {
         let both = [ParameterType::IPV4.0, ParameterType::IPV6.0];
         let kinds = match settings.common.domain {
             Domain::V4 => &both[..1],
@@ -170,15 +176,16 @@ pub(crate) fn parameters(settings: &Settings, local: &[IpAddr], is_init: bool) -
         };
         put(Parameter::SupportedAddressTypes(List::Values(kinds)));
     }
-    if settings.ecn {
+    let offers = |ours: bool, both: fn(&Abilities) -> bool| agreed.map_or(ours, both);
+    if offers(settings.ecn, |both| both.ecn) {
         put(Parameter::EcnCapable);
     }
     let mut extensions = Vec::new();
-    if settings.partial_reliability {
+    if offers(settings.partial_reliability, |both| both.forward_tsn) {
         put(Parameter::ForwardTsnSupported);
         extensions.push(ChunkType::FORWARD_TSN.0);
     }
-    if settings.interleaving {
+    if offers(settings.interleaving, |both| both.interleaving) {
         extensions.push(ChunkType::I_DATA.0);
         extensions.push(ChunkType::I_FORWARD_TSN.0);
     }

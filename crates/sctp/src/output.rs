@@ -5,7 +5,7 @@ use crate::packet;
 use crate::tcb::{Association, data_header_len};
 use sockeye_core::{Context, Counter, Instant};
 use sockeye_wire::sctp::{
-    Cwr, Data, DataFlags, Ecne, GapAckBlock, HEADER_LEN, IData, List, Sack, Tsn,
+    CookieAck, Cwr, Data, DataFlags, Ecne, GapAckBlock, IData, List, Sack, Tsn,
 };
 use sockeye_wire::{ipv4, ipv6, udp};
 use std::net::IpAddr;
@@ -114,7 +114,13 @@ impl Association {
         let room = packet_room(path.mtu, path.remote.ip, path.encap.is_some());
         let remote = path.remote;
         let mut draft = self.draft(room);
-        if self.ack.pending && self.emit_sack(cx, draft.chunks(), room - HEADER_LEN) {
+        if core::mem::take(&mut self.ack.cookie) {
+            CookieAck.emit(draft.chunks());
+            cx.counters.add(Counter::SctpOutCtrlChunks);
+            self.ack.due = self.ack.pending;
+        }
+        let used = draft.len();
+        if self.ack.pending && self.emit_sack(cx, draft.chunks(), room - used) {
             cx.counters.add(Counter::SctpOutCtrlChunks);
         }
         let first = draft.is_empty();

@@ -14,6 +14,9 @@ use sockeye_wire::sctp::{
     HeartbeatAck, IData, IForwardTsn, InitAck, OperationError, Sack, Shutdown, ShutdownComplete,
 };
 
+/// Of chunks that share a packet though they must not.
+pub(crate) const NOT_ALONE: Cause<'static> = Cause::ProtocolViolation(b"not alone in its packet");
+
 /// What one packet brought.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
@@ -170,7 +173,11 @@ impl Association {
                 Ok(())
             }
             ChunkType::SHUTDOWN_COMPLETE => {
-                self.shutdown_complete_arrives(cx);
+                // RFC 9260 §3: it and INIT ACK are alone in their packets.
+                match arrival.has_several() {
+                    true => self.abort(cx, &[NOT_ALONE]),
+                    false => self.shutdown_complete_arrives(cx),
+                }
                 Ok(())
             }
             ChunkType::ERROR => OperationError::parse(chunk).map(|error| {

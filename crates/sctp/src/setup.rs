@@ -9,6 +9,7 @@ use crate::info::AssocChange;
 use crate::offer::{self, Offer};
 use crate::ootb::{refuse, send_alone};
 use crate::path::Path;
+use crate::receive::NOT_ALONE;
 use crate::rto::Rto;
 use crate::tcb::{Association, Tags, Terms};
 use crate::{Sctp, State, addresses};
@@ -137,7 +138,11 @@ impl Sctp {
         let mut parameters = Vec::new();
         Parameter::StateCookie(&cookie).emit(&mut parameters);
         parameters.resize(parameters.len().next_multiple_of(4), 0);
-        parameters.extend(offer::parameters(settings, local, false));
+        parameters.extend(offer::parameters(
+            settings,
+            local,
+            Some(&contents.abilities),
+        ));
         for raw in sockeye_wire::sctp::Parameters::new(&offer.unrecognized).flatten() {
             parameters.resize(parameters.len().next_multiple_of(4), 0);
             Parameter::Unrecognized(raw.bytes).emit(&mut parameters);
@@ -215,7 +220,7 @@ impl Sctp {
         association.note_encap(arrival);
         association.establish(cx, false);
         let at = association.path_to(arrival.remote).unwrap_or(0);
-        association.send_cookie_ack(cx, at);
+        association.send_cookie_ack(cx, at, arrival.has_several());
         Some(id)
     }
 
@@ -302,7 +307,7 @@ pub(crate) fn window_of(buffer: usize) -> u32 {
 impl Association {
     /// COOKIE-WAIT: the INIT goes out, to the path whose turn it is.
     pub(crate) fn send_init(&mut self, cx: &mut Context<'_>) {
-        let mut parameters = offer::parameters(&self.settings, &self.local, true);
+        let mut parameters = offer::parameters(&self.settings, &self.local, None);
         if self.opening.preservative > 0 {
             parameters.resize(parameters.len().next_multiple_of(4), 0);
             Parameter::CookiePreservative(self.opening.preservative).emit(&mut parameters);
@@ -383,6 +388,9 @@ impl Association {
             return;
         }
         let tag = ack.0.initiate_tag;
+        if arrival.has_several() {
+            return self.give_up(cx, arrival, tag, NOT_ALONE);
+        }
         let Ok(offer) = Offer::read(&ack.0) else {
             return self.give_up(
                 cx,
@@ -501,13 +509,20 @@ impl Association {
     }
 
     /// COOKIE ACK; to an address that is not confirmed with a heartbeat (RFC 9260 §5.4).
-    pub(crate) fn send_cookie_ack(&mut self, cx: &mut Context<'_>, at: usize) {
-        let mut out = Vec::new();
-        CookieAck.emit(&mut out);
+    /// With `more` in the packet of the cookie it waits for what that brings, for a SACK.
+    pub(crate) fn send_cookie_ack(&mut self, cx: &mut Context<'_>, at: usize, more: bool) {
         let to = match self.paths[at].is_confirmed() {
             true => at,
             false => self.data_path,
         };
+        if more {
+            self.ack.path = to;
+            self.ack.cookie = true;
+            self.ack.due = true;
+            return;
+        }
+        let mut out = Vec::new();
+        CookieAck.emit(&mut out);
         self.send_control(cx, to, &out);
     }
 

@@ -76,6 +76,8 @@ pub(crate) struct Acknowledgment {
     pub(crate) pending: bool,
     /// It is to be acknowledged now.
     pub(crate) due: bool,
+    /// The peer's cookie is to be acknowledged, too, by the next packet.
+    pub(crate) cookie: bool,
     /// Packets with data since the last SACK.
     pub(crate) packets: u32,
     /// The path that the last data came by.

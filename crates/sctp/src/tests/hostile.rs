@@ -26,17 +26,17 @@ fn init(tag: u32) -> Vec<u8> {
 }
 
 /// Chunks of the last packet that `n` sent.
-fn last(pair: &mut Pair) -> Vec<u8> {
+pub(super) fn last(pair: &mut Pair) -> Vec<u8> {
     pair.run_for(Duration::ZERO);
     pair.log.last().unwrap().bytes[HEADER_LEN..].to_vec()
 }
 
-fn first(chunks: &[u8]) -> Chunk<'_> {
+pub(super) fn first(chunks: &[u8]) -> Chunk<'_> {
     Chunks::new(chunks).next().unwrap().unwrap()
 }
 
 /// The cookie and the initiate tag of an INIT ACK.
-fn cookie(chunks: &[u8]) -> (Vec<u8>, u32) {
+pub(super) fn cookie(chunks: &[u8]) -> (Vec<u8>, u32) {
     let ack = InitAck::parse(&first(chunks)).unwrap().0;
     let all = Parameters::new(ack.parameters).flatten();
     let cookie = all.filter_map(|raw| match Parameter::parse(&raw) {
@@ -46,7 +46,7 @@ fn cookie(chunks: &[u8]) -> (Vec<u8>, u32) {
     (cookie.last().unwrap(), ack.initiate_tag)
 }
 
-fn echo(cookie: &[u8]) -> Vec<u8> {
+pub(super) fn echo(cookie: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     CookieEcho { cookie }.emit(&mut out);
     out

@@ -1,5 +1,6 @@
 //! Two nodes' SCTPs on wires, in virtual time.
 
+mod answers;
 mod basics;
 mod hostile;
 mod lossy;

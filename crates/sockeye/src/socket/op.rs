@@ -501,6 +501,9 @@ impl Op<'_> {
             let (dccp, mut cx) = self.state.node.dccp(self.now);
             return dccp.recv_message(&mut cx, self.id, out, peek);
         }
+        if let Kind::Sctp(_) = self.kind {
+            return Ok((self.recv_sctp(out, peek)?, Vec::new()));
+        }
         of_hosts!(
             self,
             (Err(Error::NotSupported), Err(Error::NotSupported)),
