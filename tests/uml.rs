@@ -3,6 +3,7 @@
 //! paths, and is another host on bridges of the namespace that a test made.
 
 use crate::{Program, Result, TempDir, have};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -111,6 +112,11 @@ impl Uml {
                 "vec{n}:transport=tap,ifname={},depth=64",
                 tap(bridge)?
             ));
+        }
+        // SAFETY: between fork and exec one system call is made, on values; nothing is allocated.
+        unsafe {
+            // A test that is killed takes its guests along.
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
         }
         // The guest's processes are processes here: they end with their group.
         let spawned = command
@@ -234,7 +240,7 @@ impl Drop for Guest {
     fn drop(&mut self) {
         if let Some(group) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
             // It may have ended by itself.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
     }
