@@ -61,7 +61,7 @@ pub use info::{
     PathState, RcvInfo, Received, SndFlags, SndInfo, Status,
 };
 pub use rto::RtoBounds;
-pub use settings::{PathSettings, Settings};
+pub use settings::{PathSettings, Settings, Told};
 pub use state::State;
 pub use user_calls::Incoming;
 

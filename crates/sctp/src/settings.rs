@@ -41,49 +41,80 @@ pub struct PathSettings {
 pub struct Settings {
     /// The options of every socket.
     pub(crate) common: SocketCommon,
-    pub(crate) rto: RtoBounds,
-    pub(crate) init: InitMsg,
+    /// RTO.Initial, RTO.Min, RTO.Max (SCTP_RTOINFO).
+    pub rto: RtoBounds,
+    /// How an association is begun (SCTP_INITMSG).
+    pub init: InitMsg,
     /// Association.Max.Retrans.
-    pub(crate) retransmits_max: u32,
+    pub retransmits_max: u32,
     /// Valid.Cookie.Life.
-    pub(crate) cookie_life: Duration,
-    pub(crate) path: PathSettings,
-    pub(crate) sack_delay: Duration,
-    pub(crate) sack_frequency: u32,
+    pub cookie_life: Duration,
+    /// What new paths are set to (SCTP_PEER_ADDR_PARAMS).
+    pub path: PathSettings,
+    /// How long an acknowledgment waits (SCTP_DELAYED_SACK).
+    pub sack_delay: Duration,
+    /// With how many packets it waits no longer; 1 for none.
+    pub sack_frequency: u32,
     /// SCTP_NODELAY.
-    pub(crate) no_delay: bool,
+    pub no_delay: bool,
     /// SCTP_DISABLE_FRAGMENTS.
-    pub(crate) no_fragments: bool,
+    pub no_fragments: bool,
     /// SCTP_MAXSEG; 0 for what the path takes.
-    pub(crate) fragment_max: u32,
+    pub fragment_max: u32,
     /// SCTP_MAX_BURST; 0 for no limit.
-    pub(crate) max_burst: u32,
-    pub(crate) events: Events,
+    pub max_burst: u32,
+    /// Notifications that its user reads (SCTP_EVENT).
+    pub events: Events,
     /// SCTP_DEFAULT_SNDINFO.
-    pub(crate) send_info: SndInfo,
+    pub send_info: SndInfo,
     /// SCTP_CONTEXT.
-    pub(crate) context: u32,
+    pub context: u32,
     /// SO_LINGER.
-    pub(crate) linger: Option<Duration>,
+    pub linger: Option<Duration>,
     /// SCTP_AUTOCLOSE; zero for none.
-    pub(crate) autoclose: Duration,
+    pub autoclose: Duration,
     /// SCTP_ADAPTATION_LAYER.
-    pub(crate) adaptation: Option<u32>,
+    pub adaptation: Option<u32>,
     /// SCTP_ECN_SUPPORTED.
-    pub(crate) ecn: bool,
+    pub ecn: bool,
     /// SCTP_PR_SUPPORTED.
-    pub(crate) partial_reliability: bool,
+    pub partial_reliability: bool,
     /// SCTP_RECONFIG_SUPPORTED.
-    pub(crate) reconfiguration: bool,
+    pub reconfiguration: bool,
     /// SCTP_INTERLEAVING_SUPPORTED.
-    pub(crate) interleaving: bool,
+    pub interleaving: bool,
     /// SCTP_AUTH_SUPPORTED.
-    pub(crate) authentication: bool,
+    pub authentication: bool,
     /// SCTP_ASCONF_SUPPORTED.
-    pub(crate) address_configuration: bool,
+    pub address_configuration: bool,
+    /// What the face of the socket heeds.
+    pub told: Told,
+}
+
+/// What a user is told with what is read, which is the face's business.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// SCTP_EVENTS' sctp_data_io_event: SCTP_SNDRCV with each message.
+    pub data_io: bool,
+    /// SCTP_RECVRCVINFO: SCTP_RCVINFO with each message.
+    pub receive_info: bool,
+    /// SCTP_RECVNXTINFO: SCTP_NXTINFO where there is a next message.
+    pub next_info: bool,
+    /// What could not be sent is told as SCTP_SEND_FAILED, with SCTP_SNDRCV's structure.
+    pub old_send_failed: bool,
+    /// SCTP_FRAGMENT_INTERLEAVE: 0 to 2.
+    pub interleave: u32,
+    /// SCTP_I_WANT_MAPPED_V4_ADDR is off.
+    pub plain_v4: bool,
 }
 
 impl Settings {
+    /// Bytes of the receive buffer (SO_RCVBUF).
+    #[must_use]
+    pub const fn receive_buffer(&self) -> usize {
+        self.common.receive_buffer
+    }
+
     pub(crate) fn new(domain: Domain, config: &Config) -> Self {
         let sctp = &config.sctp;
         let mut common = SocketCommon::new(domain, config);
@@ -136,6 +167,7 @@ impl Settings {
             interleaving: false,
             authentication: sctp.auth_enable,
             address_configuration: sctp.addip_enable,
+            told: Told::default(),
         }
     }
 }

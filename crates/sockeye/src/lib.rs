@@ -71,6 +71,7 @@ mod parker;
 mod poll;
 #[cfg(feature = "tokio")]
 mod reactor;
+pub mod sctp;
 mod shard;
 mod socket;
 mod sync;

@@ -155,6 +155,23 @@ impl Sctp {
         Ok(())
     }
 
+    /// SCTP_PEER_ADDR_PARAMS of one address of the peer, as it stands.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an address that the peer does not have.
+    pub fn path_settings(
+        &self,
+        id: SocketId,
+        assoc: AssocId,
+        addr: SocketAddr,
+    ) -> Result<crate::PathSettings, Error> {
+        let own = self.named(id, assoc)?;
+        let association = self.association(own).ok_or(Error::NotConnected)?;
+        let remote = association.settings.common.remote(addr)?;
+        let at = association.path_to(remote).ok_or(Error::Invalid)?;
+        Ok(association.paths[at].settings)
+    }
+
     /// SPP_HB_DEMAND: a heartbeat now.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod addr;
 mod icmp;
 mod packet;
 mod raw;
+mod sctp;
 mod tcp;
 mod udp;
 
@@ -15,6 +16,7 @@ pub use addr::{ToSocketAddrs, lookup_host};
 pub use icmp::IcmpSocket;
 pub use packet::PacketSocket;
 pub use raw::RawSocket;
+pub use sctp::{SctpListener, SctpSocket, SctpStream};
 pub use std::net::Shutdown;
 pub use tcp::{Incoming, ReadHalf, TcpListener, TcpStream, WriteHalf};
 pub use udp::UdpSocket;

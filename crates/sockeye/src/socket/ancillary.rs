@@ -1,5 +1,7 @@
 //! What sendmsg(2) and recvmsg(2) carry beside the data.
 
+#[allow(unused_imports, reason = "for the documentation")]
+use super::Socket;
 use super::error_queue::ExtendedError;
 use bytes::Bytes;
 use sockeye_core::raw::packet::{FrameInfo, LinkAddr};
@@ -37,6 +39,8 @@ bitflags::bitflags! {
         const WAIT_FOR_ONE = libc::MSG_WAITFORONE;
         /// MSG_ERRQUEUE: asked for, the next report of the error queue is taken; said, it was one.
         const ERROR_QUEUE = libc::MSG_ERRQUEUE;
+        /// MSG_NOTIFICATION: said, it is no message, but a notification of SCTP.
+        const NOTIFICATION = 0x8000;
         /// MSG_ZEROCOPY: with SO_ZEROCOPY the error queue tells when the send is over. The data is
         /// copied all the same, which the report says.
         const ZERO_COPY = libc::MSG_ZEROCOPY;
@@ -122,6 +126,15 @@ pub enum Ancillary {
         info: FrameInfo,
         /// Bytes of the whole frame, as the socket sees it.
         len: usize,
+    },
+    /// SCTP_*: a structure of linux/sctp.h. With names for what is in it: [`Socket::send_msg`] and
+    /// [`Socket::recv_msg`].
+    Sctp {
+        /// cmsg_type: SCTP_INIT, SCTP_SNDRCV, SCTP_SNDINFO, SCTP_RCVINFO, SCTP_NXTINFO, SCTP_PRINFO,
+        /// SCTP_DSTADDRV4, SCTP_DSTADDRV6.
+        ty: i32,
+        /// The structure.
+        data: Bytes,
     },
     /// IP_RECVERR, IPV6_RECVERR: received with [`MessageFlags::ERROR_QUEUE`].
     Error(ExtendedError),

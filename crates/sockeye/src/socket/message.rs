@@ -19,6 +19,15 @@ impl Socket {
     /// # Errors
     /// Those of [`send_to`](Self::send_to); EINVAL for a control message that can't be sent.
     pub fn sendmsg(&self, message: &SendMessage<'_>) -> io::Result<usize> {
+        if let Kind::Sctp(_) = self.0.kind {
+            let SendMessage {
+                to,
+                data,
+                ancillary,
+                flags,
+            } = *message;
+            return self.send_sctp_message(data, to, ancillary, flags);
+        }
         let options = self.send_options(message.ancillary)?;
         self.send_with(Sending {
             data: message.data,
@@ -77,6 +86,7 @@ impl Socket {
                 | Ancillary::FragmentSizeV6(_)
                 | Ancillary::PathMtu { .. }
                 | Ancillary::Rfc2292(_)
+                | Ancillary::Sctp { .. }
                 | Ancillary::Dropped(_) => return Err(to_io(Error::Invalid)),
             }
         }
@@ -103,6 +113,8 @@ impl Socket {
         };
         let message = if flags.contains(MessageFlags::ERROR_QUEUE) {
             self.recv_error_queue(buffer)?
+        } else if let Kind::Sctp(_) = self.0.kind {
+            self.recv_sctp_message(buffer, flags)?
         } else if matches!(self.0.kind, Kind::Packet { .. }) {
             self.recv_frame_message(buffer, flags)?
         } else if self.0.kind.is_datagram() {

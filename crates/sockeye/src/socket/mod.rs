@@ -21,6 +21,7 @@ mod raw_ancillary;
 mod raw_message;
 mod raw_option;
 mod receive;
+mod sctp;
 mod send;
 mod tcp_info;
 mod unix;

@@ -11,7 +11,7 @@ use sockeye_core::{
     TransportId,
 };
 use sockeye_core::{OptionValue, SocketOption};
-use sockeye_sctp::Style;
+use sockeye_sctp::{AssocId, Style};
 use sockeye_tcp::{Opened, SendFlags, Tcp};
 use sockeye_unix::{SocketType, Unix};
 use sockeye_wire::IpProtocol;
@@ -463,32 +463,33 @@ impl Op<'_> {
             .recv(&mut cx, id, out, peek))
     }
 
-    /// A message of an association, as a datagram. Who reads it so does not hear notifications.
+    /// A message of an association, as a datagram, or a notification: who reads it so and has asked for
+    /// those can't tell them apart, as on Linux.
     fn recv_sctp(&mut self, out: &mut [u8], peek: bool) -> Result<Received, Error> {
         let (sctp, mut cx) = self.state.node.sctp(self.now);
-        loop {
-            let (len, from) = match sctp.recv_msg(&mut cx, self.id, out, peek)? {
-                sockeye_sctp::Incoming::Message(received) => (received.len, received.from),
-                sockeye_sctp::Incoming::End => (0, None),
-                sockeye_sctp::Incoming::Notification(_) if peek => {
-                    sctp.recv_msg(&mut cx, self.id, &mut [], false)?;
-                    continue;
-                }
-                sockeye_sctp::Incoming::Notification(_) => continue,
-            };
-            let nobody = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
-            return Ok(Received {
-                len,
-                copied: len,
-                from: from.unwrap_or(nobody),
-                to: nobody,
-                interface: InterfaceId::LOOPBACK,
-                ttl: 0,
-                tos: 0,
-                segment: None,
-                at: self.now,
-            });
-        }
+        let (len, from) = match sctp.recv_msg(&mut cx, self.id, out, peek)? {
+            sockeye_sctp::Incoming::Message(received) => (received.len, received.from),
+            sockeye_sctp::Incoming::End => (0, None),
+            sockeye_sctp::Incoming::Notification(notification) => {
+                let told = sctp.settings(self.id, AssocId::FUTURE)?.told;
+                let bytes = super::sctp::notification::lay_out(&notification, &told);
+                let len = bytes.len().min(out.len());
+                out[..len].copy_from_slice(&bytes[..len]);
+                (len, None)
+            }
+        };
+        let nobody = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
+        Ok(Received {
+            len,
+            copied: len,
+            from: from.unwrap_or(nobody),
+            to: nobody,
+            interface: InterfaceId::LOOPBACK,
+            ttl: 0,
+            tos: 0,
+            segment: None,
+            at: self.now,
+        })
     }
 
     /// A datagram with what recvmsg tells beside it.

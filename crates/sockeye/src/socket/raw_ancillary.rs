@@ -30,6 +30,7 @@ impl Ancillary {
             libc::IPPROTO_UDP if ty == libc::UDP_SEGMENT => {
                 exactly(data).map(|size| Self::Segment(u16::from_ne_bytes(size)))
             }
+            Self::SCTP_LEVEL => Ok(Self::of_sctp(ty, data)),
             libc::SOL_SOCKET => match ty {
                 libc::SO_MARK => exactly(data).map(|mark| Self::Mark(u32::from_ne_bytes(mark))),
                 libc::SO_PRIORITY => int(data).map(Self::Priority),
@@ -113,6 +114,7 @@ impl Ancillary {
                 (libc::SOL_PACKET, libc::PACKET_AUXDATA, data)
             }
             Self::Error(error) => error.to_raw(domain),
+            Self::Sctp { ty, data } => (Self::SCTP_LEVEL, *ty, data.to_vec()),
             Self::Segment(size) => (libc::IPPROTO_UDP, libc::UDP_GRO, int((*size).into())),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::ancillary::{Ancillary, MessageFlags};
 use super::send::Sending;
-use super::{Domain, Socket};
+use super::{Domain, Kind, Socket};
 use crate::error::to_io;
 use sockeye_core::Error;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -62,6 +62,9 @@ impl Socket {
         for message in control {
             ancillary.extend(self.heeded(message, v4)?);
         }
+        if let Kind::Sctp(_) = self.0.kind {
+            return self.send_sctp_message(data, to, &ancillary, flags);
+        }
         let options = self.send_options(&ancillary)?;
         self.send_with(Sending {
             data,
@@ -79,6 +82,7 @@ impl Socket {
             libc::IPPROTO_IP => v4,
             libc::IPPROTO_IPV6 => !v4 || of_mapped,
             libc::IPPROTO_UDP => true,
+            Ancillary::SCTP_LEVEL => matches!(self.0.kind, Kind::Sctp(_)),
             // Those of AF_UNIX.
             libc::SOL_SOCKET => !matches!(ty, libc::SCM_RIGHTS | libc::SCM_CREDENTIALS),
             _ => false,

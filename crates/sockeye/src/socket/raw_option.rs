@@ -24,6 +24,9 @@ impl Socket {
         if self.is_pass_credentials(level, name) {
             return self.set_pass_credentials(flag(value)?);
         }
+        if let Some(done) = self.set_sctp_raw(level, name, value) {
+            return done;
+        }
         let (option, layout) = option_table::to_set(level, name, value).map_err(to_io)?;
         if let Some(done) = self.set_keys_raw(option, value) {
             return done;
@@ -56,6 +59,9 @@ impl Socket {
         if self.is_pass_credentials(level, name) {
             let on = i32::from(self.pass_credentials()?);
             return Ok(option_table::put(&on.to_ne_bytes(), out));
+        }
+        if let Some(done) = self.sctp_raw(level, name, out) {
+            return done;
         }
         let (option, layout) = option_table::to_get(level, name).map_err(to_io)?;
         // Linux looks for room before it looks for a value.

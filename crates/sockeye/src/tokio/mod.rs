@@ -26,6 +26,7 @@ mod packet;
 mod raw;
 mod ready;
 mod scope;
+mod sctp;
 mod tcp;
 mod udp;
 mod unix;
@@ -36,6 +37,7 @@ pub use lookup_host::{lookup_host, lookup_host_on};
 pub use packet::PacketSocket;
 pub use raw::RawSocket;
 pub use scope::{Scoped, scope};
+pub use sctp::{SctpListener, SctpStream};
 pub use tcp::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpSocket, TcpStream,
     WriteHalf,
@@ -59,6 +61,7 @@ mod tests {
         shared::<(TcpListener, TcpStream, TcpSocket)>();
         shared::<(ReadHalf<'_>, WriteHalf<'_>)>();
         shared::<(OwnedReadHalf, OwnedWriteHalf)>();
+        shared::<(SctpListener, SctpStream)>();
         shared::<(UdpSocket, IcmpSocket, RawSocket, PacketSocket)>();
         sent(|| TcpListener::bind("a:1"));
         sent(|| TcpStream::connect(("a", 1)));
