@@ -36,8 +36,9 @@ pub(crate) struct Ccid3 {
     next: Instant,
     timer: Instant,
     sent: VecDeque<(Seq, Instant, u8)>,
-    /// RFC 4342 §8.1: last_WC and last_WC_time.
+    /// RFC 4342 §8.1: last_WC and last_WC_time, and the counter of the last packet.
     counter: (u8, Instant),
+    last_counter: u8,
     /// Nothing was sent since the nofeedback timer was set.
     idle: bool,
     /// The rate was not made use of since the last feedback.
@@ -62,6 +63,7 @@ impl Ccid3 {
             timer: now + Duration::from_secs(2),
             sent: VecDeque::new(),
             counter: (0, now),
+            last_counter: 0,
             idle: true,
             limited: true,
         }
@@ -107,6 +109,12 @@ impl Ccid3 {
             // At most five.
             self.counter = ((self.counter.0 + quarters.min(5) as u8) & 15, now);
         }
+        // Counters of adjacent packets MUST NOT differ so much that they might have wrapped.
+        let ahead = self.counter.0.wrapping_sub(self.last_counter) & 15;
+        if ahead > 5 {
+            self.counter.0 = (self.last_counter + 5) & 15;
+        }
+        self.last_counter = self.counter.0;
         self.counter.0
     }
 

@@ -39,6 +39,8 @@ pub(crate) struct Receiver {
     told: Option<u8>,
     bytes: u64,
     told_at: Instant,
+    /// The same of the feedback before.
+    before: (u64, Instant),
     size: f64,
     new_loss: bool,
 }
@@ -55,6 +57,7 @@ impl Receiver {
             told: None,
             bytes: 0,
             told_at: now,
+            before: (0, now),
             size: 0.0,
             new_loss: false,
         }
@@ -91,6 +94,10 @@ impl Receiver {
         if ahead == 0 || ahead > 8 {
             self.counters[usize::from(ccval)].get_or_insert(now);
             return;
+        }
+        // Five is "five or more": no pair that spans it tells a time.
+        if ahead >= 5 {
+            self.counters = [None; 16];
         }
         for n in 1..=ahead {
             self.counters[usize::from((self.counter + n) & 15)] = None;
@@ -147,8 +154,14 @@ impl Receiver {
     }
 
     fn rate(&self, now: Instant) -> f64 {
-        let time = (now - self.told_at).max(self.rtt);
-        self.bytes as f64 / time.as_secs_f64().max(1e-6)
+        // RFC 4342 §8.3: over a round trip at least. Feedback that came early is joined with what was
+        // before.
+        let since = now - self.told_at;
+        let (bytes, time) = match since < self.rtt && self.before.0 > 0 {
+            true => (self.bytes + self.before.0, now - self.before.1),
+            false => (self.bytes, since),
+        };
+        bytes as f64 / time.as_secs_f64().max(1e-4)
     }
 
     /// Loss intervals in packets, the current one first.
@@ -196,7 +209,7 @@ impl Receiver {
                 tfrc::mean_interval(&intervals).map_or(u32::MAX, |mean| mean.ceil() as u32);
             option(LOSS_EVENT_RATE, &inverse.to_be_bytes(), out);
         }
-        self.bytes = 0;
+        self.before = (core::mem::take(&mut self.bytes), self.told_at);
         self.told_at = now;
         self.told = Some(self.counter);
     }

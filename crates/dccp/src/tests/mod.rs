@@ -6,3 +6,4 @@ mod hostile;
 mod opening;
 pub(crate) mod pair;
 mod rates;
+mod table;

@@ -67,6 +67,8 @@ pub(crate) struct Pair {
     busy: [Instant; 2],
     /// Every packet as it left: who sent it, its header, its options, bytes of data.
     pub(crate) log: Vec<(usize, Header, Vec<u8>, usize)>,
+    /// Where B listens.
+    pub(crate) port: u16,
     /// Whether `log` is kept.
     pub(crate) record: bool,
     /// Takes a packet off the wire.
@@ -109,6 +111,7 @@ impl Pair {
             busy: [Instant::ZERO; 2],
             log: Vec::new(),
             record: true,
+            port: 80,
             lose: Box::new(|_, _| false),
         }
     }
@@ -129,15 +132,15 @@ impl Pair {
         id
     }
 
-    /// Makes a socket of B listen at port 80.
+    /// Makes a socket of B listen.
     pub(crate) fn listen_on(&mut self, id: SocketId, backlog: usize) {
+        let any = SocketAddr::from(([0u16; 8], self.port));
         let (dccp, mut cx) = self.host(B);
-        let any = SocketAddr::from(([0u16; 8], 80));
         dccp.bind(&mut cx, id, any).unwrap();
         dccp.listen(&mut cx, id, backlog).unwrap();
     }
 
-    /// A listener on B, at port 80.
+    /// A listener on B.
     pub(crate) fn listen(&mut self) -> SocketId {
         let id = self.socket(B, &[]);
         self.listen_on(id, 16);
@@ -146,8 +149,9 @@ impl Pair {
 
     /// Connects a socket of A to B.
     pub(crate) fn dial(&mut self, id: SocketId) {
+        let mut to: SocketAddr = "[::ffff:10.0.0.2]:80".parse().unwrap();
+        to.set_port(self.port);
         let (dccp, mut cx) = self.host(A);
-        let to: SocketAddr = "[::ffff:10.0.0.2]:80".parse().unwrap();
         assert_eq!(dccp.connect(&mut cx, id, to), Err(Error::InProgress));
     }
 
