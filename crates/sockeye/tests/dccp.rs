@@ -3,6 +3,7 @@
 
 use sockeye::drivers::{MemoryConfig, MemoryLink};
 use sockeye::link::{MacAddr, Medium};
+use sockeye::net::{DccpListener, DccpSocket};
 use sockeye::{Domain, LinkConfig, Node, Protocol, Socket, Type};
 use std::io::ErrorKind;
 use std::net::{Shutdown, SocketAddr};
@@ -115,4 +116,23 @@ fn nobody_listens() {
     let client = socket(&a, Domain::IPV4);
     let refused = client.connect("10.0.0.2:9".parse().unwrap()).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn typed_sockets_tell_what_was_agreed_on() {
+    let (a, b) = pair();
+    let listener = DccpListener::bind_on(&b, "10.0.0.2:5001", &[1, 2]).unwrap();
+    let client = DccpSocket::connect_on(&a, "10.0.0.2:5001", 2).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    let message = vec![5; client.max_packet_size().unwrap()];
+    client.send(&message).unwrap();
+    let mut buffer = [0; 2000];
+    let len = server.recv(&mut buffer).unwrap();
+    assert_eq!(buffer[..len], message);
+    assert_eq!(
+        (client.tx_ccid().unwrap(), client.rx_ccid().unwrap()),
+        (2, 2)
+    );
+    let other = DccpSocket::connect_on(&a, "10.0.0.2:5001", 3).unwrap_err();
+    assert_eq!(other.raw_os_error(), Some(libc::EBADRQC));
 }

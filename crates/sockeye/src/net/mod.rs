@@ -5,6 +5,7 @@
 //! methods do and return is what std's do; errors carry the errno that the man pages give.
 
 mod addr;
+mod dccp;
 mod icmp;
 mod packet;
 mod raw;
@@ -13,6 +14,7 @@ mod tcp;
 mod udp;
 
 pub use addr::{ToSocketAddrs, lookup_host};
+pub use dccp::{DccpListener, DccpSocket};
 pub use icmp::IcmpSocket;
 pub use packet::PacketSocket;
 pub use raw::RawSocket;

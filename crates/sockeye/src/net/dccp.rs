@@ -1,0 +1,155 @@
+//! DCCP (RFC 4340): connections that keep messages apart and deliver each at most once, shaped like
+//! std's sockets.
+
+use super::{ToSocketAddrs, common, domain, each};
+use crate::{Node, Protocol, Socket, Type};
+use sockeye_core::{OptionValue, SocketOption};
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+
+/// A listener for DCCP connections.
+#[derive(Debug)]
+pub struct DccpListener {
+    socket: Socket,
+}
+
+/// A DCCP connection.
+#[derive(Debug)]
+pub struct DccpSocket {
+    socket: Socket,
+}
+
+common!(DccpListener);
+common!(DccpSocket);
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
+
+impl DccpListener {
+    /// Listens at `addr` of the current node for clients that ask for one of `services`.
+    ///
+    /// # Errors
+    /// `AddrInUse`, `AddrNotAvailable`, `InvalidInput` for no service code or more than 32, or there is
+    /// no current node.
+    pub fn bind(addr: impl ToSocketAddrs, services: &[u32]) -> io::Result<Self> {
+        Self::bind_on(&Node::current()?, addr, services)
+    }
+
+    /// Listens at `addr` of `node`.
+    ///
+    /// # Errors
+    /// See [`bind`](Self::bind).
+    pub fn bind_on(node: &Node, addr: impl ToSocketAddrs, services: &[u32]) -> io::Result<Self> {
+        each(node, addr, |addr| {
+            let socket = open(node, addr, services)?;
+            socket.bind(addr)?;
+            socket.listen(BACKLOG)?;
+            Ok(Self { socket })
+        })
+    }
+
+    /// The connection that has waited longest, and its peer.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it is nonblocking.
+    pub fn accept(&self) -> io::Result<(DccpSocket, SocketAddr)> {
+        let (socket, peer) = self.socket.accept()?;
+        Ok((DccpSocket { socket }, peer))
+    }
+}
+
+impl DccpSocket {
+    /// Connects to `addr` from the current node, for the service `service`.
+    ///
+    /// # Errors
+    /// `ConnectionRefused`, `TimedOut`, EBADRQC where nobody listens for the service.
+    pub fn connect(addr: impl ToSocketAddrs, service: u32) -> io::Result<Self> {
+        Self::connect_on(&Node::current()?, addr, service)
+    }
+
+    /// Connects to `addr` from `node`.
+    ///
+    /// # Errors
+    /// See [`connect`](Self::connect).
+    pub fn connect_on(node: &Node, addr: impl ToSocketAddrs, service: u32) -> io::Result<Self> {
+        each(node, addr, |addr| {
+            let socket = open(node, addr, &[service])?;
+            socket.connect(addr)?;
+            Ok(Self { socket })
+        })
+    }
+
+    /// Sends one message, [`max_packet_size`](Self::max_packet_size) bytes at the most.
+    ///
+    /// # Errors
+    /// EMSGSIZE, EPIPE, `WouldBlock` when it is nonblocking, the error that the connection ended with.
+    pub fn send(&self, message: &[u8]) -> io::Result<usize> {
+        self.socket.send(message)
+    }
+
+    /// Receives one message; what does not fit is lost. No bytes are the end of the connection, or an
+    /// empty message.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it is nonblocking, the error that the connection ended with.
+    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.recv(buffer)
+    }
+
+    /// The peer.
+    ///
+    /// # Errors
+    /// `NotConnected`.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.peer_addr()
+    }
+
+    /// Ends one half or the connection, once what was sent has left.
+    ///
+    /// # Errors
+    /// `NotConnected`.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
+    }
+
+    /// The largest message that can be sent now (DCCP_SOCKOPT_GET_CUR_MPS).
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn max_packet_size(&self) -> io::Result<usize> {
+        Ok(usize::try_from(self.int(SocketOption::DccpMaxPacketSize)?).unwrap_or(0))
+    }
+
+    /// The congestion control by which it sends (DCCP_SOCKOPT_TX_CCID).
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn tx_ccid(&self) -> io::Result<u8> {
+        Ok(u8::try_from(self.int(SocketOption::DccpTxCcid)?).unwrap_or(0))
+    }
+
+    /// The congestion control by which the peer sends (DCCP_SOCKOPT_RX_CCID).
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn rx_ccid(&self) -> io::Result<u8> {
+        Ok(u8::try_from(self.int(SocketOption::DccpRxCcid)?).unwrap_or(0))
+    }
+
+    fn int(&self, option: SocketOption) -> io::Result<i32> {
+        self.socket
+            .option(option)?
+            .int()
+            .map_err(crate::error::to_io)
+    }
+}
+
+fn open(node: &Node, addr: SocketAddr, services: &[u32]) -> io::Result<Socket> {
+    let socket = Socket::new_on(node, domain(addr), Type::DCCP, Some(Protocol::DCCP))?;
+    let services = services
+        .iter()
+        .flat_map(|code| code.to_be_bytes())
+        .collect();
+    socket.set_option(SocketOption::DccpService, OptionValue::Bytes(services))?;
+    Ok(socket)
+}
