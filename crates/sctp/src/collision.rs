@@ -151,7 +151,7 @@ impl Sctp {
                 }
             }
         }
-        association.send_cookie_ack(cx, at, arrival.has_several());
+        association.send_cookie_ack(at);
         true
     }
 }

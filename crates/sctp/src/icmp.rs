@@ -151,6 +151,7 @@ impl Association {
     pub(crate) fn no_route(&mut self, now: Instant, at: usize) {
         self.free_packet = false;
         self.ack.due = false;
+        self.cookie_ack = None;
         let path = &mut self.paths[at];
         if path.t3 == Instant::FAR && path.flight > 0 {
             path.restart_t3(now);

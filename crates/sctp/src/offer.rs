@@ -103,7 +103,7 @@ impl<'a> Offer<'a> {
 
     fn report(&mut self, bytes: &[u8]) {
         if self.unrecognized.len() + bytes.len() <= REPORTED_MAX {
-            // The padding of the last one counts in no length (RFC 9260 §3.2.1).
+            // RFC 9260 §3.2: the padding of the last one is the chunk's, which does not count it.
             let padded = self.unrecognized.len().next_multiple_of(4);
             self.unrecognized.resize(padded, 0);
             self.unrecognized.extend_from_slice(bytes);

@@ -18,6 +18,9 @@ const GAPS_MAX: usize = 1024;
 impl Association {
     /// The path that the next packet goes by, if anything may be sent now.
     pub(crate) fn next_output(&self) -> Option<usize> {
+        if let Some(at) = self.cookie_ack {
+            return Some(at.min(self.paths.len() - 1));
+        }
         if self.state.sends() {
             match self.outstanding.next_lost(0) {
                 Some(position) => {
@@ -109,18 +112,18 @@ impl Association {
         let Ok(route) = path.route(cx, &self.local) else {
             self.free_packet = false;
             self.ack.due = false;
+            self.cookie_ack = None;
             return false;
         };
         let room = packet_room(path.mtu, path.remote.ip, path.encap.is_some());
         let remote = path.remote;
         let mut draft = self.draft(room);
-        if core::mem::take(&mut self.ack.cookie) {
+        if self.cookie_ack.take().is_some() {
             CookieAck.emit(draft.chunks());
             cx.counters.add(Counter::SctpOutCtrlChunks);
-            self.ack.due = self.ack.pending;
         }
-        let used = draft.len();
-        if self.ack.pending && self.emit_sack(cx, draft.chunks(), room - used) {
+        let left = room - draft.len();
+        if self.ack.pending && self.emit_sack(cx, draft.chunks(), left) {
             cx.counters.add(Counter::SctpOutCtrlChunks);
         }
         let first = draft.is_empty();

@@ -17,8 +17,7 @@ use bytes::Bytes;
 use core::time::Duration;
 use sockeye_core::{Context, Counter, Error, Instant, SocketId};
 use sockeye_wire::sctp::{
-    Cause, Chunk, CookieAck, CookieEcho, Init, InitAck, List, OperationError, Parameter,
-    ParameterType, Tsn,
+    Cause, Chunk, CookieEcho, Init, InitAck, List, OperationError, Parameter, ParameterType, Tsn,
 };
 
 /// A peer may make its cookie live longer by so much at most.
@@ -220,7 +219,7 @@ impl Sctp {
         association.note_encap(arrival);
         association.establish(cx, false);
         let at = association.path_to(arrival.remote).unwrap_or(0);
-        association.send_cookie_ack(cx, at, arrival.has_several());
+        association.send_cookie_ack(at);
         Some(id)
     }
 
@@ -388,6 +387,7 @@ impl Association {
             return;
         }
         let tag = ack.0.initiate_tag;
+        // RFC 9260 §6.10: it is never bundled.
         if arrival.has_several() {
             return self.give_up(cx, arrival, tag, NOT_ALONE);
         }
@@ -508,22 +508,14 @@ impl Association {
         self.establish(cx, true);
     }
 
-    /// COOKIE ACK; to an address that is not confirmed with a heartbeat (RFC 9260 §5.4).
-    /// With `more` in the packet of the cookie it waits for what that brings, for a SACK.
-    pub(crate) fn send_cookie_ack(&mut self, cx: &mut Context<'_>, at: usize, more: bool) {
+    /// COOKIE ACK, first in the next packet, with a SACK and data where there are some (RFC 9260 §5.1
+    /// D); not to an address that is not confirmed (§5.4).
+    pub(crate) fn send_cookie_ack(&mut self, at: usize) {
         let to = match self.paths[at].is_confirmed() {
             true => at,
             false => self.data_path,
         };
-        if more {
-            self.ack.path = to;
-            self.ack.cookie = true;
-            self.ack.due = true;
-            return;
-        }
-        let mut out = Vec::new();
-        CookieAck.emit(&mut out);
-        self.send_control(cx, to, &out);
+        self.cookie_ack = Some(to);
     }
 
     /// RFC 9260 §5.2.6: the peer says that its cookie came back too late: once more, asking for a

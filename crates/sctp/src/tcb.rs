@@ -76,8 +76,6 @@ pub(crate) struct Acknowledgment {
     pub(crate) pending: bool,
     /// It is to be acknowledged now.
     pub(crate) due: bool,
-    /// The peer's cookie is to be acknowledged, too, by the next packet.
-    pub(crate) cookie: bool,
     /// Packets with data since the last SACK.
     pub(crate) packets: u32,
     /// The path that the last data came by.
@@ -176,6 +174,8 @@ pub(crate) struct Association {
     pub(crate) errors: u32,
     pub(crate) inbound: Inbound,
     pub(crate) ack: Acknowledgment,
+    /// COOKIE ACK goes first in the next packet, by this path.
+    pub(crate) cookie_ack: Option<usize>,
     /// Bytes that the socket has not read.
     pub(crate) unread: usize,
     /// The user wants the end as soon as the association stands.
@@ -245,6 +245,7 @@ impl Association {
             errors: 0,
             inbound: Inbound::new(terms.peer_tsn, terms.streams.1),
             ack: Acknowledgment::default(),
+            cookie_ack: None,
             unread: 0,
             shutdown_wanted: false,
             delivered: VecDeque::new(),
