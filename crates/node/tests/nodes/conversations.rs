@@ -44,3 +44,15 @@ fn conversations_that_were_kept_hold_what_they_promise() {
         assert!(played.is_ok(), "{}", file.display());
     }
 }
+
+/// The same with associations over two cables.
+#[test]
+fn nodes_have_associations_while_chance_sits_between_them() {
+    for seed in 0..80 {
+        let mut rng = Rng::new([seed; 32]);
+        // Half of them without packets that are changed.
+        let mask = if seed % 2 == 0 { 0xef } else { 0xff };
+        let input: Vec<u8> = (0..300).map(|_| rng.next_u32() as u8 & mask).collect();
+        crate::associations::play(&input);
+    }
+}

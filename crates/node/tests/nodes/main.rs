@@ -1,6 +1,7 @@
 //! Whole nodes, two at a time, with packets carried by hand.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod associations;
 mod autoconf;
 mod between;
 mod common;
