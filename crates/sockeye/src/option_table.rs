@@ -235,6 +235,8 @@ pub(crate) fn write(
         Layout::Exact(len) if out.len() < len => return Err(Error::Invalid),
         Layout::Mask(_) | Layout::Struct(_) | Layout::Exact(_) | Layout::Keys => match value {
             OptionValue::Bytes(bytes) => put(bytes, out),
+            // Some are set as a list and read as the one that counts.
+            OptionValue::Int(n) => put(&n.to_ne_bytes(), out),
             _ => return Err(Error::Invalid),
         },
         Layout::Membership => return Err(Error::NoProtocolOption),

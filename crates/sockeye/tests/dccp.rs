@@ -71,6 +71,10 @@ fn talk(listen: &str, connect: &str) {
         let got = client.recv(&mut buffer).unwrap();
         assert_eq!(&buffer[..got], message);
     }
+    // DCCP_SOCKOPT_TX_CCID is read as an int.
+    let mut ccid = [0; 4];
+    assert_eq!(client.option_raw(SOL_DCCP, 14, &mut ccid).unwrap(), 4);
+    assert_eq!(i32::from_ne_bytes(ccid), 2);
     client.shutdown(Shutdown::Both).unwrap();
     server.join().unwrap();
     assert_eq!(client.recv(&mut buffer).unwrap(), 0);
