@@ -107,6 +107,19 @@ impl Terms {
         Ok(Some(terms))
     }
 
+    /// Reads a key vector, as [`vector`](Self::vector) has it.
+    pub(crate) fn from_vector(mut vector: &[u8]) -> Option<Self> {
+        let mut parameters = Vec::new();
+        while let [_, _, high, low, ..] = *vector {
+            let len = usize::from(u16::from_be_bytes([high, low])).max(4);
+            let (one, rest) = vector.split_at_checked(len)?;
+            parameters.extend_from_slice(one);
+            parameters.resize(parameters.len().next_multiple_of(4), 0);
+            vector = rest;
+        }
+        Self::read(Parameters::new(&parameters)).ok()?
+    }
+
     /// Terms of our own.
     pub(crate) fn offer(random: &[u8; RANDOM_LEN], chunks: ChunkSet) -> Self {
         let mut bytes = Vec::new();

@@ -125,6 +125,8 @@ fn terms_are_read_as_they_were_sent() {
     // RANDOM 36 bytes, CHUNKS 6 without padding, HMAC-ALGO 8.
     assert_eq!(terms.vector.len(), 50);
     assert_eq!(terms.vector[36..42], [0x80, 3, 0, 6, 0, 0xc1]);
+    assert_eq!(Terms::from_vector(&terms.vector), Some(terms));
+    assert_eq!(Terms::from_vector(&[]), None);
     let read = |list: &[Parameter<'_>]| {
         let mut bytes = vec![];
         for parameter in list {

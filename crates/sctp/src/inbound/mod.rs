@@ -117,6 +117,23 @@ impl Ready {
     }
 }
 
+/// A reset of streams that waits for what was sent before it (RFC 6525 §5.2.2 E2).
+#[derive(Debug)]
+struct DeferredReset {
+    /// It is done once the cumulative TSN gets here.
+    last: u64,
+    streams: Vec<u16>,
+    /// Chunks on these streams that were sent behind it.
+    held: VecDeque<(u64, Arrived)>,
+    bytes: usize,
+}
+
+impl DeferredReset {
+    fn holds(&self, stream: u16, position: u64) -> bool {
+        position > self.last && (self.streams.is_empty() || self.streams.contains(&stream))
+    }
+}
+
 /// The receiving side of an association.
 #[derive(Debug)]
 pub(crate) struct Inbound {
@@ -125,6 +142,7 @@ pub(crate) struct Inbound {
     streams: Streams,
     ready: Ready,
     aborted: VecDeque<PartialAborted>,
+    reset: Option<DeferredReset>,
     /// Deliver a message in parts when so many bytes of its beginning are here; 0 for never.
     partial_delivery_point: usize,
 }
@@ -138,6 +156,7 @@ impl Inbound {
             streams: Streams::new(streams),
             ready: Ready::default(),
             aborted: VecDeque::new(),
+            reset: None,
             partial_delivery_point: 0,
         }
     }
@@ -159,19 +178,35 @@ impl Inbound {
         if self.waiting() >= MESSAGES_MAX && self.reassembly.would_add(&arrived, position) {
             return Arrival::Refused;
         }
-        let fragment = Fragment {
-            position,
-            follows_seen: !arrived.interleaved && self.tsns.is_seen(position - 1),
-            precedes_seen: !arrived.interleaved && self.tsns.is_seen(position + 1),
-        };
+        if let Some(reset) = &mut self.reset
+            && reset.holds(arrived.stream, position)
+        {
+            reset.bytes += arrived.payload.len();
+            reset.held.push_back((position, arrived));
+        } else {
+            let datagrams = !arrived.interleaved;
+            let fragment = Fragment {
+                position,
+                follows_seen: datagrams && self.tsns.is_seen(position - 1),
+                precedes_seen: datagrams && self.tsns.is_seen(position + 1),
+            };
+            if !self.accept(arrived, fragment) {
+                return Arrival::Violation;
+            }
+        }
+        self.tsns.insert(position);
+        Arrival::New
+    }
+
+    /// Puts a chunk to its message; false when it contradicts others.
+    fn accept(&mut self, arrived: Arrived, fragment: Fragment) -> bool {
         // RFC 3758 §3.6: what comes after its message was skipped is acknowledged and dropped.
         if !self.streams.is_awaited(&arrived) {
-            self.tsns.insert(position);
-            return Arrival::New;
+            return true;
         }
         let interleaved = arrived.interleaved;
         match self.reassembly.insert(arrived, fragment) {
-            Outcome::Violation => return Arrival::Violation,
+            Outcome::Violation => return false,
             Outcome::Message(message) => {
                 self.streams.complete(message, interleaved, &mut self.ready);
             }
@@ -182,8 +217,7 @@ impl Inbound {
             }
             Outcome::Dropped => {}
         }
-        self.tsns.insert(position);
-        Arrival::New
+        true
     }
 
     /// The next message, or part of one, to be delivered.
@@ -202,11 +236,13 @@ impl Inbound {
         self.ready.bytes
             + self.reassembly.bytes()
             + self.streams.bytes()
+            + self.reset.as_ref().map_or(0, |reset| reset.bytes)
             + self.waiting() * MESSAGE_OVERHEAD
     }
 
     fn waiting(&self) -> usize {
-        self.reassembly.runs() + self.streams.waiting()
+        let held = self.reset.as_ref().map_or(0, |reset| reset.held.len());
+        self.reassembly.runs() + self.streams.waiting() + held
     }
 
     /// When so many bytes of a message's beginning are here, it is delivered in parts; 0 for
@@ -308,9 +344,43 @@ impl Inbound {
         self.streams.reset(streams, &mut self.ready);
     }
 
+    /// RFC 6525 §5.2.2 E2 to E4: does the same once all up to `last_tsn` has arrived. What comes
+    /// behind that on these streams is held until then. False when another reset waits already.
+    pub(crate) fn reset_behind(&mut self, last_tsn: u32, streams: &[u16]) -> bool {
+        if self.reset.is_some() {
+            return false;
+        }
+        self.reset = Some(DeferredReset {
+            last: self.tsns.position(last_tsn),
+            streams: streams.to_vec(),
+            held: VecDeque::new(),
+            bytes: 0,
+        });
+        true
+    }
+
+    /// Does the reset that waits if it may be done now, and gives its streams.
+    pub(crate) fn take_reset(&mut self) -> Option<Vec<u16>> {
+        let due = |reset: &mut DeferredReset| self.tsns.is_cumulative(reset.last);
+        let reset = self.reset.take_if(due)?;
+        self.reset_streams(&reset.streams);
+        for (position, arrived) in reset.held {
+            // Its neighbours may have been held, too: whether they were seen says nothing.
+            let fragment = Fragment {
+                position,
+                follows_seen: false,
+                precedes_seen: false,
+            };
+            // What contradicts others is dropped; the sender has broken its own numbering.
+            self.accept(arrived, fragment);
+        }
+        Some(reset.streams)
+    }
+
     /// RFC 6525 §5.2.4: the peer starts anew with this TSN, and with all its streams.
     pub(crate) fn reset_tsns(&mut self, initial_tsn: u32) {
         self.reset_streams(&[]);
+        self.reset = None;
         self.tsns = TsnMap::new(initial_tsn);
     }
 }

@@ -263,6 +263,25 @@ fn streams_are_reset_and_added() {
     assert_eq!(inbound.streams(), 5);
 }
 
+/// RFC 6525 §5.2.2 E2 to E4: a reset waits for what was sent before it, and what was sent behind it
+/// waits for the reset.
+#[test]
+fn a_reset_waits_its_turn() {
+    let mut inbound = Inbound::new(1, 2);
+    inbound.data(chunk(2, 0, 1, "BE", b"old"));
+    assert!(inbound.reset_behind(2, &[0]) && !inbound.reset_behind(9, &[]));
+    assert_eq!(inbound.take_reset(), None);
+    inbound.data(chunk(4, 0, 0, "E", b"w"));
+    inbound.data(chunk(3, 0, 0, "B", b"ne"));
+    inbound.data(chunk(5, 1, 0, "BE", b"other"));
+    assert_eq!(delivered(&mut inbound), ["1:other"]);
+    assert_eq!(inbound.held(), 3 + 3 + 3 * MESSAGE_OVERHEAD);
+    inbound.data(chunk(1, 0, 0, "BE", b"first"));
+    assert_eq!(inbound.take_reset(), Some(vec![0]));
+    assert_eq!(delivered(&mut inbound), ["0:first", "0:old", "0:new"]);
+    assert_eq!((inbound.held(), inbound.cumulative()), (0, 5));
+}
+
 /// A million fragments of a byte: in order, and each window backwards.
 #[test]
 fn a_million_fragments() {

@@ -47,7 +47,7 @@ impl TsnMap {
     }
 
     /// RFC 9260 §1.6: TSNs are compared by serial number arithmetic.
-    fn position(&self, tsn: u32) -> u64 {
+    pub(super) fn position(&self, tsn: u32) -> u64 {
         let distance = tsn.wrapping_sub(self.cumulative()) as i32;
         self.cumulative.saturating_add_signed(i64::from(distance))
     }
@@ -118,6 +118,11 @@ impl TsnMap {
 
     pub(super) fn cumulative(&self) -> u32 {
         self.tsn(self.cumulative)
+    }
+
+    /// Whether everything up to this position has arrived.
+    pub(super) fn is_cumulative(&self, position: u64) -> bool {
+        position <= self.cumulative
     }
 
     pub(super) fn highest(&self) -> u32 {

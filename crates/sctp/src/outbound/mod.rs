@@ -96,6 +96,8 @@ pub(crate) struct Outbound {
     interleaving: bool,
     streams: BTreeMap<u16, Stream>,
     scheduler: Scheduler,
+    /// Streams begin paused.
+    paused: bool,
     /// The stream whose message is under way and must be finished.
     current: Option<u16>,
     /// Names the next message.
@@ -116,6 +118,7 @@ impl Outbound {
             interleaving,
             streams: BTreeMap::new(),
             scheduler: Scheduler::default(),
+            paused: false,
             current: None,
             next_message: 0,
             messages: 0,
@@ -173,7 +176,11 @@ impl Outbound {
         if message.data.is_empty() {
             return Err(Refusal::Empty);
         }
-        let queue = self.streams.entry(stream).or_default();
+        let paused = self.paused;
+        let queue = self
+            .streams
+            .entry(stream)
+            .or_insert_with(|| Stream::new(paused));
         let len = message.data.len();
         if let Some(open) = queue.open_message() {
             open.append(message.data, end);
@@ -209,11 +216,6 @@ impl Outbound {
     /// Whether messages wait on a stream.
     pub(crate) fn has_queued(&self, stream: u16) -> bool {
         self.streams.get(&stream).is_some_and(|s| !s.is_empty())
-    }
-
-    /// Whether a message that has begun waits for its rest on a stream.
-    pub(crate) fn is_under_way(&self, stream: u16) -> bool {
-        self.streams.get(&stream).is_some_and(Stream::is_under_way)
     }
 
     /// The stream that is to send next.
@@ -276,7 +278,9 @@ impl Outbound {
         if id >= self.count {
             return false;
         }
-        self.streams.entry(id).or_default().value = value;
+        let paused = self.paused;
+        let stream = self.streams.entry(id);
+        stream.or_insert_with(|| Stream::new(paused)).value = value;
         self.schedule(id);
         true
     }
@@ -287,18 +291,32 @@ impl Outbound {
         (id < self.count).then_some(value)
     }
 
-    /// Stops or resumes streams, all when none is named: RFC 6525 §5.1.2: a stream that is being
-    /// reset sends nothing new. A message that has begun goes on.
+    /// Stops or resumes streams, all when none is named: RFC 6525 §5.1.2 A1: one that is being reset
+    /// sends nothing new. A message that has begun goes on.
     pub(crate) fn pause(&mut self, streams: &[u16], paused: bool) {
         let ids: Vec<u16> = match streams {
-            [] => (0..self.count).collect(),
+            [] => self.streams.keys().copied().collect(),
             some => some.to_vec(),
         };
-        for id in ids {
-            if paused || self.streams.contains_key(&id) {
-                self.streams.entry(id).or_default().paused = paused;
-                self.schedule(id);
-            }
+        if streams.is_empty() {
+            self.paused = paused;
+        }
+        let count = self.count;
+        for id in ids.into_iter().filter(|id| *id < count) {
+            let stream = self.streams.entry(id);
+            stream.or_insert_with(|| Stream::new(paused)).paused = paused;
+            self.schedule(id);
+        }
+    }
+
+    /// Whether a message that has begun waits for its rest, on one of these streams or, when none is
+    /// named, on any.
+    pub(crate) fn is_under_way(&self, streams: &[u16]) -> bool {
+        match streams {
+            [] => self.streams.values().any(Stream::is_under_way),
+            some => some
+                .iter()
+                .any(|id| self.streams.get(id).is_some_and(Stream::is_under_way)),
         }
     }
 

@@ -43,6 +43,13 @@ pub(super) struct Message {
 }
 
 impl Stream {
+    pub(super) fn new(paused: bool) -> Self {
+        Self {
+            paused,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn push(&mut self, message: Message) {
         self.queue.push_back(message);
     }
