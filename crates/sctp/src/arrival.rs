@@ -19,6 +19,8 @@ pub(crate) struct Arrival {
     pub(crate) encap: Option<UdpPorts>,
     /// It was marked with CE.
     pub(crate) marked: bool,
+    /// It has no checksum.
+    pub(crate) no_checksum: bool,
     /// What lies behind the common header.
     pub(crate) chunks: Bytes,
 }
@@ -30,7 +32,9 @@ impl Arrival {
         packet.linearize();
         let bytes = packet.into_payload().into_iter().next().unwrap_or_default();
         let header = Header::parse(&bytes).map_err(|_| Counter::SctpInPktDiscards)?;
-        if !verify_checksum(&bytes) {
+        // RFC 9653 §5.3: a zero may stand for none; whether it does is the association's to say.
+        let no_checksum = header.checksum == 0 && !verify_checksum(&bytes);
+        if !no_checksum && !verify_checksum(&bytes) {
             return Err(Counter::SctpChecksumErrors);
         }
         if header.source_port == 0 || header.destination_port == 0 {
@@ -43,6 +47,7 @@ impl Arrival {
             tag: header.verification_tag,
             encap,
             marked: ip.traffic_class & crate::packet::ECN == crate::packet::ECN,
+            no_checksum,
             chunks: bytes.slice(HEADER_LEN..),
         })
     }

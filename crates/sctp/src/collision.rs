@@ -207,6 +207,12 @@ impl Association {
         self.ack = Acknowledgment::default();
         self.opening = Opening::default();
         self.shutdown_wanted = false;
+        self.partial = crate::partial::PartialReliability::default();
+        self.reconfig =
+            crate::reconfig::Reconfiguration::new(contents.local_tsn, contents.peer_tsn);
+        self.asconf =
+            crate::asconf::AddressConfiguration::new(contents.local_tsn, contents.peer_tsn);
+        self.adopt_keys(&contents.local_keys, &contents.peer_keys);
         self.deadlines = crate::tcb::Deadlines::default();
         let primary = contents.source;
         for path in &mut self.paths {
@@ -241,6 +247,7 @@ impl Association {
             self.abilities = contents.abilities;
             self.streams = (contents.streams_out, contents.streams_in);
             self.agree(contents.peer_tsn, contents.peer_window);
+            self.adopt_keys(&contents.local_keys, &contents.peer_keys);
         }
         if matches!(self.state, State::CookieWait | State::CookieEchoed) {
             // §5.4 2: the INIT ACK went to where the INIT came from.

@@ -53,6 +53,22 @@ pub struct SndInfo {
     pub context: u32,
     /// On which association of a one-to-many socket.
     pub assoc: AssocId,
+    /// How long it is tried; [`PrInfo::None`] for what the socket is set to.
+    pub reliability: PrInfo,
+}
+
+/// How long a message is tried (`struct sctp_prinfo`, RFC 7496 §3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrInfo {
+    /// Until it arrives (SCTP_PR_SCTP_NONE).
+    #[default]
+    None,
+    /// For so long (SCTP_PR_SCTP_TTL).
+    Timed(Duration),
+    /// Sent again at most so often (SCTP_PR_SCTP_RTX).
+    Limited(u32),
+    /// Until one of a smaller number needs its room in the send buffer (SCTP_PR_SCTP_PRIO).
+    Priority(u32),
 }
 
 /// What is told of a message that was received (`struct sctp_rcvinfo`).

@@ -12,6 +12,9 @@
 //! - §6, data: `output`, `outstanding`, `sack`, `outbound` (RFC 8260), `inbound`;
 //! - §6.3.3 and §8, time-outs and failures: `timeouts` (RFC 7829);
 //! - §9, the end: `teardown`; §10, ICMP: `icmp`;
+//! - extensions: messages that are given up (RFC 3758): `partial`; authenticated chunks (RFC 4895):
+//!   `auth`; addresses that change (RFC 5061): `asconf`; streams that are reset and added (RFC 6525):
+//!   `reconfig`;
 //! - §11, the user's calls: `user_calls`; what they say: `info` (RFC 6458).
 //!
 //! How many bytes may be in flight on a path is congestion control's to say
@@ -20,25 +23,25 @@
 
 mod addresses;
 mod arrival;
-#[allow(dead_code, reason = "used as the extensions are wired up")]
+mod asconf;
 mod auth;
 mod collision;
 mod cookie;
 mod endpoint;
 mod icmp;
-#[allow(dead_code, reason = "used as the extensions are wired up")]
 mod inbound;
 mod info;
 mod offer;
 mod ootb;
-#[allow(dead_code, reason = "used as the extensions are wired up")]
 mod outbound;
 mod output;
 mod outstanding;
 mod packet;
+mod partial;
 mod path;
 mod pending;
 mod receive;
+mod reconfig;
 mod rto;
 mod sack;
 mod settings;
@@ -58,8 +61,9 @@ mod tests;
 pub use endpoint::Style;
 pub use info::{
     AddressState, AssocChange, AssocId, Events, InitMsg, Notification, NxtInfo, PathInfo,
-    PathState, RcvInfo, Received, SndFlags, SndInfo, Status,
+    PathState, PrInfo, RcvInfo, Received, SndFlags, SndInfo, Status,
 };
+pub use reconfig::Grants;
 pub use rto::RtoBounds;
 pub use settings::{PathSettings, Settings, Told};
 pub use state::State;

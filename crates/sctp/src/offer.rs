@@ -14,7 +14,7 @@ pub(crate) const WINDOW_MIN: u32 = 1500;
 const REPORTED_MAX: usize = 512;
 
 /// What the peer offers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Offer<'a> {
     pub(crate) tag: u32,
     pub(crate) window: u32,
@@ -29,6 +29,8 @@ pub(crate) struct Offer<'a> {
     pub(crate) preservative: u32,
     /// Whole parameters that are not known and are to be reported, padded but for the last.
     pub(crate) unrecognized: Vec<u8>,
+    /// What it says of authentication (RFC 4895), or why that can't be.
+    pub(crate) terms: Result<Option<crate::auth::Terms>, crate::auth::BadTerms>,
     /// A host name, as it came.
     pub(crate) host_name: Option<&'a [u8]>,
 }
@@ -45,7 +47,13 @@ impl<'a> Offer<'a> {
             window: init.a_rwnd,
             streams: (init.outbound_streams, init.inbound_streams),
             tsn: init.initial_tsn.0,
-            ..Self::default()
+            addresses: Addresses::new(),
+            cookie: None,
+            abilities: Abilities::default(),
+            preservative: 0,
+            unrecognized: Vec::new(),
+            terms: crate::auth::Terms::read(init.parameters()),
+            host_name: None,
         };
         for raw in init.parameters() {
             let raw = raw?;
@@ -112,7 +120,7 @@ impl<'a> Offer<'a> {
 
     /// RFC 9260 §3.3.2: whether the fixed fields can be: the tag is not judged here.
     pub(crate) fn is_possible(&self) -> bool {
-        self.window >= WINDOW_MIN && self.streams.0 > 0 && self.streams.1 > 0
+        self.window >= WINDOW_MIN && self.streams.0 > 0 && self.streams.1 > 0 && self.terms.is_ok()
     }
 
     /// Streams out and in of the association, as both sides want and allow them (RFC 9260 §5.1.1).
@@ -141,7 +149,11 @@ impl<'a> Offer<'a> {
             forward_tsn: forward_tsn && settings.partial_reliability,
             interleaving: interleaving && settings.interleaving,
             reconfiguration: reconfiguration && settings.reconfiguration,
-            address_configuration: address_configuration && settings.address_configuration,
+            // RFC 5061 §4.2.7: it takes authentication.
+            address_configuration: address_configuration
+                && settings.address_configuration
+                && authentication
+                && settings.authentication,
             authentication: authentication && settings.authentication,
             adaptation,
             zero_checksum,
@@ -189,8 +201,23 @@ pub(crate) fn parameters(
         extensions.push(ChunkType::I_DATA.0);
         extensions.push(ChunkType::I_FORWARD_TSN.0);
     }
+    if offers(settings.reconfiguration, |both| both.reconfiguration) {
+        extensions.push(ChunkType::RE_CONFIG.0);
+    }
+    if offers(settings.authentication, |both| both.authentication) {
+        extensions.push(ChunkType::AUTH.0);
+        if offers(settings.address_configuration, |both| {
+            both.address_configuration
+        }) {
+            extensions.push(ChunkType::ASCONF.0);
+            extensions.push(ChunkType::ASCONF_ACK.0);
+        }
+    }
     if !extensions.is_empty() {
         put(Parameter::SupportedExtensions(&extensions));
+    }
+    if let Some(method) = settings.error_detection {
+        put(Parameter::ZeroChecksum(method));
     }
     if let Some(number) = settings.adaptation {
         put(Parameter::Adaptation(number));

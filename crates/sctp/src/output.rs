@@ -22,6 +22,9 @@ impl Association {
             return Some(at.min(self.paths.len() - 1));
         }
         if self.state.sends() {
+            if self.partial.due {
+                return Some(self.data_path);
+            }
             match self.outstanding.next_lost(0) {
                 Some(position) => {
                     let at = self.retransmission_path(position);
@@ -108,15 +111,17 @@ impl Association {
     /// Sends one packet by path `at`: a SACK if one is pending, chunks that are to be sent again, new
     /// ones as far as they fit. False when nothing could be sent.
     pub(crate) fn transmit(&mut self, cx: &mut Context<'_>, at: usize) -> bool {
+        self.give_up_messages(cx);
         let path = &mut self.paths[at];
         let Ok(route) = path.route(cx, &self.local) else {
+            self.partial.due = false;
             self.free_packet = false;
             self.ack.due = false;
             self.cookie_ack = None;
             return false;
         };
-        let room = packet_room(path.mtu, path.remote.ip, path.encap.is_some());
         let remote = path.remote;
+        let room = packet_room(path.mtu, remote.ip, path.encap.is_some()) - self.auth_room();
         let mut draft = self.draft(room);
         if self.cookie_ack.take().is_some() {
             CookieAck.emit(draft.chunks());
@@ -125,6 +130,12 @@ impl Association {
         let left = room - draft.len();
         if self.ack.pending && self.emit_sack(cx, draft.chunks(), left) {
             cx.counters.add(Counter::SctpOutCtrlChunks);
+        }
+        if self.state.sends() {
+            let used = draft.len();
+            if self.emit_forward(cx.now, draft.chunks(), room - used) {
+                cx.counters.add(Counter::SctpOutCtrlChunks);
+            }
         }
         let first = draft.is_empty();
         let mut chunks = 0;
@@ -139,6 +150,8 @@ impl Association {
         if draft.is_empty() {
             return false;
         }
+        self.outbound.packet_done();
+        self.seal(&mut draft);
         let mut carrier = self.carrier(at);
         if chunks > 0 {
             self.free_packet = false;
@@ -148,6 +161,9 @@ impl Association {
             }
         }
         let _ = packet::send(cx, &route, remote, &carrier, draft);
+        if self.reconfig.is_waiting() {
+            self.advance_reconfig(cx);
+        }
         true
     }
 

@@ -26,7 +26,6 @@ pub(crate) enum Fate {
     /// To be sent again.
     Lost,
     /// Given up (RFC 3758).
-    #[allow(dead_code, reason = "used as RFC 3758 is wired up")]
     Abandoned,
 }
 
@@ -473,7 +472,6 @@ impl Outstanding {
         self.judged = self.judged.max(to);
     }
 
-    #[allow(dead_code, reason = "used as RFC 3758 is wired up")]
     /// Gives up what is left of a message (RFC 3758 §3.5): says the bytes on the wire by path that
     /// left the flight.
     pub(crate) fn abandon(
@@ -500,6 +498,31 @@ impl Outstanding {
             }
         }
         left
+    }
+
+    /// How many chunks at the head of the queue are given up (RFC 3758 §3.5 C2).
+    pub(crate) fn given_up(&self) -> usize {
+        let fates = self.queue.iter().map(|sent| sent.fate);
+        fates.take_while(|fate| *fate == Fate::Abandoned).count()
+    }
+
+    /// The chunks that are to be sent again.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = u64> + '_ {
+        self.lost.iter().flatten()
+    }
+
+    /// RFC 6525 §5.2.7 H5: new chunks begin at this TSN. Nothing may be kept.
+    pub(crate) fn set_next_tsn(&mut self, tsn: u32) {
+        if self.queue.is_empty() {
+            self.first = tsn;
+        }
+    }
+
+    /// Paths have other numbers now.
+    pub(crate) fn renumber_paths(&mut self, moved: impl Fn(u8) -> u8) {
+        for sent in &mut self.queue {
+            sent.path = moved(sent.path);
+        }
     }
 
     /// All that is kept, first to last.

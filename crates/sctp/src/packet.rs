@@ -48,6 +48,12 @@ impl Draft {
         self.len() <= HEADER_LEN
     }
 
+    /// Puts bytes in at `at`, counted from the common header.
+    pub(crate) fn insert(&mut self, at: usize, bytes: &[u8]) {
+        let at = HEADROOM + at;
+        self.buffer.splice(at..at, bytes.iter().copied());
+    }
+
     /// Its bytes.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[HEADROOM..]

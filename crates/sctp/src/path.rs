@@ -130,6 +130,11 @@ impl Path {
         Ok(route)
     }
 
+    /// Our addresses have changed: the source is chosen anew.
+    pub(crate) fn forget_route(&mut self) {
+        self.route = None;
+    }
+
     /// The path's MTU is the route's, or what its user fixed.
     fn fit(&mut self, route: &Route) {
         let least = match self.remote.ip {

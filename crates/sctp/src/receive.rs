@@ -10,8 +10,9 @@ use crate::{Sctp, State};
 use bytes::Bytes;
 use sockeye_core::{Context, Counter, SocketId};
 use sockeye_wire::sctp::{
-    Abort, Cause, CauseCode, Chunk, ChunkType, Cwr, Data, DataFlags, Ecne, ForwardTsn, Heartbeat,
-    HeartbeatAck, IData, IForwardTsn, InitAck, OperationError, Sack, Shutdown, ShutdownComplete,
+    Abort, Asconf, AsconfAck, Cause, CauseCode, Chunk, ChunkType, Cwr, Data, DataFlags, Ecne,
+    ForwardTsn, Heartbeat, HeartbeatAck, IData, IForwardTsn, InitAck, OperationError, RawCause,
+    Reconfig, Sack, Shutdown, ShutdownComplete,
 };
 
 /// Of chunks that share a packet though they must not.
@@ -35,6 +36,8 @@ pub(crate) struct Tally {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Next,
+    /// It does not count itself.
+    Skip,
     Stop,
 }
 
@@ -103,14 +106,18 @@ impl Sctp {
         for _ in 0..skip {
             walk.next();
         }
-        for chunk in walk {
+        let mut signed = false;
+        while let Some(chunk) = walk.next() {
             // RFC 9260 §6.10: a partial chunk is dropped.
             let Ok(chunk) = chunk else {
                 break;
             };
-            if association.chunk_arrives(cx, arrival, at, &chunk, &mut tally) == Step::Stop
-                || association.state == State::Closed
-            {
+            let step = match association.admits(cx, at, &chunk, walk.rest(), &mut signed) {
+                Step::Next => association.chunk_arrives(cx, arrival, at, &chunk, &mut tally),
+                Step::Skip => Step::Next,
+                Step::Stop => Step::Stop,
+            };
+            if step == Step::Stop || association.state == State::Closed {
                 break;
             }
         }
@@ -119,6 +126,11 @@ impl Sctp {
         }
         self.settle(cx, id);
     }
+}
+
+/// Whether an error says that the peer does not know ASCONF (RFC 5061 §5.1 A9).
+fn refuses_asconf(raw: &RawCause<'_>) -> bool {
+    raw.code == CauseCode::UNRECOGNIZED_CHUNK && raw.value().first() == Some(&ChunkType::ASCONF.0)
 }
 
 /// Whether a chunk says that its packet's tag is reflected.
@@ -160,6 +172,7 @@ impl Association {
             ChunkType::HEARTBEAT_ACK => HeartbeatAck::parse(chunk).map(|ack| {
                 self.heartbeat_ack_arrives(cx, ack.info);
             }),
+            ChunkType::ABORT if self.asconf.is_leaving(arrival.local.ip) => Ok(()),
             ChunkType::ABORT => Abort::parse(chunk).map(|abort| {
                 self.abort_arrives(cx, &abort, chunk.bytes);
             }),
@@ -212,6 +225,15 @@ impl Association {
                     );
                 });
             }),
+            ChunkType::RE_CONFIG if self.abilities.reconfiguration => {
+                Reconfig::parse(chunk).map(|reconfig| self.reconfig_arrives(cx, at, &reconfig))
+            }
+            ChunkType::ASCONF if self.abilities.address_configuration => {
+                Asconf::parse(chunk).map(|asconf| self.asconf_arrives(cx, arrival, &asconf))
+            }
+            ChunkType::ASCONF_ACK if self.abilities.address_configuration => {
+                AsconfAck::parse(chunk).map(|ack| self.asconf_ack_arrives(cx, &ack))
+            }
             ChunkType::PAD => Ok(()),
             // An INIT is alone in its packet, a cookie the first in it.
             ChunkType::INIT | ChunkType::COOKIE_ECHO => return Step::Stop,
@@ -428,6 +450,9 @@ impl Association {
                 }
                 continue;
             }
+            if refuses_asconf(&raw) {
+                self.asconf_unknown();
+            }
             let assoc = self.assoc;
             self.notify(
                 cx,
@@ -493,6 +518,8 @@ impl Association {
         if arrival.marked && self.abilities.ecn && self.ack.marked.is_none() {
             self.ack.marked = tally.lowest;
         }
+        self.reset_due(cx, at);
+        self.deliver_under_pressure(cx);
         while let Some(delivered) = self.inbound.pop() {
             self.unread += delivered.data.iter().map(Bytes::len).sum::<usize>();
             if delivered.begin && delivered.end && delivered.data.len() > 1 {

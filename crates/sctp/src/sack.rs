@@ -20,6 +20,9 @@ impl Association {
             let flight = self.outstanding.flight();
             self.rwnd = u64::from(sack.a_rwnd).saturating_sub(flight);
             self.window_closed = sack.a_rwnd == 0;
+            if self.partial.used {
+                self.forward_after_sack(cx.now);
+            }
             self.after_acknowledgment(cx);
         }
     }
@@ -184,6 +187,7 @@ impl Association {
                 path.limited = false;
             }
             let assoc = self.assoc;
+            self.advance_reconfig(cx);
             self.notify(cx, Notification::SenderDry { assoc });
             self.go_on_shutting_down(cx);
         }

@@ -1,6 +1,9 @@
 //! What a socket is set to, and what its associations take over from it.
 
-use crate::info::{Events, InitMsg, SndInfo};
+use crate::auth::{ChunkSet, SharedKeys};
+use crate::info::{Events, InitMsg, PrInfo, SndInfo};
+use crate::outbound::Discipline;
+use crate::reconfig::Grants;
 use crate::rto::RtoBounds;
 use core::time::Duration;
 use sockeye_core::socket::{Domain, SocketCommon};
@@ -87,6 +90,20 @@ pub struct Settings {
     pub authentication: bool,
     /// SCTP_ASCONF_SUPPORTED.
     pub address_configuration: bool,
+    /// SCTP_ENABLE_STREAM_RESET.
+    pub(crate) grants: Grants,
+    /// SCTP_STREAM_SCHEDULER.
+    pub(crate) discipline: Discipline,
+    /// SCTP_PARTIAL_DELIVERY_POINT; 0 for never.
+    pub(crate) partial_delivery_point: usize,
+    /// SCTP_DEFAULT_PRINFO.
+    pub(crate) reliability: PrInfo,
+    /// SCTP_AUTH_CHUNK: what is taken authenticated only.
+    pub(crate) signed_chunks: ChunkSet,
+    /// SCTP_AUTH_KEY, SCTP_AUTH_ACTIVE_KEY.
+    pub(crate) keys: SharedKeys,
+    /// The alternate error detection method that the layer below has (RFC 9653), if any.
+    pub(crate) error_detection: Option<u32>,
     /// What the face of the socket heeds.
     pub told: Told,
 }
@@ -167,6 +184,13 @@ impl Settings {
             interleaving: false,
             authentication: sctp.auth_enable,
             address_configuration: sctp.addip_enable,
+            grants: Grants::empty(),
+            discipline: Discipline::default(),
+            partial_delivery_point: 0,
+            reliability: PrInfo::None,
+            signed_chunks: ChunkSet::default(),
+            keys: SharedKeys::default(),
+            error_detection: None,
             told: Told::default(),
         }
     }

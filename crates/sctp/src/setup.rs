@@ -3,6 +3,7 @@
 //! What an INIT says lies in the cookie alone until it comes back.
 
 use crate::arrival::Arrival;
+use crate::auth::Terms as Terms4895;
 use crate::cookie::{Contents, Failure};
 use crate::endpoint::Style;
 use crate::info::AssocChange;
@@ -58,6 +59,11 @@ impl Sctp {
             refuse(cx, arrival, offer.tag, Some(cause));
             return;
         }
+        if offer.terms.is_err() {
+            let cause = Cause::ProtocolViolation(b"malformed authentication");
+            refuse(cx, arrival, offer.tag, Some(cause));
+            return;
+        }
         if !offer.is_possible() {
             refuse(cx, arrival, offer.tag, Some(Cause::InvalidParameter));
             return;
@@ -109,6 +115,12 @@ impl Sctp {
     ) {
         let streams = offer.streams_with(settings);
         let peers = addresses::peer(settings, arrival.remote, &offer.addresses);
+        let random = settings.authentication.then(|| cx.rng.bytes());
+        let peer_terms = offer.terms.as_ref().ok().and_then(Option::as_ref);
+        let peer_terms = peer_terms.filter(|_| random.is_some());
+        let own_terms = random
+            .filter(|_| peer_terms.is_some())
+            .map(|random| Terms4895::offer(&random, crate::auth::required(settings)));
         let contents = Contents {
             local_port: arrival.local.port,
             peer_port: arrival.remote.port,
@@ -125,8 +137,10 @@ impl Sctp {
             destination: arrival.local.ip,
             addresses: peers.iter().skip(1).map(|peer| peer.ip).collect(),
             abilities: offer.abilities_with(settings),
-            local_keys: Vec::new(),
-            peer_keys: Vec::new(),
+            local_keys: own_terms
+                .as_ref()
+                .map_or_else(Vec::new, |t| t.vector.clone()),
+            peer_keys: peer_terms.map_or_else(Vec::new, |terms| terms.vector.clone()),
         };
         let mut life = settings.cookie_life;
         if cx.config.sctp.cookie_preserve_enable {
@@ -142,6 +156,9 @@ impl Sctp {
             local,
             Some(&contents.abilities),
         ));
+        if let Some(random) = random.filter(|_| own_terms.is_some()) {
+            crate::auth::parameters(&random, crate::auth::required(settings), &mut parameters);
+        }
         for raw in sockeye_wire::sctp::Parameters::new(&offer.unrecognized).flatten() {
             parameters.resize(parameters.len().next_multiple_of(4), 0);
             Parameter::Unrecognized(raw.bytes).emit(&mut parameters);
@@ -217,6 +234,7 @@ impl Sctp {
         association.choose_path();
         association.primary = association.data_path;
         association.note_encap(arrival);
+        association.adopt_keys(&contents.local_keys, &contents.peer_keys);
         association.establish(cx, false);
         let at = association.path_to(arrival.remote).unwrap_or(0);
         association.send_cookie_ack(at);
@@ -307,6 +325,11 @@ impl Association {
     /// COOKIE-WAIT: the INIT goes out, to the path whose turn it is.
     pub(crate) fn send_init(&mut self, cx: &mut Context<'_>) {
         let mut parameters = offer::parameters(&self.settings, &self.local, None);
+        if self.settings.authentication {
+            let random = *self.random.get_or_insert_with(|| cx.rng.bytes());
+            let kinds = crate::auth::required(&self.settings);
+            crate::auth::parameters(&random, kinds, &mut parameters);
+        }
         if self.opening.preservative > 0 {
             parameters.resize(parameters.len().next_multiple_of(4), 0);
             Parameter::CookiePreservative(self.opening.preservative).emit(&mut parameters);
@@ -391,7 +414,8 @@ impl Association {
         if arrival.has_several() {
             return self.give_up(cx, arrival, tag, NOT_ALONE);
         }
-        let Ok(offer) = Offer::read(&ack.0) else {
+        let offer = Offer::read(&ack.0).ok();
+        let Some(offer) = offer.filter(|offer| offer.terms.is_ok()) else {
             return self.give_up(
                 cx,
                 arrival,
@@ -430,6 +454,7 @@ impl Association {
         self.abilities = offer.abilities_with(&self.settings);
         self.streams = offer.streams_with(&self.settings);
         self.agree(offer.tsn, offer.window);
+        self.adopt_terms(&offer);
         self.adopt_addresses(cx, arrival, &offer);
         self.note_encap(arrival);
         self.state = State::CookieEchoed;
@@ -445,6 +470,12 @@ impl Association {
         self.outbound.set_interleaving(interleaving);
         self.outstanding
             .set_header_len(crate::tcb::data_header_len(interleaving));
+        self.outbound.set_discipline(self.settings.discipline);
+        let point = self.settings.partial_delivery_point;
+        self.inbound.set_partial_delivery_point(point);
+        let tsn = self.outstanding.next_tsn();
+        self.reconfig = crate::reconfig::Reconfiguration::new(tsn, peer_tsn);
+        self.asconf = crate::asconf::AddressConfiguration::new(tsn, peer_tsn);
         self.rwnd = window.into();
     }
 

@@ -11,7 +11,7 @@ use crate::tcb::{Association, Terms};
 use crate::{Sctp, State, Style, addresses};
 use sockeye_core::demux::{Endpoint as Address, Flow};
 use sockeye_core::{Context, Counter, Handle, InterfaceId, Readiness, SocketId, TransportId};
-use sockeye_wire::sctp::{ChunkType, Init, InitAck};
+use sockeye_wire::sctp::{Asconf, ChunkType, Init, InitAck};
 
 /// Messages and notifications that wait in one socket's queue at most.
 const INBOX_MAX: usize = 1 << 20;
@@ -67,7 +67,7 @@ impl Sctp {
         let ids = self.flows.get(&(local.port, remote))?;
         ids.iter().copied().find(|&id| {
             self.association(id)
-                .is_some_and(|association| association.local.contains(&local.ip))
+                .is_some_and(|association| association.receives_at(local.ip))
         })
     }
 
@@ -81,6 +81,13 @@ impl Sctp {
         let init = match first.kind {
             ChunkType::INIT => Init::parse(&first).ok()?,
             ChunkType::INIT_ACK => InitAck::parse(&first).ok()?.0,
+            // RFC 5061 §5.2 D2: by the address that an ASCONF behind AUTH names.
+            ChunkType::AUTH => {
+                let second = arrival.walk().nth(1)?.ok()?;
+                let asconf = Asconf::parse(&second).ok()?;
+                let known = addresses::with_scope(asconf.address, arrival.remote);
+                return self.find(arrival.local, known);
+            }
             _ => return None,
         };
         let offer = Offer::read(&init).ok()?;

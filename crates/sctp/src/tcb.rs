@@ -1,12 +1,16 @@
 //! One association: its transmission control block (RFC 9260 §14.2 of RFC 4960's numbering), and what
 //! every chapter does to it.
 
+use crate::asconf::AddressConfiguration;
+use crate::auth::{Authenticator, RANDOM_LEN};
 use crate::inbound::{Delivered, Inbound};
 use crate::info::{AddressState, AssocChange, AssocId, Notification, PathInfo, PathState};
 use crate::outbound::Outbound;
 use crate::outstanding::Outstanding;
 use crate::packet::{Carrier, Draft};
+use crate::partial::PartialReliability;
 use crate::path::{Beat, Path};
+use crate::reconfig::Reconfiguration;
 use crate::rto::Rto;
 use crate::settings::Settings;
 use crate::{State, packet};
@@ -16,7 +20,7 @@ use sockeye_core::TransportId;
 use sockeye_core::demux::{Claim, Endpoint};
 use sockeye_core::{Context, Counter, Error, Handle, Instant, Owner, SocketId, TimerSlot};
 use sockeye_link::UdpPorts;
-use sockeye_wire::sctp::{DATA_HEADER_LEN, I_DATA_HEADER_LEN};
+use sockeye_wire::sctp::{ChunkType, DATA_HEADER_LEN, I_DATA_HEADER_LEN};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -103,6 +107,12 @@ pub(crate) struct Deadlines {
     pub(crate) probe: Instant,
     /// SCTP_AUTOCLOSE.
     pub(crate) autoclose: Instant,
+    /// FORWARD-TSN was not acknowledged.
+    pub(crate) forward: Instant,
+    /// The reconfiguration timer (RFC 6525 §5.1.1).
+    pub(crate) reconfig: Instant,
+    /// T-4 (RFC 5061 §5.1).
+    pub(crate) asconf: Instant,
 }
 
 impl Default for Deadlines {
@@ -114,6 +124,9 @@ impl Default for Deadlines {
             sack: Instant::FAR,
             probe: Instant::FAR,
             autoclose: Instant::FAR,
+            forward: Instant::FAR,
+            reconfig: Instant::FAR,
+            asconf: Instant::FAR,
         }
     }
 }
@@ -188,6 +201,13 @@ pub(crate) struct Association {
     pub(crate) writable: bool,
     /// Nobody wrote because there was no room.
     pub(crate) wants_room: bool,
+    pub(crate) partial: PartialReliability,
+    pub(crate) reconfig: Reconfiguration,
+    pub(crate) asconf: AddressConfiguration,
+    /// How chunks are signed, once both sides have said how (RFC 4895).
+    pub(crate) authenticator: Option<Authenticator>,
+    /// The random number of our INIT.
+    pub(crate) random: Option<[u8; RANDOM_LEN]>,
     pub(crate) deadlines: Deadlines,
     pub(crate) timer: TimerSlot,
     /// It stands in the list of those who have something to send.
@@ -253,6 +273,11 @@ impl Association {
             failure: None,
             writable: false,
             wants_room: false,
+            partial: PartialReliability::default(),
+            reconfig: Reconfiguration::new(terms.local_tsn, terms.peer_tsn),
+            asconf: AddressConfiguration::new(terms.local_tsn, terms.peer_tsn),
+            authenticator: None,
+            random: None,
             deadlines: Deadlines::default(),
             timer: TimerSlot::default(),
             listed: false,
@@ -281,7 +306,7 @@ impl Association {
     /// Bytes of user data that one chunk carries (RFC 9260 §6.9, AMDCS less the chunk's header).
     pub(crate) fn fragment_len(&self) -> usize {
         let pmdcs = self.paths.iter().map(Path::pmdcs).min().unwrap_or(0);
-        let header = data_header_len(self.abilities.interleaving);
+        let header = data_header_len(self.abilities.interleaving) + self.auth_room();
         let most = (pmdcs as usize).saturating_sub(header).max(4);
         match self.settings.fragment_max as usize {
             0 => most,
@@ -319,6 +344,7 @@ impl Association {
             carrier.traffic_class = class & !packet::ECN;
         }
         carrier.flow_label = path.settings.flow_label;
+        carrier.no_checksum = self.omits_checksum();
         carrier.encap = path.encap.map(|destination| UdpPorts {
             source: match self.udp_port {
                 0 => ENCAPSULATION_PORT,
@@ -327,6 +353,21 @@ impl Association {
             destination,
         });
         carrier
+    }
+
+    /// RFC 9653 §5.2: whether packets go without a checksum: the layer below detects errors by a
+    /// method that the peer takes instead. INIT and COOKIE ECHO have one always; they are not sent
+    /// any more once the association is up.
+    fn omits_checksum(&self) -> bool {
+        let method = self.settings.error_detection;
+        method.is_some() && method == self.abilities.zero_checksum && self.state.is_up()
+    }
+
+    /// RFC 9653 §5.3: whether a packet without a checksum is taken.
+    pub(crate) fn takes_without_checksum(&self, arrival: &crate::arrival::Arrival) -> bool {
+        let first = arrival.first().map(|chunk| chunk.kind);
+        self.settings.error_detection.is_some()
+            && !matches!(first, Some(ChunkType::INIT | ChunkType::COOKIE_ECHO))
     }
 
     /// Begins a packet of at most `len` bytes.
@@ -357,10 +398,11 @@ impl Association {
             return;
         };
         let len = chunks.len() + sockeye_wire::sctp::HEADER_LEN;
+        let remote = path.remote;
         let mut draft = Draft::new(self.local_port, self.peer_port, tag, len);
         draft.chunks().extend_from_slice(chunks);
+        self.seal(&mut draft);
         cx.counters.add(Counter::SctpOutCtrlChunks);
-        let remote = path.remote;
         let _ = packet::send(cx, &route, remote, &carrier, draft);
     }
 
@@ -486,13 +528,17 @@ impl Association {
             sack,
             probe,
             autoclose,
+            forward,
+            reconfig,
+            asconf,
         } = self.deadlines;
-        let own = t1.min(t2).min(t5).min(sack).min(probe).min(autoclose);
+        let own = forward.min(reconfig).min(asconf);
+        let own = own.min(t1).min(t2).min(t5).min(sack).min(probe);
         let next = self
             .paths
             .iter()
             .map(Path::deadline)
-            .fold(own, Instant::min);
+            .fold(own.min(autoclose), Instant::min);
         if next == Instant::FAR {
             return;
         }

@@ -212,6 +212,7 @@ impl Association {
                     ppid: sent.fragment.ppid,
                     context: sent.fragment.context,
                     assoc,
+                    ..SndInfo::default()
                 },
                 data: sent.fragment.data.clone(),
             })
@@ -226,6 +227,7 @@ impl Association {
                 ppid: fragment.ppid,
                 context: fragment.context,
                 assoc,
+                ..SndInfo::default()
             };
             self.notify(
                 cx,

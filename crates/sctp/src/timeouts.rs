@@ -35,6 +35,15 @@ impl Association {
         if take(&mut self.deadlines.t2, now) {
             self.t2_expires(cx);
         }
+        if take(&mut self.deadlines.forward, now) {
+            self.forward_expires(cx);
+        }
+        if take(&mut self.deadlines.reconfig, now) {
+            self.reconfig_expires(cx);
+        }
+        if take(&mut self.deadlines.asconf, now) {
+            self.asconf_expires(cx);
+        }
         if take(&mut self.deadlines.autoclose, now) {
             cx.counters.add(Counter::SctpAutocloseExpireds);
             self.begin_shutdown(cx);

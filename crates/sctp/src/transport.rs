@@ -23,6 +23,9 @@ impl Transport for Sctp {
             return Disposition::Taken;
         }
         match Arrival::read(ip, packet) {
+            Ok(arrival) if arrival.no_checksum && !self.takes_without_checksum(&arrival) => {
+                cx.drop_packet(Counter::SctpChecksumErrors);
+            }
             Ok(arrival) => match self.find_for(&arrival) {
                 Some(id) => self.packet_for(cx, id, &arrival),
                 None => self.out_of_the_blue(cx, &arrival),
@@ -86,6 +89,11 @@ impl Sctp {
     #[must_use]
     pub fn has_output(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    fn takes_without_checksum(&self, arrival: &Arrival) -> bool {
+        let association = self.find_for(arrival).and_then(|id| self.association(id));
+        association.is_some_and(|association| association.takes_without_checksum(arrival))
     }
 
     fn summary(&self, id: SocketId, entry: &Entry) -> Option<SocketSummary> {

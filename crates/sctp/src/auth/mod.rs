@@ -2,6 +2,7 @@
 //!
 //! - Shared keys, and the keys that come of them: `keys`.
 //! - What both sides said in INIT and INIT ACK: `terms`.
+//! - Which packets of an association are signed and verified: `packets`.
 //!
 //! An [`Authenticator`] belongs to an association. It says which chunks go, and are taken, behind an
 //! AUTH chunk only ([`must_sign`](Authenticator::must_sign),
@@ -10,14 +11,14 @@
 //! [`verify`](Authenticator::verify)s one.
 
 mod keys;
+mod packets;
 mod terms;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "used as AUTH is wired up")]
 pub(crate) use keys::{KeyError, SharedKeys};
-#[allow(unused_imports, reason = "used as AUTH is wired up")]
-pub(crate) use terms::{ChunkSet, Terms, parameters};
+pub(crate) use packets::required;
+pub(crate) use terms::{BadTerms, ChunkSet, Terms, parameters};
 
 use hmac::digest::{KeyInit, Update};
 use hmac::{Hmac, Mac};
@@ -65,11 +66,6 @@ impl Authenticator {
         })
     }
 
-    /// The shared keys.
-    pub(crate) fn keys(&self) -> &SharedKeys {
-        &self.keys
-    }
-
     /// The shared keys, to change them.
     pub(crate) fn keys_mut(&mut self) -> &mut SharedKeys {
         &mut self.keys
@@ -78,11 +74,6 @@ impl Authenticator {
     /// The chunks that the peer takes signed only.
     pub(crate) fn peer_chunks(&self) -> ChunkSet {
         self.peer.chunks
-    }
-
-    /// The chunks that are taken from the peer signed only.
-    pub(crate) fn local_chunks(&self) -> ChunkSet {
-        self.local.chunks
     }
 
     /// Whether a chunk goes to the peer behind an AUTH chunk only (RFC 4895 §6.2).

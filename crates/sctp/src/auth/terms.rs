@@ -39,10 +39,6 @@ impl ChunkSet {
         self.0[usize::from(kind.0 >> 6)] & 1 << (kind.0 & 63) != 0
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0 == [0; 4]
-    }
-
     /// The types, ascending.
     pub(crate) fn kinds(&self) -> Vec<u8> {
         let all = 0..=u8::MAX;

@@ -109,7 +109,7 @@ fn keys_are_set_activated_deactivated_and_deleted() {
         b.keys_mut().set(1, &[0; keys::KEY_LEN_MAX + 1]),
         Err(KeyError::Limit)
     );
-    assert!(!format!("{:?}", b.keys()).contains("one"));
+    assert!(!format!("{:?}", b.keys_mut()).contains("one"));
 }
 
 /// RFC 4895 §3 and §6.1: what an INIT says.
@@ -136,20 +136,17 @@ fn terms_are_read_as_they_were_sent() {
     };
     use sockeye_wire::sctp::List;
     assert_eq!(read(&[]), Ok(None));
-    assert_eq!(
-        read(&[Parameter::Random(&[1; 31])]),
-        Err(terms::BadTerms::Random)
-    );
+    assert_eq!(read(&[Parameter::Random(&[1; 31])]), Err(BadTerms::Random));
     assert_eq!(
         read(&[Parameter::Random(&[1; 32])]),
-        Err(terms::BadTerms::Algorithms)
+        Err(BadTerms::Algorithms)
     );
     assert_eq!(
         read(&[
             Parameter::Random(&[1; 32]),
             Parameter::HmacAlgorithms(List::Values(&[3]))
         ]),
-        Err(terms::BadTerms::Algorithms)
+        Err(BadTerms::Algorithms)
     );
     // The peer's first that is known.
     let peer = read(&[

@@ -42,7 +42,6 @@ pub(crate) struct Outgoing {
     /// The user's, for reports.
     pub(crate) context: u32,
     pub(crate) policy: Policy,
-    pub(crate) sent_at: Instant,
 }
 
 /// Why a message is not taken.
@@ -73,13 +72,11 @@ pub(crate) struct Fragment {
     pub(crate) message: u64,
     pub(crate) context: u32,
     pub(crate) policy: Policy,
-    pub(crate) sent_at: Instant,
 }
 
 /// A message, or its rest, that will not be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Unsent {
-    pub(crate) message: u64,
     pub(crate) stream: u16,
     pub(crate) ppid: u32,
     pub(crate) context: u32,
@@ -205,6 +202,7 @@ impl Outbound {
     }
 
     /// Messages that wait, those under way among them.
+    #[cfg(test)]
     pub(crate) fn messages(&self) -> usize {
         self.messages
     }
@@ -214,6 +212,7 @@ impl Outbound {
     }
 
     /// Whether messages wait on a stream.
+    #[cfg(test)]
     pub(crate) fn has_queued(&self, stream: u16) -> bool {
         self.streams.get(&stream).is_some_and(|s| !s.is_empty())
     }
@@ -265,11 +264,6 @@ impl Outbound {
         for id in ids {
             self.schedule(id);
         }
-    }
-
-    /// The scheduler.
-    pub(crate) fn discipline(&self) -> Discipline {
-        self.scheduler.discipline()
     }
 
     /// Gives a stream its value: a priority or a weight (RFC 8260 §4.3.3). False when there is no

@@ -69,10 +69,6 @@ pub(super) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(super) const fn discipline(&self) -> Discipline {
-        self.discipline
-    }
-
     pub(super) fn set_discipline(&mut self, discipline: Discipline) {
         self.discipline = discipline;
         self.packet = None;

@@ -39,7 +39,6 @@ pub(super) struct Message {
     immediate: bool,
     context: u32,
     policy: Policy,
-    sent_at: Instant,
 }
 
 impl Stream {
@@ -54,6 +53,7 @@ impl Stream {
         self.queue.push_back(message);
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -118,7 +118,6 @@ impl Stream {
             message: message.id,
             context: message.context,
             policy: message.policy,
-            sent_at: message.sent_at,
         };
         message.fragments += 1;
         if end {
@@ -180,7 +179,6 @@ impl Message {
             immediate: message.immediate,
             context: message.context,
             policy: message.policy,
-            sent_at: message.sent_at,
         }
     }
 
@@ -219,7 +217,6 @@ impl Message {
 
     pub(super) fn into_unsent(self, stream: u16) -> Unsent {
         Unsent {
-            message: self.id,
             stream,
             ppid: self.ppid,
             context: self.context,

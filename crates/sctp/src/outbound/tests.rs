@@ -14,7 +14,6 @@ fn message(bytes: &[u8]) -> Outgoing {
         immediate: false,
         context: 0,
         policy: Policy::None,
-        sent_at: START,
     }
 }
 

@@ -2,10 +2,13 @@
 
 mod answers;
 mod basics;
+mod dynamic;
 mod hostile;
 mod lossy;
 mod multihomed;
 mod pair;
+mod partial;
+mod reconfig;
 // The table is read by eye, column by column.
 #[rustfmt::skip]
 mod table;

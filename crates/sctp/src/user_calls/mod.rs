@@ -1,9 +1,12 @@
 //! The user's calls (RFC 9260 §11.1) in the words of RFC 6458.
 
+mod addresses;
+mod authentication;
 mod close;
 mod open;
 mod options;
 mod receive;
+mod reconfiguration;
 mod send;
 mod status;
 

@@ -62,6 +62,7 @@ impl Sctp {
         for &addr in addrs {
             self.bind_more(cx, id, addr)?;
         }
+        self.tell_peers(cx, id, addrs, crate::asconf::Change::Add);
         Ok(())
     }
 
@@ -71,7 +72,7 @@ impl Sctp {
     /// [`Error::Invalid`] for an address that it is not bound to; [`Error::Busy`] for the last one.
     pub fn bind_remove(
         &mut self,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
         id: SocketId,
         addrs: &[SocketAddr],
     ) -> Result<(), Error> {
@@ -92,6 +93,7 @@ impl Sctp {
             }
             self.demux.release(&bound.claim);
         }
+        self.tell_peers(cx, id, addrs, crate::asconf::Change::Delete);
         Ok(())
     }
 

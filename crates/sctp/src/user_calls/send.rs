@@ -2,7 +2,7 @@
 
 use crate::endpoint::Style;
 use crate::info::{AssocId, SndFlags, SndInfo};
-use crate::outbound::{Outgoing, Policy, Refusal};
+use crate::outbound::{Outgoing, Refusal};
 use crate::{Sctp, State};
 use bytes::Bytes;
 use sockeye_core::{Context, Error, Readiness, SocketId};
@@ -141,10 +141,12 @@ impl crate::tcb::Association {
         if info.stream >= self.streams.0 {
             return Err(Error::Invalid);
         }
+        let policy = self.policy(cx.now, info.reliability);
         let buffer = self.settings.common.send_buffer;
         if len > buffer || (self.settings.no_fragments && !self.fits_one(len)) {
             return Err(Error::MessageSize);
         }
+        self.make_room(cx, policy, len);
         if self.send_held() >= buffer {
             self.wants_room = true;
             return Err(Error::WouldBlock);
@@ -157,8 +159,7 @@ impl crate::tcb::Association {
                 unordered: info.flags.contains(SndFlags::UNORDERED),
                 immediate: info.flags.contains(SndFlags::SACK_IMMEDIATELY),
                 context: info.context,
-                policy: Policy::None,
-                sent_at: cx.now,
+                policy,
             },
         );
         match taken {

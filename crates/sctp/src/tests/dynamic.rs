@@ -1,0 +1,330 @@
+//! Authenticated chunks (RFC 4895), and addresses that change (RFC 5061).
+
+use super::pair::{A, B, PORT, Pair, Wire};
+use crate::{AddressState, AssocId, Events, Incoming, Notification, State, Style};
+use core::time::Duration;
+use sockeye_core::{Config, Error, SocketId};
+use sockeye_wire::sctp::{Asconf, ChunkType, Parameter};
+use std::net::{IpAddr, SocketAddr};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.sctp.auth_enable = true;
+    config.sctp.addip_enable = true;
+    config
+}
+
+fn ip(wire: u8, host: u8) -> IpAddr {
+    IpAddr::from([10, wire, 0, host])
+}
+
+/// A is bound to its address on the first wire; both get ready by `prepare` before they connect.
+fn association(
+    wires: usize,
+    prepare: impl Fn(&mut Pair, usize, SocketId),
+) -> (Pair, SocketId, SocketId) {
+    let mut pair = Pair::with(vec![Wire::default(); wires], config(), 9);
+    let listener = pair.open(B, Style::OneToOne);
+    prepare(&mut pair, B, listener);
+    let (sctp, mut cx) = pair.host(B);
+    let any = SocketAddr::from(([0; 4], PORT));
+    sctp.bind(&mut cx, listener, any).unwrap();
+    sctp.listen(&mut cx, listener, 8).unwrap();
+    let a = pair.open(A, Style::OneToOne);
+    prepare(&mut pair, A, a);
+    let (sctp, mut cx) = pair.host(A);
+    sctp.bind(&mut cx, a, SocketAddr::new(ip(0, 1), 0)).unwrap();
+    pair.connect(A, a);
+    pair.run_for(SECOND);
+    let (sctp, mut cx) = pair.host(B);
+    let (b, _) = sctp.accept(&mut cx, listener).unwrap();
+    (pair, a, b)
+}
+
+/// RFC 4895 §6.2, §6.3: with the same key data goes authenticated, with others it never arrives.
+#[test]
+fn data_goes_authenticated() {
+    for (theirs, arrives) in [(&b"secret"[..], true), (b"another", false)] {
+        let (mut pair, a, b) = association(1, |pair, n, id| {
+            let sctp = &mut pair.hosts[n].sctp;
+            sctp.require_authenticated(id, ChunkType::DATA.0).unwrap();
+            let secret = if n == A { b"secret" } else { theirs };
+            sctp.set_key(id, AssocId::FUTURE, 3, secret).unwrap();
+            sctp.activate_key(id, AssocId::FUTURE, 3).unwrap();
+        });
+        let from = pair.log.len();
+        pair.send(A, a, b"hello").unwrap();
+        pair.send(B, b, &[7; 5000]).unwrap();
+        pair.run_for(SECOND * 5);
+        for sent in &pair.log[from..] {
+            let data = sent.chunks.iter().position(|kind| *kind == ChunkType::DATA);
+            let auth = sent.chunks.iter().position(|kind| *kind == ChunkType::AUTH);
+            assert!(data.is_none() || auth < data && auth.is_some());
+        }
+        assert_eq!(pair.recv(B, b).is_ok(), arrives);
+        assert_eq!(pair.recv(A, a).is_ok(), arrives);
+        let sctp = &pair.hosts[A].sctp;
+        let chunks = sctp.peer_auth_chunks(a, AssocId::FUTURE).unwrap();
+        assert_eq!(chunks, [0, 128, 193]);
+    }
+}
+
+/// RFC 6458 §8.3: the key changes while data flows; who has it not hears nothing from then on.
+#[test]
+fn keys_change_while_data_flows() {
+    let (mut pair, a, b) = association(1, |pair, n, id| {
+        let sctp = &mut pair.hosts[n].sctp;
+        sctp.require_authenticated(id, ChunkType::DATA.0).unwrap();
+    });
+    pair.send(A, a, b"empty key").unwrap();
+    pair.run_for(SECOND);
+    assert!(pair.recv(B, b).is_ok());
+    let key = |pair: &mut Pair, n: usize, id, active| {
+        let sctp = &mut pair.hosts[n].sctp;
+        sctp.set_key(id, AssocId::FUTURE, 1, b"new").unwrap();
+        if active {
+            sctp.activate_key(id, AssocId::FUTURE, 1).unwrap();
+        }
+    };
+    key(&mut pair, A, a, true);
+    pair.send(A, a, b"too early").unwrap();
+    pair.run_for(SECOND / 2);
+    assert_eq!(pair.recv(B, b), Err(Error::WouldBlock));
+    key(&mut pair, B, b, false);
+    pair.run_for(SECOND * 10);
+    assert_eq!(pair.recv(B, b).as_deref(), Ok(&b"too early"[..]));
+    let sctp = &mut pair.hosts[A].sctp;
+    assert_eq!(sctp.active_key(a, AssocId::FUTURE), Ok(1));
+    assert_eq!(sctp.delete_key(a, AssocId::FUTURE, 1), Err(Error::Invalid));
+    assert_eq!(sctp.delete_key(a, AssocId::FUTURE, 0), Ok(()));
+    assert_eq!(sctp.require_authenticated(a, 1), Err(Error::Invalid));
+}
+
+fn states(pair: &mut Pair, n: usize, id: SocketId) -> Vec<(IpAddr, AddressState)> {
+    let mut all = Vec::new();
+    while let Ok((incoming, _)) = pair.incoming(n, id) {
+        if let Incoming::Notification(Notification::PeerAddrChange { address, state, .. }) =
+            incoming
+        {
+            all.push((address.ip(), state));
+        }
+    }
+    all
+}
+
+/// RFC 5061 §5.3: an address is added, preferred, and the old one struck, while data flows: nothing
+/// is lost.
+#[test]
+fn a_host_moves_while_data_flows() {
+    let (mut pair, a, b) = association(2, |_, _, _| {});
+    pair.listen_to(B, b, Events::PEER_ADDR_CHANGE);
+    let mut sent = 0_u32;
+    let mut got = 0_u32;
+    let mut talk = |pair: &mut Pair, rounds: u32| {
+        for _ in 0..rounds {
+            for _ in 0..20 {
+                if pair.send(B, b, &sent.to_be_bytes().repeat(200)).is_ok() {
+                    sent += 1;
+                }
+            }
+            pair.run_for(SECOND / 20);
+            while let Ok(bytes) = pair.recv(A, a) {
+                assert_eq!(bytes, got.to_be_bytes().repeat(200));
+                got += 1;
+            }
+        }
+        (sent, got)
+    };
+    talk(&mut pair, 5);
+    let (sctp, mut cx) = pair.host(A);
+    sctp.add_address(&mut cx, a, AssocId::FUTURE, ip(1, 1))
+        .unwrap();
+    talk(&mut pair, 10);
+    let told = states(&mut pair, B, b);
+    assert_eq!(
+        told,
+        [
+            (ip(1, 1), AddressState::Added),
+            (ip(1, 1), AddressState::Confirmed)
+        ]
+    );
+    let (sctp, mut cx) = pair.host(A);
+    sctp.set_peer_primary(&mut cx, a, AssocId::FUTURE, ip(1, 1))
+        .unwrap();
+    talk(&mut pair, 10);
+    let (sctp, mut cx) = pair.host(A);
+    sctp.remove_address(&mut cx, a, AssocId::FUTURE, ip(0, 1))
+        .unwrap();
+    talk(&mut pair, 3);
+    let told = states(&mut pair, B, b);
+    assert_eq!(
+        told,
+        [
+            (ip(1, 1), AddressState::MadePrimary),
+            (ip(0, 1), AddressState::Removed)
+        ]
+    );
+    // The old way is gone for good.
+    let from = pair.log.len();
+    pair.wires[0].cut = true;
+    talk(&mut pair, 10);
+    assert!(
+        pair.log[from..]
+            .iter()
+            .all(|sent| sent.wire == 1 || sent.from == A)
+    );
+    pair.run_for(SECOND * 30);
+    let (sent, got) = talk(&mut pair, 0);
+    assert!(sent > 300 && got > 0);
+    while pair.recv(A, a).is_ok() {}
+    let (sctp, mut cx) = pair.host(A);
+    let last = sctp.remove_address(&mut cx, a, AssocId::FUTURE, ip(1, 1));
+    assert_eq!(last, Err(Error::Invalid));
+}
+
+/// RFC 5061 §5.1: a lost ASCONF goes again, a lost answer is given again (§5.2 E2).
+#[test]
+fn lost_changes_are_repeated() {
+    for kind in [ChunkType::ASCONF, ChunkType::ASCONF_ACK] {
+        let (mut pair, a, b) = association(2, |_, _, _| {});
+        let mut left = 2;
+        pair.lose = Box::new(move |sent| {
+            let hit = sent.chunks.contains(&kind) && left > 0;
+            left -= i32::from(hit);
+            hit
+        });
+        pair.listen_to(B, b, Events::PEER_ADDR_CHANGE);
+        let (sctp, mut cx) = pair.host(A);
+        sctp.add_address(&mut cx, a, AssocId::FUTURE, ip(1, 1))
+            .unwrap();
+        pair.run_for(SECOND * 30);
+        let added = states(&mut pair, B, b);
+        let added = added
+            .iter()
+            .filter(|(_, state)| *state == AddressState::Added);
+        assert_eq!(added.count(), 1);
+        pair.listen_to(B, b, Events::empty());
+        // It is done on A's side, too: the next change goes.
+        let (sctp, mut cx) = pair.host(A);
+        sctp.remove_address(&mut cx, a, AssocId::FUTURE, ip(0, 1))
+            .unwrap();
+        pair.run_for(SECOND * 30);
+        pair.wires[0].cut = true;
+        pair.send(A, a, b"moved").unwrap();
+        pair.run_for(SECOND * 10);
+        assert_eq!(pair.recv(B, b).as_deref(), Ok(&b"moved"[..]));
+    }
+}
+
+/// RFC 5061 §5.2 D5: an ASCONF that nobody has signed does nothing, nor what follows it; one that is
+/// signed with another key neither.
+#[test]
+fn changes_without_authentication_are_dropped() {
+    let (mut pair, a, b) = association(2, |_, _, _| {});
+    let from = pair.log.len();
+    pair.send(A, a, b"x").unwrap();
+    pair.run_for(SECOND);
+    let packet = pair.log[from].clone();
+    let port = |at: usize| u16::from_be_bytes([packet.bytes[at], packet.bytes[at + 1]]);
+    let ports = (port(0), port(2));
+    let chunk = sockeye_wire::sctp::Chunks::new(&packet.bytes[12..])
+        .next()
+        .unwrap()
+        .unwrap();
+    let first = sockeye_wire::sctp::Data::parse(&chunk).unwrap().tsn;
+    for signed in [false, true] {
+        let mut parameters = Vec::new();
+        Parameter::AddAddress {
+            correlation: 0,
+            address: ip(1, 9),
+        }
+        .emit(&mut parameters);
+        let mut out = Vec::new();
+        if signed {
+            sockeye_wire::sctp::Auth {
+                key_id: 0,
+                hmac_id: sockeye_wire::sctp::HmacId::SHA256,
+                code: &[7; 32],
+            }
+            .emit(&mut out);
+        }
+        Asconf {
+            serial: first.0,
+            address: ip(0, 1),
+            parameters: &parameters,
+        }
+        .emit(&mut out);
+        // Behind it an abort, which must not count either.
+        sockeye_wire::sctp::Abort::default().emit(&mut out);
+        let from = pair.log.len();
+        pair.inject(B, ports, packet.tag, &out);
+        pair.run_for(SECOND);
+        assert!(pair.trace(from).is_empty(), "{:?}", pair.trace(from));
+    }
+    assert_eq!(pair.state(B, b), State::Established);
+    // Without AUTH on both sides no address changes at all.
+    let mut without = config();
+    without.sctp.auth_enable = false;
+    let mut pair = Pair::with(vec![Wire::default()], without, 1);
+    let (a, _) = pair.association();
+    let (sctp, mut cx) = pair.host(A);
+    let refused = sctp.remove_address(&mut cx, a, AssocId::FUTURE, ip(0, 1));
+    assert_eq!(refused, Err(Error::NotPermitted));
+}
+
+/// RFC 6458 §9.1: what sctp_bindx(3) adds and removes, the association's peer learns.
+#[test]
+fn a_bound_address_more_and_one_less() {
+    let (mut pair, a, b) = association(2, |_, _, _| {});
+    let at = |wire| [SocketAddr::new(ip(wire, 1), 0)];
+    let (sctp, mut cx) = pair.host(A);
+    sctp.bind_add(&mut cx, a, &at(1)).unwrap();
+    pair.run_for(SECOND);
+    let (sctp, mut cx) = pair.host(A);
+    sctp.bind_remove(&mut cx, a, &at(0)).unwrap();
+    pair.run_for(SECOND);
+    pair.wires[0].cut = true;
+    pair.send(B, b, b"hello").unwrap();
+    pair.run_for(SECOND);
+    assert_eq!(pair.recv(A, a).as_deref(), Ok(&b"hello"[..]));
+}
+
+/// RFC 9653: packets go without a checksum where both sides say that the layer below detects errors;
+/// with INIT and COOKIE ECHO, and for everybody else, there is one.
+#[test]
+fn checksums_are_left_out_where_both_agree() {
+    for both in [true, false] {
+        let (mut pair, a, b) = association(1, |pair, n, id| {
+            let (sctp, mut cx) = pair.host(n);
+            sctp.configure(&mut cx, id, AssocId::FUTURE, |settings| {
+                settings.error_detection = (both || n == A).then_some(1);
+            })
+            .unwrap();
+        });
+        pair.send(A, a, b"hello").unwrap();
+        pair.send(B, b, b"hello").unwrap();
+        pair.run_for(SECOND);
+        assert!(pair.recv(A, a).is_ok() && pair.recv(B, b).is_ok());
+        let is_zero = |sent: &super::pair::Sent| sent.bytes[8..12] == [0; 4];
+        for sent in &pair.log {
+            let begins = matches!(
+                sent.chunks[0],
+                ChunkType::INIT | ChunkType::INIT_ACK | ChunkType::COOKIE_ECHO
+            );
+            assert_eq!(is_zero(sent), both && !begins, "{sent:?}");
+        }
+        // Whoever has not agreed drops what has none.
+        let last = pair.log.iter().rfind(|sent| sent.from == A);
+        let mut bytes = last.unwrap().bytes.clone();
+        bytes[8..12].fill(0);
+        let errors = |pair: &Pair| {
+            let counters = &pair.hosts[B].parts.counters;
+            counters.get(sockeye_core::Counter::SctpChecksumErrors)
+        };
+        let before = errors(&pair);
+        pair.inject_raw(B, 0, &bytes);
+        assert_eq!(errors(&pair) > before, !both);
+    }
+}
