@@ -500,6 +500,17 @@ impl Outstanding {
         left
     }
 
+    /// A TSN that stands for the rest of a message that is given up, and is never sent.
+    pub(crate) fn push_abandoned(&mut self, fragment: Fragment, path: u8) {
+        self.held += fragment.data.len();
+        self.queue.push_back(Sent {
+            fragment,
+            path,
+            fate: Fate::Abandoned,
+            transmissions: 0,
+        });
+    }
+
     /// How many chunks at the head of the queue are given up (RFC 3758 §3.5 C2).
     pub(crate) fn given_up(&self) -> usize {
         let fates = self.queue.iter().map(|sent| sent.fate);

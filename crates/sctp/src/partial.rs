@@ -84,7 +84,22 @@ impl Association {
             // RFC 9260 §6.3.1 C5: nothing is measured by what may never be acknowledged.
             path.timing = None;
         }
-        self.outbound.abandon(stream, message);
+        let last = failed.last().map(|(fragment, _)| fragment.clone());
+        if self.outbound.abandon(stream, message)
+            && let Some(last) = last
+        {
+            // What was sent of it may all have arrived, though nobody has said so: FORWARD-TSN has to
+            // go beyond, or the peer would take it for old and wait for the end.
+            let rest = Fragment {
+                data: Bytes::new(),
+                begin: false,
+                end: true,
+                fsn: last.fsn.wrapping_add(1),
+                ..last
+            };
+            let path = self.data_path as u8;
+            self.outstanding.push_abandoned(rest, path);
+        }
         self.outbound.abandoned().count_sent(policy);
         self.partial.due |= self.outstanding.given_up() > 0;
         for (fragment, _) in failed.into_iter().filter(|(_, acked)| !acked) {

@@ -132,7 +132,9 @@ impl Reassembly {
             return Outcome::Dropped;
         }
         // A run beside it may be another message's end or beginning.
-        let (before, after) = (before.filter(|_| !begin), after.filter(|_| !end));
+        let begins = |key: &Key| self.runs.get(key).is_some_and(|run| run.begin);
+        let before = before.filter(|_| !begin);
+        let after = after.filter(|key| !end && !begins(key));
         self.join(arrived, key, before, after)
     }
 
@@ -150,20 +152,11 @@ impl Reassembly {
         };
         let run = |key: Option<&Key>| key.and_then(|key| self.runs.get(key));
         let bad_before = run(before).is_some_and(|run| {
-            // A run that lacks its end goes on in the next fragment; one that has it does not.
-            if run.end {
-                !arrived.begin
-            } else {
-                arrived.begin || !same(run)
-            }
+            // A run that lacks its end goes on in the next fragment, unless its sender has given the
+            // message up (RFC 3758 §3.5 A3); one that has it does not.
+            !arrived.begin && (run.end || !same(run))
         });
-        let bad_after = run(after).is_some_and(|run| {
-            if run.begin {
-                !arrived.end
-            } else {
-                arrived.end || !same(run)
-            }
-        });
+        let bad_after = run(after).is_some_and(|run| !run.begin && (arrived.end || !same(run)));
         // A message that interleaves begins at fragment 0, and nowhere else.
         let bad_start = arrived.interleaved && arrived.begin != (arrived.fsn == 0);
         bad_before || bad_after || bad_start || self.overlaps(arrived)

@@ -141,8 +141,6 @@ fn contradictions_end_the_association() {
     let mut inbound = Inbound::new(1, 2);
     inbound.data(chunk(2, 0, 0, "", b"middle"));
     for arrived in [
-        chunk(3, 0, 0, "B", b"x"),
-        chunk(3, 0, 0, "BE", b"x"),
         chunk(3, 1, 0, "E", b"x"),
         chunk(3, 0, 1, "E", b"x"),
         chunk(3, 0, 0, "EU", b"x"),
@@ -162,6 +160,24 @@ fn contradictions_end_the_association() {
     ] {
         assert_eq!(inbound.data(arrived), Arrival::Violation);
     }
+}
+
+/// RFC 3758 §3.5 A3: a message that is given up has no end; the next one begins behind it, and may
+/// arrive before the rest of it.
+#[test]
+fn a_message_without_end_before_another() {
+    let mut inbound = Inbound::new(1, 1);
+    inbound.data(chunk(1, 0, 0, "B", b"gone"));
+    assert_eq!(inbound.data(chunk(3, 0, 1, "B", b"ne")), Arrival::New);
+    assert_eq!(inbound.data(chunk(2, 0, 0, "", b"gone")), Arrival::New);
+    assert_eq!(inbound.data(chunk(4, 0, 1, "E", b"xt")), Arrival::New);
+    assert_eq!(delivered(&mut inbound), [""; 0]);
+    // The rest of the first has a TSN, which is never sent.
+    inbound.data(chunk(6, 0, 2, "BE", b"last"));
+    inbound.forward_tsn(5, [(0, 0)].into_iter());
+    assert_eq!(inbound.cumulative(), 6);
+    assert_eq!(delivered(&mut inbound), ["0:next", "0:last"]);
+    assert_eq!(inbound.held(), 0);
 }
 
 /// RFC 8260 §2.2.3: fragments of several messages, mixed.

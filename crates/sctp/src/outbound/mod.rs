@@ -331,16 +331,16 @@ impl Outbound {
         }
     }
 
-    /// Gives up the rest of a message that is under way (RFC 3758 §3.5 A5).
-    pub(crate) fn abandon(&mut self, id: u16, message: u64) {
-        let Some(stream) = self.streams.get_mut(&id) else {
-            return;
-        };
-        let Some(rest) = stream.remove(message) else {
-            return;
+    /// Gives up the rest of a message that is under way (RFC 3758 §3.5 A3); says whether there was
+    /// one.
+    pub(crate) fn abandon(&mut self, id: u16, message: u64) -> bool {
+        let stream = self.streams.get_mut(&id);
+        let Some(rest) = stream.and_then(|stream| stream.remove(message)) else {
+            return false;
         };
         self.give_up(id, rest);
         self.schedule(id);
+        true
     }
 
     /// Drops messages whose time is over and that were not begun (RFC 7496 §3.1: the timed policy).

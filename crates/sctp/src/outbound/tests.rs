@@ -214,11 +214,11 @@ fn the_rest_is_abandoned() {
     outbound.push(0, message(b"abcdef")).unwrap();
     outbound.push(1, message(b"x")).unwrap();
     let fragment = outbound.pop(2, START).unwrap();
-    outbound.abandon(0, fragment.message);
+    assert!(outbound.abandon(0, fragment.message));
     assert!(outbound.take_unsent()[0].begun);
     assert_eq!(popped(&mut outbound, 9), ["1#0BE x"]);
     assert_eq!((outbound.queued(), outbound.messages()), (0, 0));
-    outbound.abandon(0, fragment.message);
+    assert!(!outbound.abandon(0, fragment.message));
 }
 
 /// RFC 7496 §3.3: room for what is more important.
