@@ -35,13 +35,13 @@ pub struct SctpConfig {
     pub ecn_enable: bool,
     /// `prsctp_enable` (RFC 3758): on.
     pub prsctp_enable: bool,
-    /// `reconf_enable` (RFC 6525): on.
+    /// `reconf_enable` (RFC 6525): off, as in Linux.
     pub reconf_enable: bool,
-    /// `intl_enable` (RFC 8260): on.
+    /// `intl_enable` (RFC 8260): off, as in Linux.
     pub intl_enable: bool,
-    /// `auth_enable` (RFC 4895): on.
+    /// `auth_enable` (RFC 4895): off, as in Linux.
     pub auth_enable: bool,
-    /// `addip_enable` (RFC 5061): on.
+    /// `addip_enable` (RFC 5061; it takes AUTH): off, as in Linux.
     pub addip_enable: bool,
     /// `addip_noauth_enable`: ASCONF is taken without AUTH, as no RFC wants it: off.
     pub addip_noauth_enable: bool,
@@ -80,10 +80,10 @@ impl Default for SctpConfig {
             sack_timeout: Duration::from_millis(200),
             ecn_enable: true,
             prsctp_enable: true,
-            reconf_enable: true,
-            intl_enable: true,
-            auth_enable: true,
-            addip_enable: true,
+            reconf_enable: false,
+            intl_enable: false,
+            auth_enable: false,
+            addip_enable: false,
             addip_noauth_enable: false,
             zero_checksum: false,
             udp_port: 0,

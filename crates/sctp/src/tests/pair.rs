@@ -86,7 +86,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new() -> Self {
-        Self::with(vec![Wire::default()], Config::default(), 1)
+        Self::with(vec![Wire::default()], config(), 1)
     }
 
     pub(crate) fn with(wires: Vec<Wire>, config: Config, seed: u8) -> Self {
@@ -108,7 +108,7 @@ impl Pair {
     pub(crate) fn restart(&mut self, n: usize) {
         let number = u8::try_from(n + 1).unwrap();
         let seed = self.rng.bytes();
-        self.hosts[n] = host(number, &self.wires, &Config::default(), seed);
+        self.hosts[n] = host(number, &self.wires, &config(), seed);
     }
 
     pub(crate) fn host(&mut self, n: usize) -> (&mut Sctp, Context<'_>) {
@@ -415,6 +415,15 @@ impl Pair {
 
 fn interface(wire: usize) -> InterfaceId {
     InterfaceId(u32::try_from(wire).unwrap() + 2)
+}
+
+/// All extensions on, which by default are off where Linux has them so.
+pub(crate) fn config() -> Config {
+    let mut config = Config::default();
+    config.sctp.reconf_enable = true;
+    config.sctp.auth_enable = true;
+    config.sctp.addip_enable = true;
+    config
 }
 
 fn host(n: u8, wires: &[Wire], config: &Config, seed: [u8; 32]) -> Host {
