@@ -30,6 +30,7 @@ pub(crate) const TESTS: &[Test] = tests![
     what_was_written_before_exit_arrives,
     what_lies_beyond_gets_an_honest_errno,
     groups_sources_and_broadcasts,
+    python_speaks_sctp,
 ];
 
 /// `sockeye run OPTIONS -- PROGRAM…`, as an ordinary user.
@@ -684,5 +685,70 @@ s.sendto(b'to all', ('10.0.2.255', 5000))
 assert s.recvfrom(99) == (b'to all', (own, 5000))
 "#;
     python(&[], script, &[])?;
+    Ok(Outcome::Passed)
+}
+
+/// One-to-one: each send is one read at the other end, and a descriptor outlives exec.
+fn python_speaks_sctp() -> Result {
+    need!(PYTHON);
+    let script = r#"
+import errno, os, select, struct, subprocess, sys, threading
+from socket import *
+
+def new():
+    return socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP)
+
+lengths = [1, 100, 1000, 5000, 1]
+
+def serve():
+    peer, address = listener.accept()
+    assert peer.getpeername() == address
+    while data := peer.recv(100000):
+        peer.sendall(data)
+    peer.close()
+
+listener = new()
+listener.bind(("127.0.0.1", 5000))
+listener.listen(5)
+server = threading.Thread(target=serve)
+server.start()
+
+client = new()
+client.setsockopt(IPPROTO_SCTP, 3, 1)
+client.setsockopt(IPPROTO_SCTP, 2, struct.pack("HHHH", 3, 0, 0, 0))
+assert client.getsockopt(IPPROTO_SCTP, 3) == 1
+assert client.getsockopt(SOL_SOCKET, SO_PROTOCOL) == IPPROTO_SCTP
+client.connect(("127.0.0.1", 5000))
+for length in lengths:
+    assert client.send(b"x" * length) == length
+got = [len(client.recv(100000)) for _ in lengths]
+assert got == lengths, got
+status = struct.unpack("iiIHHHHI", client.getsockopt(IPPROTO_SCTP, 14, 176)[:24])
+assert status[1] == 4 and status[5:7] == (10, 3), status
+
+client.set_inheritable(True)
+heir = "import socket; s = socket.socket(fileno=%d); s.send(b'heir'); print(s.recv(99))"
+heir = [sys.executable, "-c", heir % client.fileno()]
+said = subprocess.run(heir, close_fds=False, capture_output=True, text=True)
+assert said.stdout == "b'heir'\n", said
+
+client.shutdown(SHUT_WR)
+assert client.recv(1) == b""
+server.join()
+
+waiting = new()
+waiting.setblocking(False)
+begun = waiting.connect_ex(("127.0.0.1", 5000))
+assert begun == errno.EINPROGRESS, begun
+_, writable, _ = select.select([], [waiting], [], 30)
+assert writable and waiting.getsockopt(SOL_SOCKET, SO_ERROR) == 0
+assert select.select([listener], [], [], 30)[0]
+try:
+    new().connect(("127.0.0.1", 5001))
+except ConnectionRefusedError:
+    print("done")
+"#;
+    let said = python(&[], script, &[])?.stdout_text();
+    check!(said == "done\n", "{said:?}");
     Ok(Outcome::Passed)
 }

@@ -7,7 +7,7 @@
 use crate::backend::{Domain, Errno, NodeSocket, Type};
 use crate::calls::datagram::Datagrams;
 use crate::calls::listen::Listening;
-use crate::ends::{Ends, Name};
+use crate::ends::{Ends, Kind, Name};
 use crate::sys::{self, Call};
 use crate::threads::Threads;
 use rustix::fs::{OFlags, fcntl_getfl};
@@ -120,6 +120,19 @@ impl<S: NodeSocket> Sock<S> {
 
     pub(crate) fn is_stream(&self) -> bool {
         self.ty == Type::Stream
+    }
+
+    /// Whether it is a stream of messages: SCTP, one-to-one.
+    pub(crate) fn has_messages(&self) -> bool {
+        self.protocol == libc::IPPROTO_SCTP
+    }
+
+    /// The type of its end.
+    pub(crate) fn end_kind(&self) -> Kind {
+        match self.has_messages() {
+            true => Kind::Packets,
+            false => Kind::Stream,
+        }
     }
 }
 

@@ -47,21 +47,44 @@ pub(crate) const KERNEL_OPTIONS: [i32; 5] = [
 #[derive(Debug)]
 pub(crate) struct Ends {
     private: OwnedFd,
+    /// The same for streams of messages, whose names are apart.
+    private_packets: OwnedFd,
     address: SocketAddrUnix,
     /// Sets the names of one run apart from every other's.
     run: u64,
     next: AtomicU64,
-    /// Sockets without a name, to try names with: a stream and a datagram socket, whose names are apart.
-    probes: Mutex<[Option<OwnedFd>; 2]>,
+    /// Sockets without a name, to try names with: one of each type, whose names are apart.
+    probes: Mutex<[Option<OwnedFd>; 3]>,
     /// The program's own AF_UNIX sockets, which are no ends of anything.
     pub(crate) names: Names,
+}
+
+/// The type of a program's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A stream of octets.
+    Stream,
+    /// A stream of messages, which SCTP has: SOCK_SEQPACKET.
+    Packets,
+    /// Datagrams.
+    Datagrams,
+}
+
+impl Kind {
+    fn ty(self) -> SocketType {
+        match self {
+            Self::Stream => SocketType::STREAM,
+            Self::Packets => SocketType::SEQPACKET,
+            Self::Datagrams => SocketType::DGRAM,
+        }
+    }
 }
 
 /// The abstract name of a program's end, of the host's namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
     number: u64,
-    datagram: bool,
+    kind: Kind,
 }
 
 impl Ends {
@@ -80,8 +103,15 @@ impl Ends {
         let address = SocketAddrUnix::new_abstract_name(format!("sockeye-{run:016x}").as_bytes())?;
         net::bind(&private, &address)?;
         net::listen(&private, PRIVATE_BACKLOG)?;
+        let private_packets = unix(
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        )?;
+        net::bind(&private_packets, &address)?;
+        net::listen(&private_packets, PRIVATE_BACKLOG)?;
         Ok(Self {
             private,
+            private_packets,
             address,
             run,
             next: AtomicU64::new(0),
@@ -105,10 +135,10 @@ impl Ends {
         ])
     }
 
-    fn give_name(&self, end: BorrowedFd<'_>, datagram: bool) -> Result<Name, Errno> {
+    fn give_name(&self, end: BorrowedFd<'_>, kind: Kind) -> Result<Name, Errno> {
         let name = Name {
             number: self.next.fetch_add(1, Ordering::Relaxed),
-            datagram,
+            kind,
         };
         net::bind(end, &self.address_of(name)?)?;
         Ok(name)
@@ -116,32 +146,38 @@ impl Ends {
 
     /// An end for a new stream socket: not connected, readable as a fresh TCP socket is, with the smallest send buffer, so that
     /// it can be filled later without waking anybody.
-    pub(crate) fn stream(&self, nonblocking: bool) -> Result<(OwnedFd, Name), Errno> {
+    pub(crate) fn stream(&self, kind: Kind, nonblocking: bool) -> Result<(OwnedFd, Name), Errno> {
         let flags = SocketFlags::CLOEXEC
             | if nonblocking {
                 SocketFlags::NONBLOCK
             } else {
                 SocketFlags::empty()
             };
-        let end = unix(SocketType::STREAM, flags)?;
+        let end = unix(kind.ty(), flags)?;
         sockopt::set_socket_send_buffer_size(&end, 1)?;
-        let name = self.give_name(end.as_fd(), false)?;
+        let name = self.give_name(end.as_fd(), kind)?;
         Ok((end, name))
     }
 
-    /// The two ends of an accepted connection, with its guard.
-    pub(crate) fn connected(&self, nonblocking: bool) -> Result<(OwnedFd, OwnedFd, Name), Errno> {
+    /// The two ends of an accepted connection; of octets, with its guard.
+    pub(crate) fn connected(
+        &self,
+        kind: Kind,
+        nonblocking: bool,
+    ) -> Result<(OwnedFd, OwnedFd, Name), Errno> {
         let (program, node) = net::socketpair(
             AddressFamily::UNIX,
-            SocketType::STREAM,
+            kind.ty(),
             SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
             None,
         )?;
         rustix::io::ioctl_fionbio(&program, nonblocking)?;
-        let name = self.give_name(program.as_fd(), false)?;
+        let name = self.give_name(program.as_fd(), kind)?;
         raise(program.as_fd());
         prepare_node_end(node.as_fd());
-        net::send(&program, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        if kind == Kind::Stream {
+            net::send(&program, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        }
         Ok((program, node, name))
     }
 
@@ -154,7 +190,7 @@ impl Ends {
             None,
         )?;
         rustix::io::ioctl_fionbio(&program, nonblocking)?;
-        let name = self.give_name(program.as_fd(), true)?;
+        let name = self.give_name(program.as_fd(), Kind::Datagrams)?;
         let [_, of_node] = self.addresses_of(name)?;
         net::bind(&node, &of_node)?;
         raise(program.as_fd());
@@ -172,11 +208,11 @@ impl Ends {
     pub(crate) fn attach(&self, program: BorrowedFd<'_>, name: Name) -> Result<OwnedFd, Errno> {
         let own = self.address_of(name)?;
         // connect(2) waits while the listener is full: make room by turning away whoever called without being asked.
-        while let Some(stranger) = self.accept()? {
+        while let Some(stranger) = self.accept(name.kind)? {
             drop(stranger);
         }
         net::connect(program, &self.address)?;
-        while let Some(node) = self.accept()? {
+        while let Some(node) = self.accept(name.kind)? {
             if peer_is(&node, &own) {
                 prepare_node_end(node.as_fd());
                 return Ok(node);
@@ -185,8 +221,12 @@ impl Ends {
         Err(Errno::NOBUFS)
     }
 
-    fn accept(&self) -> Result<Option<OwnedFd>, Errno> {
-        match net::accept_with(&self.private, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+    fn accept(&self, kind: Kind) -> Result<Option<OwnedFd>, Errno> {
+        let private = match kind {
+            Kind::Packets => &self.private_packets,
+            _ => &self.private,
+        };
+        match net::accept_with(private, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             Ok(node) => Ok(Some(node)),
             Err(Errno::AGAIN) => Ok(None),
             Err(error) => Err(error),
@@ -202,14 +242,9 @@ impl Ends {
             .probes
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let probe = &mut probes[usize::from(name.datagram)];
+        let probe = &mut probes[name.kind as usize];
         if probe.is_none() {
-            let ty = if name.datagram {
-                SocketType::DGRAM
-            } else {
-                SocketType::STREAM
-            };
-            *probe = unix(ty, SocketFlags::CLOEXEC).ok();
+            *probe = unix(name.kind.ty(), SocketFlags::CLOEXEC).ok();
         }
         let Some(socket) = probe.as_ref() else {
             return false;

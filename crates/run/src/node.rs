@@ -20,7 +20,12 @@ impl Backend for Node {
             Type::Raw => sockeye::Type::RAW,
         };
         let protocol = (protocol != 0).then(|| protocol.into());
-        Socket::new_on(self, domain, ty, protocol).map_err(errno)
+        let socket = Socket::new_on(self, domain, ty, protocol).map_err(errno)?;
+        if protocol == Some(sockeye::Protocol::SCTP) {
+            // An option that connects is not to wait.
+            socket.set_nonblocking(true).map_err(errno)?;
+        }
+        Ok(socket)
     }
 }
 

@@ -9,6 +9,8 @@
 //! The guard is always the oldest octet at the node's end, and has been carried already (or never was data). So reading means:
 //! take the guard and all that is new but the last octet, look at the last one, and leave it as the new guard.
 
+mod messages;
+
 use crate::backend::{Backend, Errno, NodeSocket, Piece};
 use crate::buffers::Buffer;
 use crate::descriptors::{Sock, lock};
@@ -90,6 +92,11 @@ pub(crate) async fn carry<B: Backend>(
     guard: Guard,
     carrying: Option<Share>,
 ) {
+    if sock.has_messages() {
+        messages::carry(supervisor, sock, node_end).await;
+        drop(carrying);
+        return;
+    }
     let relay = Relay {
         node: &*sock.node,
         node_end: &node_end,

@@ -6,6 +6,7 @@
 //! not arrive, but whose effect stands, finds the same answer when it is repeated ([`Supervisor::remember`]).
 
 use crate::backend::{Backend, Errno};
+use crate::calls::connect::SCTP_SOCKOPT_CONNECTX3;
 use crate::calls::datagram::errors;
 use crate::descriptors::{Found, Swept, Table, lock};
 use crate::ends::{self, Ends};
@@ -167,6 +168,13 @@ impl<B: Backend> Supervisor<B> {
             libc::SYS_accept4 => self.accept(call, &sock, end, call.args[3] as i32),
             libc::SYS_getsockname => self.getsockname(call, &sock),
             libc::SYS_getpeername => self.getpeername(call, &sock),
+            libc::SYS_getsockopt
+                if sock.has_messages()
+                    && (call.args[1] as i32, call.args[2] as i32)
+                        == (libc::IPPROTO_SCTP, SCTP_SOCKOPT_CONNECTX3) =>
+            {
+                self.connect_several(call, &sock, end)
+            }
             libc::SYS_getsockopt => self.getsockopt(call, &sock, &end),
             libc::SYS_setsockopt => self.setsockopt(call, &sock, &end),
             libc::SYS_shutdown => self.shutdown(call, &sock, &end),

@@ -109,7 +109,9 @@ impl<B: Backend> Supervisor<B> {
         if at != 0 {
             self.memory(call).write_address(at, len_at, peer)?;
         }
-        let (end, node_end, name) = self.ends.connected(flags & libc::SOCK_NONBLOCK != 0)?;
+        let (end, node_end, name) = self
+            .ends
+            .connected(listener.end_kind(), flags & libc::SOCK_NONBLOCK != 0)?;
         if let Some(its_end) = its_end {
             ends::copy_options(its_end.as_fd(), end.as_fd());
         }

@@ -9,6 +9,7 @@ use crate::address::{self, Given};
 use crate::backend::{Backend, Errno, NodeSocket};
 use crate::descriptors::{Held, Phase, Sock, lock, nonblocking, time_limit};
 use crate::ends::{self, Watched};
+use crate::memory::OPTION_MAX;
 use crate::relay::{self, Guard};
 use crate::supervisor::{Answer, Outcome, Supervisor};
 use crate::sys::Call;
@@ -28,6 +29,16 @@ const HOST_RESOLVERS: [&[u8]; 7] = [
     b"/var/run/avahi-daemon/socket",
     b"/run/avahi-daemon/socket",
 ];
+
+/// Of linux/sctp.h.
+pub(crate) const SCTP_SOCKOPT_CONNECTX3: i32 = 111;
+
+/// Whom a stream connects to.
+enum To {
+    One(SocketAddr),
+    /// One peer by all its addresses: what [`SCTP_SOCKOPT_CONNECTX3`] is given, with the addresses behind it.
+    Several(Vec<u8>),
+}
 
 /// A descriptor of the program, as a thread of it named it.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +84,39 @@ impl<B: Backend> Supervisor<B> {
         let Given::Internet(address) = given else {
             return Err(Errno::AFNOSUPPORT);
         };
+        self.connect_stream(call, sock, end, &To::One(address))
+    }
+
+    /// sctp_connectx(3), which is getsockopt(2) with SCTP_SOCKOPT_CONNECTX3: `struct sctp_getaddrs_old` says where the addresses
+    /// lie. What the association is called is not told: a one-to-one socket has but one.
+    pub(crate) fn connect_several(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        end: OwnedFd,
+    ) -> Answer {
+        let memory = self.memory(call);
+        let mut head = [0; 16];
+        memory.read(call.args[3], &mut head)?;
+        let [.., a, b, c, d, e, f, g, h] = head;
+        let at = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+        let len = u32::from_ne_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        if len > OPTION_MAX {
+            return Err(Errno::INVAL);
+        }
+        let mut whole = head.to_vec();
+        whole.resize(head.len() + len, 0);
+        memory.read(at, &mut whole[head.len()..])?;
+        self.connect_stream(call, sock, end, &To::Several(whole))
+    }
+
+    fn connect_stream(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        end: OwnedFd,
+        to: &To,
+    ) -> Answer {
         let blocking = !nonblocking(end.as_fd());
         let mut state = lock(&sock.state);
         match &mut state.phase {
@@ -103,12 +147,12 @@ impl<B: Backend> Supervisor<B> {
             }
             Phase::Fresh => {
                 drop(state);
-                self.connect_fresh(call, sock, end, address)
+                self.connect_fresh(call, sock, end, to)
             }
             Phase::Spent => {
                 drop(state);
                 let (sock, end) = self.renew(call, sock, &end)?;
-                self.connect_fresh(call, &sock, end, address)
+                self.connect_fresh(call, &sock, end, to)
             }
         }
     }
@@ -128,9 +172,18 @@ impl<B: Backend> Supervisor<B> {
         call: &Call,
         sock: &Arc<Sock<B::Socket>>,
         end: OwnedFd,
-        address: SocketAddr,
+        to: &To,
     ) -> Answer {
-        match self.begin(&sock.node, address) {
+        let begun = match to {
+            To::One(address) => self.begin(&sock.node, *address),
+            To::Several(addresses) => {
+                let mut addresses = addresses.clone();
+                let name = SCTP_SOCKOPT_CONNECTX3;
+                let told = sock.node.option(libc::IPPROTO_SCTP, name, &mut addresses);
+                told.map(|_| ())
+            }
+        };
+        match begun {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error),
         }
@@ -172,7 +225,9 @@ impl<B: Backend> Supervisor<B> {
         sock: &Sock<B::Socket>,
         end: &OwnedFd,
     ) -> Result<Held<B::Socket>, Errno> {
-        let (fresh, name) = self.ends.stream(nonblocking(end.as_fd()))?;
+        let (fresh, name) = self
+            .ends
+            .stream(sock.end_kind(), nonblocking(end.as_fd()))?;
         let kind = (sock.domain, sock.ty, sock.protocol);
         let new = Arc::new(Sock::new(
             fresh.as_fd(),
@@ -294,6 +349,11 @@ impl<B: Backend> Supervisor<B> {
         place: Place,
     ) -> Guard {
         match self.table.duplicate_of(sock, place.tid, place.fd) {
+            Some(end) if sock.has_messages() => {
+                ends::discard(node_end.as_fd(), filled);
+                ends::raise(end.as_fd());
+                Guard::Absent
+            }
             Some(end) => {
                 ends::discard(node_end.as_fd(), filled.saturating_sub(1));
                 ends::raise(end.as_fd());

@@ -17,6 +17,7 @@ use crate::ends;
 use crate::memory::{DATAGRAM_MAX, MESSAGES_MAX, Message, Span};
 use crate::supervisor::{Answer, Outcome, Share, Supervisor};
 use crate::sys::Call;
+use rustix::net::{self, SendFlags};
 use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
@@ -146,7 +147,7 @@ impl<B: Backend> Supervisor<B> {
         sock: &Arc<Sock<B::Socket>>,
         end: &OwnedFd,
     ) -> Answer {
-        if sock.is_stream() {
+        if sock.is_stream() && !sock.has_messages() {
             return Err(Errno::ISCONN);
         }
         let [_, at, len, flags, address_at, address_len] = call.args;
@@ -157,6 +158,12 @@ impl<B: Backend> Supervisor<B> {
         )?;
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let data = memory.gather(&[Span { address: at, len }])?;
+        if sock.is_stream() {
+            // Its only peer gets it, whatever the address says.
+            let flags = SendFlags::from_bits_retain(flags as u32) | SendFlags::DONTWAIT;
+            let sent = net::send(end, &data, flags | SendFlags::NOSIGNAL)?;
+            return Ok(Outcome::Return(sent as i64));
+        }
         self.send_one(call, sock, end, flags as i32, data, Some(to))
     }
 
@@ -167,6 +174,9 @@ impl<B: Backend> Supervisor<B> {
         end: &OwnedFd,
     ) -> Answer {
         if sock.is_stream() {
+            if sock.has_messages() {
+                self.without_control(call)?;
+            }
             return Ok(Outcome::Continue);
         }
         let (data, to) = self.read_outgoing(call, sock, call.args[1])?;
@@ -222,6 +232,15 @@ impl<B: Backend> Supervisor<B> {
             self.remember(call, Ok(sent), digest());
         }
         Ok(Outcome::Answered)
+    }
+
+    /// Ancillary data of a stream of messages is refused: the kernel, which carries the call out, would not do what it asks for.
+    fn without_control(&self, call: &Call) -> Result<(), Errno> {
+        let message = self.memory(call).read_message(call.args[1])?;
+        match message.control != 0 && message.control_len != 0 {
+            true => Err(Errno::OPNOTSUPP),
+            false => Ok(()),
+        }
     }
 
     /// What a `msghdr` sends, and where to. Ancillary data is refused: what it asks for would not be done.

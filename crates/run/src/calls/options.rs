@@ -19,6 +19,11 @@ const NEW_TIME_LIMITS: [i32; 2] = [66, 67];
 /// Options of `SOL_SOCKET` that promise what a descriptor of ours cannot do.
 const REFUSED: [i32; 2] = [libc::SO_ZEROCOPY, libc::SO_TXTIME];
 
+/// Options of SCTP that make recvmsg tell what is not passed on here, or that connect: SCTP_EVENTS, SCTP_RECVRCVINFO,
+/// SCTP_RECVNXTINFO, SCTP_SOCKOPT_PEELOFF, SCTP_SOCKOPT_CONNECTX_OLD, SCTP_SOCKOPT_CONNECTX,
+/// SCTP_SOCKOPT_PEELOFF_FLAGS, SCTP_EVENT.
+const SCTP_REFUSED: [i32; 8] = [11, 32, 33, 102, 107, 110, 122, 127];
+
 /// Options that make recvmsg tell what is not passed on here: level and name.
 const NOT_TOLD: [(i32, i32); 20] = [
     (libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
@@ -78,6 +83,9 @@ impl<B: Backend> Supervisor<B> {
                 return Err(Errno::NOPROTOOPT);
             }
             None => {
+                if level == libc::IPPROTO_SCTP && SCTP_REFUSED.contains(&name) {
+                    return Err(Errno::NOPROTOOPT);
+                }
                 if reads_first(level, name) {
                     memory.read(at, &mut value[..room])?;
                 }
@@ -161,6 +169,9 @@ impl<B: Backend> Supervisor<B> {
             datagrams.asked.set(wanted, on);
             return Ok(Outcome::Return(0));
         }
+        if level == libc::IPPROTO_SCTP && SCTP_REFUSED.contains(&name) {
+            return Err(Errno::NOPROTOOPT);
+        }
         if !sock.is_stream() && NOT_TOLD.contains(&(level, name)) {
             return Err(Errno::NOPROTOOPT);
         }
@@ -183,6 +194,7 @@ fn reads_first(level: i32, name: i32) -> bool {
         libc::IPPROTO_IP => matches!(name, IP_MSFILTER | MCAST_MSFILTER),
         libc::IPPROTO_IPV6 => name == MCAST_MSFILTER,
         libc::IPPROTO_TCP => TCP_AO.contains(&name),
+        libc::IPPROTO_SCTP => true,
         _ => false,
     }
 }

@@ -3,6 +3,7 @@
 use crate::backend::{Backend, Domain, Errno, NodeSocket as _, Type};
 use crate::calls::datagram::Datagrams;
 use crate::descriptors::{Phase, Sock};
+use crate::ends::Kind;
 use crate::supervisor::{Answer, Outcome, Supervisor};
 use crate::sys::Call;
 use std::os::fd::AsFd as _;
@@ -43,9 +44,17 @@ impl<B: Backend> Supervisor<B> {
         let node = Arc::new(self.backend.socket(domain, ty, protocol)?);
 
         let (end, mut sock, carried) = if ty == Type::Stream {
-            // Where its octet goes is for the program's end to say; here it has to be seen in its place.
-            node.set_option(libc::SOL_SOCKET, libc::SO_OOBINLINE, &1_i32.to_ne_bytes())?;
-            let (end, name) = self.ends.stream(nonblocking)?;
+            let of_messages = protocol == libc::IPPROTO_SCTP;
+            if !of_messages {
+                // Where its octet goes is for the program's end to say; here it has to be seen in its place.
+                node.set_option(libc::SOL_SOCKET, libc::SO_OOBINLINE, &1_i32.to_ne_bytes())?;
+            }
+            let end_kind = if of_messages {
+                Kind::Packets
+            } else {
+                Kind::Stream
+            };
+            let (end, name) = self.ends.stream(end_kind, nonblocking)?;
             let sock = Sock::new(end.as_fd(), name, kind, node, Phase::Fresh)?;
             (end, sock, None)
         } else {
