@@ -13,6 +13,7 @@ pub(crate) const TESTS: &[Test] = tests![
     nc_serves_the_kernel,
     nc_hears_datagrams_of_the_kernel,
     nc_sends_broadcasts,
+    nc_and_scan_speak_sctp,
 ];
 
 const WAIT: Option<Duration> = Some(Duration::from_secs(30));
@@ -30,7 +31,11 @@ fn device() -> Result<std::result::Result<(), String>> {
 }
 
 fn nc(args: &[&str]) -> Result<Program> {
-    let link = format!("tap:sockeye0,addr={NODE_V4}/24");
+    nc_at("sockeye0", NODE_V4, args)
+}
+
+fn nc_at(device: &str, address: &str, args: &[&str]) -> Result<Program> {
+    let link = format!("tap:{device},addr={address}/24");
     Ok(Program::new(sockeye()?)
         .args(["nc", "-v", "--link", &link])
         .args(args))
@@ -38,7 +43,10 @@ fn nc(args: &[&str]) -> Result<Program> {
 
 /// One that listens, once it says so; its standard streams.
 fn listening(args: &[&str]) -> Result<(Running, ChildStdin, impl Read)> {
-    let mut nc = nc(args)?;
+    listening_by(nc(args)?)
+}
+
+fn listening_by(mut nc: Program) -> Result<(Running, ChildStdin, impl Read)> {
     let command = nc.command();
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command.stderr(Stdio::piped());
@@ -141,6 +149,62 @@ fn nc_sends_broadcasts() -> Result {
         let (len, from) = hears.recv_from(&mut buffer)?;
         check!(&buffer[..len] == b"to everybody", "{:?}", &buffer[..len]);
         check!(from.to_string() == format!("{NODE_V4}:7001"), "{from}");
+        Ok(Outcome::Passed)
+    })
+}
+
+/// Two nodes on a bridge: a message each way, and the ports of one.
+fn nc_and_scan_speak_sctp() -> Result {
+    sockeye()?;
+    in_namespace("interop::nc::nc_and_scan_speak_sctp", LIMIT, || {
+        let ip = |words: &str| Program::new("ip").args(words.split(' ')).run();
+        ip("link add br0 type bridge")?.expect(0)?;
+        ip("link set br0 up")?.expect(0)?;
+        for name in ["sockeye0", "sockeye1"] {
+            let made = ip(&format!("tuntap add mode tap name {name}"))?;
+            if made.code != Some(0) {
+                return ignore!("no TAP device: {}", made.stderr_text().trim());
+            }
+            ip(&format!("link set {name} master br0 up"))?.expect(0)?;
+        }
+        let (server, client) = (("sockeye1", "192.0.2.2"), ("sockeye0", "192.0.2.1"));
+        let listen = |more: &[&str]| {
+            let args = [&["--sctp", "-l", "-4"], more, &["7000"]].concat();
+            listening_by(nc_at(server.0, server.1, &args)?)
+        };
+        let call = ["--sctp", "-d", server.1, "7000"];
+        let (_running, mut input, _) = listen(&[])?;
+        input.write_all(b"from the server")?;
+        drop(input);
+        let heard = nc_at(client.0, client.1, &call)?.run()?;
+        let heard = heard.expect(0)?.stdout_text();
+        check!(heard == "from the server", "{heard:?}");
+        let (mut running, _input, mut output) = listen(&["-d"])?;
+        let mut calling = nc_at(client.0, client.1, &["--sctp", server.1, "7000"])?;
+        calling.command().stdin(Stdio::piped());
+        let mut calling = calling.start()?;
+        let mut input = calling.0.stdin.take().ok_or("a pipe")?;
+        input.write_all(b"from the client")?;
+        drop(input);
+        let mut text = String::new();
+        output.read_to_string(&mut text)?;
+        check!(text == "from the client", "{text:?}");
+        check!(running.0.wait()?.success(), "the server has failed");
+        calling.0.wait()?;
+        let (_running, _input, _) = listen(&["-d", "-k"])?;
+        let link = format!("tap:{},addr={}/24", client.0, client.1);
+        let scan = Program::new(sockeye()?).args(["scan", "--link", &link, "--sctp"]);
+        let told = scan.args(["-p", "6999,7000", "--reason", server.1]).run()?;
+        let told = told.expect(0)?.stdout_text();
+        let says = |what: &[&str]| {
+            let mut lines = told.lines();
+            lines.any(|line| {
+                what.iter()
+                    .all(|word| line.split_whitespace().any(|w| w == *word))
+            })
+        };
+        check!(says(&["7000/sctp", "open", "init-ack"]), "{told}");
+        check!(says(&["6999/sctp", "closed", "abort"]), "{told}");
         Ok(Outcome::Passed)
     })
 }

@@ -7,8 +7,8 @@ use crate::options::{NodeOptions, seconds};
 use crate::report;
 use anyhow::{Context, Result, bail};
 use carry::{datagrams, stream, unless_over, write_out};
-use sockeye::net::{TcpListener, TcpStream, UdpSocket};
-use sockeye::{Domain, Node, Socket, Type};
+use sockeye::net::{SctpListener, TcpListener, TcpStream, UdpSocket};
+use sockeye::{Domain, Node, Protocol, Socket, Type};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -35,6 +35,10 @@ pub(crate) struct Nc {
     /// Datagrams (UDP) instead of a stream (TCP)
     #[arg(short, long)]
     udp: bool,
+
+    /// Messages of SCTP instead of TCP: each read of the input is one
+    #[arg(long, conflicts_with = "udp")]
+    sctp: bool,
 
     /// Serve one connection after the other, or datagrams of everybody, without end
     #[arg(short, long, requires = "listen")]
@@ -153,7 +157,8 @@ impl Nc {
     /// A socket for `peer`, bound as the options say.
     fn socket(&self, node: &Node, peer: SocketAddr) -> Result<Socket> {
         let ty = if self.udp { Type::DGRAM } else { Type::STREAM };
-        let socket = Socket::new_on(node, Domain::for_address(peer), ty, None)?;
+        let protocol = self.sctp.then_some(Protocol::SCTP);
+        let socket = Socket::new_on(node, Domain::for_address(peer), ty, protocol)?;
         if self.broadcast {
             socket.set_broadcast(true)?;
         }
@@ -203,7 +208,10 @@ impl Nc {
 
     fn serve(&self, node: &Node) -> Result<()> {
         let own = self.own()?;
-        let listener = TcpListener::bind_on(node, own);
+        let listener = match self.sctp {
+            true => SctpListener::bind_on(node, own).map(|sctp| Socket::from(sctp).into()),
+            false => TcpListener::bind_on(node, own),
+        };
         let listener = listener.with_context(|| format!("can't listen at {own}"))?;
         self.say(format_args!("listening at {}", listener.local_addr()?))?;
         loop {
@@ -260,7 +268,11 @@ impl Nc {
                     Ok(()) => {
                         found = true;
                         said = None;
-                        let protocol = if self.udp { "udp" } else { "tcp" };
+                        let protocol = match (self.udp, self.sctp) {
+                            (true, _) => "udp",
+                            (_, true) => "sctp",
+                            _ => "tcp",
+                        };
                         writeln!(io::stdout(), "{ip} {port}/{protocol} open")?;
                         break;
                     }

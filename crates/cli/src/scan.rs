@@ -1,12 +1,13 @@
 //! `sockeye scan`: which hosts answer and which of their ports are open, printed as nmap(1) does.
 //!
-//! [`probe`] sends, waits and repeats at the [`pace`] that answers allow; [`tcp`], [`udp`] and
-//! [`echo`] are the probes, [`verdict`] is what their answers mean, [`table`] how it is shown.
+//! [`probe`] sends, waits and repeats at the [`pace`] that answers allow; [`tcp`], [`udp`],
+//! [`sctp`] and [`echo`] are the probes, [`verdict`] is what their answers mean, [`table`] how it is shown.
 
 mod echo;
 mod pace;
 mod ports;
 mod probe;
+mod sctp;
 mod table;
 mod targets;
 mod tcp;
@@ -49,6 +50,10 @@ pub(crate) struct Scan {
     /// Ask by datagrams
     #[arg(short = 'U', long, group = "method")]
     udp: bool,
+
+    /// Ask for ports of SCTP by a bare INIT: needs raw sockets
+    #[arg(short = 'Y', long, group = "method")]
+    sctp: bool,
 
     /// Ask by a bare ACK whether a port is filtered at all: needs raw sockets
     #[arg(short = 'A', long, group = "method")]
@@ -174,8 +179,12 @@ impl Scan {
             udp,
             ack,
             ping,
+            sctp,
             ..
         } = *self;
+        if sctp {
+            return Method::Sctp;
+        }
         match (connect, udp, ack, ping) {
             (true, ..) => Method::Connect,
             (_, true, ..) => Method::Udp,
@@ -232,6 +241,7 @@ impl Scan {
         let address = target.address;
         let mut prober: Box<dyn Prober> = match method {
             Method::Connect => Box::new(tcp::Connect::new(node, address, ports)),
+            Method::Sctp => Box::new(sctp::Init::new(node, address, ports)?),
             Method::Udp => Box::new(udp::Udp::new(node, address, ports)?),
             _ => Box::new(tcp::Bare::new(node, method, address, ports)?),
         };
@@ -246,8 +256,13 @@ impl Scan {
             service: services.name(port).map(str::to_owned),
         };
         let says_something = |answer: &Answer| {
-            use Reason::{ConnRefused, Connected, PortUnreach, Reset, Syn, SynAck, UdpResponse};
+            use Reason::{
+                Abort, ConnRefused, Connected, InitAck, PortUnreach, Reset, Syn, SynAck,
+                UdpResponse,
+            };
             let own = [
+                Abort,
+                InitAck,
                 ConnRefused,
                 Connected,
                 PortUnreach,

@@ -48,6 +48,8 @@ pub(super) enum Reason {
     Connected,
     ConnRefused,
     UdpResponse,
+    InitAck,
+    Abort,
     EchoReply,
     PortUnreach,
     ProtoUnreach,
@@ -66,6 +68,8 @@ impl fmt::Display for Reason {
             Self::Reset => "reset",
             Self::ConnRefused => "conn-refused",
             Self::UdpResponse => "udp-response",
+            Self::InitAck => "init-ack",
+            Self::Abort => "abort",
             Self::EchoReply => "echo-reply",
             Self::PortUnreach => "port-unreach",
             Self::ProtoUnreach => "proto-unreach",
@@ -85,6 +89,8 @@ pub(super) enum Method {
     Ack,
     Connect,
     Udp,
+    /// By a bare INIT.
+    Sctp,
     /// No port: an echo request.
     Echo,
 }
@@ -93,6 +99,7 @@ impl Method {
     pub(super) fn protocol(self) -> &'static str {
         match self {
             Self::Udp => "udp",
+            Self::Sctp => "sctp",
             Self::Syn | Self::Ack | Self::Connect | Self::Echo => "tcp",
         }
     }
@@ -101,7 +108,7 @@ impl Method {
     pub(super) fn of_silence(self) -> State {
         match self {
             Self::Udp => State::OpenOrFiltered,
-            Self::Syn | Self::Ack | Self::Connect | Self::Echo => State::Filtered,
+            Self::Syn | Self::Ack | Self::Connect | Self::Sctp | Self::Echo => State::Filtered,
         }
     }
 
@@ -115,6 +122,16 @@ impl Method {
             _ => State::Filtered,
         };
         Some((state, reason))
+    }
+
+    /// What the first chunk of an SCTP packet says that answers an INIT.
+    pub(super) fn of_chunk(kind: u8) -> Option<(State, Reason)> {
+        // RFC 9260 §3.2: INIT ACK, ABORT.
+        match kind {
+            2 => Some((State::Open, Reason::InitAck)),
+            6 => Some((State::Closed, Reason::Abort)),
+            _ => None,
+        }
     }
 
     /// What a TCP segment says that answers our probe.
@@ -169,6 +186,14 @@ mod tests {
         ] {
             assert_eq!(method.of_segment(flags), said, "{method:?} {flags:#x}");
         }
+    }
+
+    #[test]
+    fn chunks_say_what_they_say_to_nmap() {
+        let said = [1, 2, 6].map(Method::of_chunk);
+        let open = Some((State::Open, Reason::InitAck));
+        let closed = Some((State::Closed, Reason::Abort));
+        assert_eq!(said, [None, open, closed]);
     }
 
     #[test]

@@ -1,0 +1,142 @@
+//! Probes of SCTP: a bare INIT by a raw socket. The node has no association for what comes back, and
+//! aborts it.
+
+use super::probe::{Heard, Prober, errors, send, wait_for, want_errors};
+use super::verdict::Method;
+use anyhow::{Context, Result};
+use sockeye::{Domain, Node, Protocol, Readiness, Socket, Type};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Bytes of the common header, and of a packet with an INIT.
+const HEADER_LEN: usize = 12;
+const PACKET_LEN: usize = HEADER_LEN + 20;
+/// The ports that probes come from: below those that a node gives out by itself.
+const SOURCE_PORTS: u16 = 20_000;
+const SOURCE_PORTS_COUNT: u64 = 12_000;
+
+pub(super) struct Init<'a> {
+    socket: Socket,
+    source_port: u16,
+    peer: IpAddr,
+    ports: &'a [u16],
+    /// The Initiate Tag, which answers carry.
+    tag: u32,
+}
+
+impl<'a> Init<'a> {
+    pub(super) fn new(node: &Node, peer: IpAddr, ports: &'a [u16]) -> Result<Self> {
+        let to = SocketAddr::new(peer, 0);
+        let domain = Domain::for_address(to);
+        let socket = Socket::new_on(node, domain, Type::RAW, Some(Protocol::SCTP))
+            .context("a raw socket is needed, which this node does not allow")?;
+        want_errors(&socket, peer.is_ipv6())?;
+        socket.connect(to).with_context(|| format!("to {peer}"))?;
+        let chance = node.random()?;
+        Ok(Self {
+            socket,
+            source_port: SOURCE_PORTS + u16::try_from(chance % SOURCE_PORTS_COUNT)?,
+            peer,
+            ports,
+            // RFC 9260 §3.3.2: a tag is not 0.
+            tag: u32::try_from(chance >> 32)?.max(1),
+        })
+    }
+
+    /// The number of the probe that `packet`, as the raw socket got it, answers, and what it says.
+    fn read(&self, packet: &[u8]) -> Option<Heard> {
+        let packet = match self.peer {
+            // raw(7): of IPv4 with its header.
+            IpAddr::V4(_) => packet.get(usize::from(packet.first()? & 15) * 4..)?,
+            IpAddr::V6(_) => packet,
+        };
+        let half = |at: usize| Some(u16::from_be_bytes(*packet.get(at..)?.first_chunk()?));
+        let tag = u32::from_be_bytes(*packet.get(4..)?.first_chunk()?);
+        if half(2)? != self.source_port || tag != self.tag {
+            return None;
+        }
+        let item = self.ports.binary_search(&half(0)?).ok()?;
+        let (state, reason) = Method::of_chunk(*packet.get(HEADER_LEN)?)?;
+        Some(Heard {
+            item,
+            state,
+            reason,
+        })
+    }
+}
+
+impl Prober for Init<'_> {
+    fn send(&mut self, item: usize) -> Result<()> {
+        let packet = init(self.source_port, self.ports[item], self.tag);
+        send(&self.socket, &packet, SocketAddr::new(self.peer, 0))
+    }
+
+    fn hear(&mut self, wait: Duration) -> Result<Vec<Heard>> {
+        wait_for(&[&self.socket], Readiness::READABLE, wait)?;
+        let mut heard = Vec::new();
+        for (quoted, _, error) in errors(&self.socket) {
+            let Some(&[from_0, from_1, to_0, to_1]) = quoted.first_chunk() else {
+                continue;
+            };
+            let item = self.ports.binary_search(&u16::from_be_bytes([to_0, to_1]));
+            let ours = u16::from_be_bytes([from_0, from_1]) == self.source_port;
+            if let (Ok(item), true) = (item, ours)
+                && let Some((state, reason)) = Method::Sctp.of_error(&error)
+            {
+                heard.push(Heard {
+                    item,
+                    state,
+                    reason,
+                });
+            }
+        }
+        let mut buffer = [0; 256];
+        loop {
+            match self.socket.recv(&mut buffer) {
+                Ok(len) => heard.extend(self.read(&buffer[..len])),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(heard),
+                // Of an error that lay in the queue as well.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// A packet with an INIT (RFC 9260 §3.3.2).
+fn init(from: u16, to: u16, tag: u32) -> [u8; PACKET_LEN] {
+    let mut packet = [0; PACKET_LEN];
+    packet[..2].copy_from_slice(&from.to_be_bytes());
+    packet[2..4].copy_from_slice(&to.to_be_bytes());
+    packet[HEADER_LEN..HEADER_LEN + 4].copy_from_slice(&[1, 0, 0, 20]);
+    packet[16..20].copy_from_slice(&tag.to_be_bytes());
+    packet[20..24].copy_from_slice(&32_768_u32.to_be_bytes());
+    packet[24..26].copy_from_slice(&10_u16.to_be_bytes());
+    packet[26..28].copy_from_slice(&2048_u16.to_be_bytes());
+    packet[28..].copy_from_slice(&tag.to_be_bytes());
+    let sum = crc32c(&packet);
+    packet[8..12].copy_from_slice(&sum.to_le_bytes());
+    packet
+}
+
+/// RFC 9260 appendix A.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| (crc >> 1) ^ if crc & 1 == 0 { 0 } else { 0x82f6_3b78 };
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), step)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_crc32c() {
+        // RFC 3720 appendix B.4's check value.
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+        let packet = init(20_000, 80, 7);
+        assert_eq!(packet[..4], [0x4e, 0x20, 0, 80]);
+        assert_eq!(packet[12..20], [1, 0, 0, 20, 0, 0, 0, 7]);
+    }
+}
