@@ -726,6 +726,17 @@ assert got == lengths, got
 status = struct.unpack("iiIHHHHI", client.getsockopt(IPPROTO_SCTP, 14, 176)[:24])
 assert status[1] == 4 and status[5:7] == (10, 3), status
 
+# SCTP_SNDINFO: the second stream; there is no fourth.
+def sent(stream):
+    info = struct.pack("HHIIi", stream, 0, 0, 0, 0)
+    return client.sendmsg([b"in a stream"], [(IPPROTO_SCTP, 2, info)])
+assert sent(1) == 11 and client.recv(100) == b"in a stream"
+try:
+    sent(3)
+    raise SystemExit("a stream that there is not")
+except OSError as error:
+    assert error.errno == errno.EINVAL
+
 client.set_inheritable(True)
 heir = "import socket; s = socket.socket(fileno=%d); s.send(b'heir'); print(s.recv(99))"
 heir = [sys.executable, "-c", heir % client.fileno()]

@@ -127,6 +127,17 @@ pub trait NodeSocket: Send + Sync + Sized + 'static {
         to: Option<SocketAddr>,
     ) -> Poll<Result<usize, Errno>>;
 
+    /// Sends one message to the peer, with control messages (level, type and data of each), when there is room. Only SCTP's
+    /// streams take them.
+    fn poll_send_message(
+        &self,
+        _cx: &mut Context<'_>,
+        _data: &[u8],
+        _control: &[(i32, i32, Vec<u8>)],
+    ) -> Poll<Result<usize, Errno>> {
+        Poll::Ready(Err(Errno::OPNOTSUPP))
+    }
+
     /// Takes the next datagram, or the error that ICMP reported for an earlier one. What is longer than the buffer is cut.
     fn poll_recv_from(
         &self,

@@ -85,6 +85,31 @@ impl NodeSocket for Socket {
         Self::poll_send_to(self, cx, data, to).map_err(errno)
     }
 
+    fn poll_send_message(
+        &self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        control: &[(i32, i32, Vec<u8>)],
+    ) -> Poll<Result<usize, Errno>> {
+        let control = control.iter().map(|(level, ty, data)| sockeye::Control {
+            level: *level,
+            ty: *ty,
+            data,
+        });
+        let control: Vec<_> = control.collect();
+        let now = sockeye::MessageFlags::DONT_WAIT;
+        let data = [io::IoSlice::new(data)];
+        match self.sendmsg_raw(&data, None, &control, now).map_err(errno) {
+            Err(Errno::AGAIN) => {}
+            done => return Poll::Ready(done),
+        }
+        if self.poll_writable(cx).map_err(errno)?.is_ready() {
+            // There is room since: it is tried anew.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
     fn poll_recv_from(
         &self,
         cx: &mut Context<'_>,

@@ -73,7 +73,11 @@ impl<B: Backend> Supervisor<B> {
         let octets = self
             .memory(call)
             .read_address(call.args[1], call.args[2] as i32)?;
-        let given = address::parse(sock.domain, &octets)?;
+        let given = address::parse(sock.domain, &octets).map_err(|error| match error {
+            // Linux's SCTP has no other word for it.
+            Errno::AFNOSUPPORT if sock.has_messages() => Errno::INVAL,
+            error => error,
+        })?;
         if !sock.is_stream() {
             return match given {
                 Given::Unspecified => sock.node.disconnect(),

@@ -14,7 +14,7 @@ use crate::buffers::Buffer;
 use crate::calls::message::Target;
 use crate::descriptors::{Sock, lock, nonblocking, time_limit};
 use crate::ends;
-use crate::memory::{DATAGRAM_MAX, MESSAGES_MAX, Message, Span};
+use crate::memory::{DATAGRAM_MAX, MESSAGES_MAX, Message, OPTION_MAX, Span};
 use crate::supervisor::{Answer, Outcome, Share, Supervisor};
 use crate::sys::Call;
 use rustix::net::{self, SendFlags};
@@ -23,7 +23,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 /// How long a datagram that was sent without an address waits for room on the node, before it is dropped.
@@ -174,10 +174,14 @@ impl<B: Backend> Supervisor<B> {
         end: &OwnedFd,
     ) -> Answer {
         if sock.is_stream() {
-            if sock.has_messages() {
-                self.without_control(call)?;
+            if !sock.has_messages() {
+                return Ok(Outcome::Continue);
             }
-            return Ok(Outcome::Continue);
+            let message = self.memory(call).read_message(call.args[1])?;
+            return match message.control != 0 && message.control_len != 0 {
+                true => self.send_controlled(call, sock, end, &message),
+                false => Ok(Outcome::Continue),
+            };
         }
         let (data, to) = self.read_outgoing(call, sock, call.args[1])?;
         self.send_one(call, sock, end, call.args[2] as i32, data, to)
@@ -234,13 +238,41 @@ impl<B: Backend> Supervisor<B> {
         Ok(Outcome::Answered)
     }
 
-    /// Ancillary data of a stream of messages is refused: the kernel, which carries the call out, would not do what it asks for.
-    fn without_control(&self, call: &Call) -> Result<(), Errno> {
-        let message = self.memory(call).read_message(call.args[1])?;
-        match message.control != 0 && message.control_len != 0 {
-            true => Err(Errno::OPNOTSUPP),
-            false => Ok(()),
+    /// Sends a message of a stream of messages with ancillary data, which the carrier would lose.
+    fn send_controlled(
+        self: &Arc<Self>,
+        call: &Call,
+        sock: &Arc<Sock<B::Socket>>,
+        end: &OwnedFd,
+        message: &Message,
+    ) -> Answer {
+        let memory = self.memory(call);
+        if message.control_len > OPTION_MAX {
+            return Err(Errno::NOBUFS);
         }
+        let mut control = vec![0; message.control_len];
+        memory.read(message.control, &mut control)?;
+        let control = control_messages(&control)?;
+        let data = memory.gather(&memory.read_buffers(message)?)?;
+        if let Some(result) = self.recall(call, || digest_all([(&data[..], None)].into_iter())) {
+            return self.sent(call, result, &data, None);
+        }
+        let mut nobody = Context::from_waker(Waker::noop());
+        let tried = sock.node.poll_send_message(&mut nobody, &data, &control);
+        let waits = !nonblocking(end.as_fd()) && call.args[2] as i32 & libc::MSG_DONTWAIT == 0;
+        match tried {
+            Poll::Ready(result) => {
+                return self.sent(call, result.map(|len| len as i64), &data, None);
+            }
+            Poll::Pending if !waits => return Err(Errno::AGAIN),
+            Poll::Pending => {}
+        }
+        let limit = time_limit(end, libc::SO_SNDTIMEO).map(|limit| (limit, Errno::AGAIN));
+        let (me, sock, made) = (self.clone(), sock.clone(), *call);
+        self.hold(call, limit, async move {
+            let sent = poll_fn(|cx| sock.node.poll_send_message(cx, &data, &control)).await;
+            me.sent(&made, sent.map(|len| len as i64), &data, None)
+        })
     }
 
     /// What a `msghdr` sends, and where to. Ancillary data is refused: what it asks for would not be done.
@@ -532,6 +564,24 @@ fn read_destination(domain: Domain, octets: &[u8]) -> Result<SocketAddr, Errno> 
         Given::Unspecified if domain == Domain::Ipv4 => address::v4(octets).map(Into::into),
         Given::Unspecified => Err(Errno::AFNOSUPPORT),
     }
+}
+
+/// The control messages that a program has laid out, each as level, type and data.
+fn control_messages(mut octets: &[u8]) -> Result<Vec<(i32, i32, Vec<u8>)>, Errno> {
+    let mut messages = Vec::new();
+    while let Some((head, _)) = octets.split_first_chunk::<16>() {
+        let [l0, l1, l2, l3, l4, l5, l6, l7, rest @ ..] = *head;
+        let [v0, v1, v2, v3, t0, t1, t2, t3] = rest;
+        let len = u64::from_ne_bytes([l0, l1, l2, l3, l4, l5, l6, l7]);
+        let len = usize::try_from(len).map_err(|_| Errno::INVAL)?;
+        let data = octets.get(head.len()..len).ok_or(Errno::INVAL)?;
+        let level = i32::from_ne_bytes([v0, v1, v2, v3]);
+        let ty = i32::from_ne_bytes([t0, t1, t2, t3]);
+        messages.push((level, ty, data.to_vec()));
+        let next = len.next_multiple_of(8).min(octets.len());
+        octets = &octets[next..];
+    }
+    Ok(messages)
 }
 
 /// Flags that ask for what is not done here are refused.
