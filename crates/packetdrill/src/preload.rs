@@ -1,12 +1,12 @@
-//! Calls that the tool makes past its interface: getsockopt(2) in `%{ }%` blocks, sendfile(2), and
-//! system(3) for commands. With this object preloaded they come here first; those for other
+//! Calls that the tool makes past its interface: getsockopt(2) in `%{ }%` blocks, getpeername(2),
+//! sendfile(2), and system(3) for commands. With this object preloaded they come here first; those for other
 //! descriptors go on to libc, and commands do, too.
 
 use crate::calls::{options, transfer};
 use crate::commands;
-use crate::pointers::place;
+use crate::pointers::{place, put_address};
 use crate::world::{World, enter};
-use libc::{c_char, c_int, c_void, off_t, size_t, socklen_t, ssize_t};
+use libc::{c_char, c_int, c_void, off_t, size_t, sockaddr, socklen_t, ssize_t};
 use std::ffi::{CStr, CString};
 use std::io;
 use std::sync::OnceLock;
@@ -38,6 +38,37 @@ pub unsafe extern "C" fn getsockopt(
     match next {
         // SAFETY: the caller's promise, handed on.
         Some(next) => unsafe { next(fd, level, name, value, len) },
+        None => missing(),
+    }
+}
+
+/// getpeername(2).
+///
+/// # Safety
+/// getpeername(2)'s contract with its caller.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getpeername(
+    fd: c_int,
+    address: *mut sockaddr,
+    len: *mut socklen_t,
+) -> c_int {
+    type Next = unsafe extern "C" fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int;
+    static NEXT: OnceLock<Option<Next>> = OnceLock::new();
+    if let Some(world) = whose(fd) {
+        return enter(world, |world| {
+            let peer = world.socket(fd)?.peer_addr()?;
+            // SAFETY: the caller's promise, handed on.
+            unsafe { put_address(peer, address, len)? };
+            Ok(0)
+        });
+    }
+    // SAFETY: libc's function of that name has this type.
+    let next = NEXT.get_or_init(|| unsafe {
+        next(c"getpeername").map(|f| std::mem::transmute::<*mut c_void, Next>(f))
+    });
+    match next {
+        // SAFETY: the caller's promise, handed on.
+        Some(next) => unsafe { next(fd, address, len) },
         None => missing(),
     }
 }

@@ -21,6 +21,9 @@ impl Association {
         if let Some(at) = self.cookie_ack {
             return Some(at.min(self.paths.len() - 1));
         }
+        if !self.reports.chunks.is_empty() {
+            return Some(self.reports.path.min(self.paths.len() - 1));
+        }
         if self.state.sends() {
             if self.partial.due {
                 return Some(self.data_path);
@@ -118,6 +121,7 @@ impl Association {
             self.free_packet = false;
             self.ack.due = false;
             self.cookie_ack = None;
+            self.reports.chunks.clear();
             return false;
         };
         let remote = path.remote;
@@ -127,6 +131,11 @@ impl Association {
             CookieAck.emit(draft.chunks());
             cx.counters.add(Counter::SctpOutCtrlChunks);
         }
+        if !self.reports.chunks.is_empty() && self.reports.chunks.len() <= room - draft.len() {
+            draft.chunks().append(&mut self.reports.chunks);
+            cx.counters.add(Counter::SctpOutCtrlChunks);
+        }
+        self.reports.chunks.clear();
         let left = room - draft.len();
         if self.ack.pending && self.emit_sack(cx, draft.chunks(), left) {
             cx.counters.add(Counter::SctpOutCtrlChunks);

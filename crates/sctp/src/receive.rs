@@ -16,6 +16,9 @@ use sockeye_wire::sctp::{
 };
 
 /// Of chunks that share a packet though they must not.
+/// Bytes of errors that wait for a packet.
+const REPORTS_MAX: usize = 1024;
+
 pub(crate) const NOT_ALONE: Cause<'static> = Cause::ProtocolViolation(b"not alone in its packet");
 
 /// What one packet brought.
@@ -237,7 +240,7 @@ impl Association {
             ChunkType::PAD => Ok(()),
             // An INIT is alone in its packet, a cookie the first in it.
             ChunkType::INIT | ChunkType::COOKIE_ECHO => return Step::Stop,
-            _ => return self.unknown_chunk(cx, at, chunk),
+            _ => return self.unknown_chunk(at, chunk),
         };
         match malformed {
             Ok(()) => Step::Next,
@@ -249,17 +252,14 @@ impl Association {
     }
 
     /// RFC 9260 §3.2, table 2.
-    fn unknown_chunk(
-        &mut self,
-        cx: &mut Context<'_>,
-        at: Option<usize>,
-        chunk: &Chunk<'_>,
-    ) -> Step {
+    fn unknown_chunk(&mut self, at: Option<usize>, chunk: &Chunk<'_>) -> Step {
         let what = chunk.kind.when_unknown();
         if what.report && self.state.is_up() {
             let most = self.fragment_len().min(chunk.bytes.len());
-            let cause = Cause::UnrecognizedChunk(&chunk.bytes[..most]);
-            self.send_error(cx, at, &cause);
+            // As Linux: with its padding.
+            let mut whole = chunk.bytes[..most].to_vec();
+            whole.resize(most.next_multiple_of(4), 0);
+            self.send_error(at, &Cause::UnrecognizedChunk(&whole));
         }
         match what.skip {
             true => Step::Next,
@@ -267,19 +267,17 @@ impl Association {
         }
     }
 
-    /// Says an error that ends nothing.
-    pub(crate) fn send_error(
-        &mut self,
-        cx: &mut Context<'_>,
-        at: Option<usize>,
-        cause: &Cause<'_>,
-    ) {
+    /// Says an error that ends nothing, by the next packet, so that a SACK can go along. More than
+    /// [`REPORTS_MAX`] bytes of them are not said.
+    pub(crate) fn send_error(&mut self, at: Option<usize>, cause: &Cause<'_>) {
         let mut causes = Vec::new();
         cause.emit(&mut causes);
         let mut out = Vec::new();
         OperationError { causes: &causes }.emit(&mut out);
-        let at = at.unwrap_or(self.data_path);
-        self.send_control(cx, at, &out);
+        if self.reports.chunks.len() + out.len() <= REPORTS_MAX {
+            self.reports.path = at.unwrap_or(self.data_path);
+            self.reports.chunks.extend_from_slice(&out);
+        }
     }
 
     fn data_chunk(
@@ -387,7 +385,7 @@ impl Association {
                 tally.new += 1;
                 cx.counters.add(Counter::SctpInDataChunkDiscards);
                 let at = self.data_path;
-                self.send_error(cx, Some(at), &Cause::InvalidStream(stream));
+                self.send_error(Some(at), &Cause::InvalidStream(stream));
             }
             Verdict::Refused => {
                 cx.counters.add(Counter::SctpInDataChunkDiscards);
@@ -542,14 +540,7 @@ impl Association {
         if self.state == State::ShutdownSent {
             // §9.2: at once, by SHUTDOWN.
             self.errors = 0;
-            if tally.duplicates > 0 && !self.inbound.has_gaps() {
-                let mut out = Vec::new();
-                let at = self.sack_path();
-                let room = self.paths[at].pmdcs() as usize;
-                self.emit_sack(cx, &mut out, room);
-                self.send_control(cx, at, &out);
-            }
-            self.send_shutdown(cx);
+            self.send_shutdown(cx, true);
             return;
         }
         if at_once {

@@ -73,6 +73,14 @@ pub(crate) struct Opening {
     pub(crate) preservative: u32,
 }
 
+/// ERROR chunks that wait for a packet.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    pub(crate) chunks: Vec<u8>,
+    /// The path of what they are about.
+    pub(crate) path: usize,
+}
+
 /// Acknowledgments that are due (RFC 9260 §6.2).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Acknowledgment {
@@ -189,6 +197,8 @@ pub(crate) struct Association {
     pub(crate) ack: Acknowledgment,
     /// COOKIE ACK goes first in the next packet, by this path.
     pub(crate) cookie_ack: Option<usize>,
+    /// ERROR chunks for the next packet.
+    pub(crate) reports: Reports,
     /// Bytes that the socket has not read.
     pub(crate) unread: usize,
     /// The user wants the end as soon as the association stands.
@@ -266,6 +276,7 @@ impl Association {
             inbound: Inbound::new(terms.peer_tsn, terms.streams.1),
             ack: Acknowledgment::default(),
             cookie_ack: None,
+            reports: Reports::default(),
             unread: 0,
             shutdown_wanted: false,
             delivered: VecDeque::new(),

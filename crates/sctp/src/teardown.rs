@@ -36,26 +36,26 @@ impl Association {
                 self.state = State::ShutdownSent;
                 let guard = self.settings.rto.max.saturating_mul(GUARD_RTO_MAXES);
                 self.deadlines.t5 = cx.now + guard;
-                self.send_shutdown(cx);
+                self.send_shutdown(cx, false);
             }
             State::ShutdownReceived => self.send_shutdown_ack(cx),
             _ => {}
         }
     }
 
-    /// SHUTDOWN, with a SACK where it can't acknowledge everything itself.
-    pub(crate) fn send_shutdown(&mut self, cx: &mut Context<'_>) {
+    /// SHUTDOWN. Where it answers data, or can't acknowledge everything itself, a SACK goes along (§9.2).
+    pub(crate) fn send_shutdown(&mut self, cx: &mut Context<'_>, answers: bool) {
         let at = self.data_path;
         let mut out = Vec::new();
-        if self.ack.pending && self.inbound.has_gaps() {
-            let room = self.paths[at].pmdcs() as usize;
-            self.emit_sack(cx, &mut out, room.saturating_sub(8));
-        }
-        self.acknowledged(cx.now);
         Shutdown {
             cumulative_tsn: Tsn(self.inbound.cumulative()),
         }
         .emit(&mut out);
+        if self.ack.pending && (answers || self.inbound.has_gaps()) {
+            let room = self.paths[at].pmdcs() as usize;
+            self.emit_sack(cx, &mut out, room.saturating_sub(8));
+        }
+        self.acknowledged(cx.now);
         self.send_control(cx, at, &out);
         self.deadlines.t2 = cx.now + self.paths[at].rto.current();
     }
@@ -84,7 +84,7 @@ impl Association {
         self.paths[at].rto.back_off();
         self.path_fails(cx, at, true);
         match self.state {
-            State::ShutdownSent => self.send_shutdown(cx),
+            State::ShutdownSent => self.send_shutdown(cx, false),
             State::ShutdownAckSent => self.resend_shutdown_ack(cx),
             _ => {}
         }
@@ -146,18 +146,9 @@ impl Association {
         if self.state == State::Closed {
             return;
         }
-        let mut bytes = Vec::new();
-        causes.iter().for_each(|cause| cause.emit(&mut bytes));
-        let mut out = Vec::new();
-        Abort {
-            tag_reflected: false,
-            causes: &bytes,
-        }
-        .emit(&mut out);
         // In COOKIE-WAIT the peer has no tag yet, and knows nothing of us.
         if self.state != State::CookieWait {
-            let at = self.data_path;
-            self.send_control(cx, at, &out);
+            self.say_abort(cx, causes);
         }
         cx.counters.add(Counter::SctpAborteds);
         let error = causes.first().map_or(0, |cause| cause.code().0);
@@ -187,6 +178,20 @@ impl Association {
         self.fail_messages(cx, code);
         self.notify_end(cx, change, code, Bytes::copy_from_slice(chunk));
         self.close(cx, Some(error));
+    }
+
+    /// Sends an ABORT, and no more.
+    pub(crate) fn say_abort(&mut self, cx: &mut Context<'_>, causes: &[Cause<'_>]) {
+        let mut bytes = Vec::new();
+        causes.iter().for_each(|cause| cause.emit(&mut bytes));
+        let mut out = Vec::new();
+        Abort {
+            tag_reflected: false,
+            causes: &bytes,
+        }
+        .emit(&mut out);
+        let at = self.data_path;
+        self.send_control(cx, at, &out);
     }
 
     /// Hands back what was not acknowledged (RFC 9260 §11.1.14, §11.1.15), if the socket wants it.

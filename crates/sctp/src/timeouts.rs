@@ -7,7 +7,7 @@ use crate::path::Beat;
 use crate::tcb::Association;
 use sockeye_core::congestion::Cause as Congestion;
 use sockeye_core::{Context, Counter, Error, Instant};
-use sockeye_wire::sctp::Heartbeat;
+use sockeye_wire::sctp::{Cause, Heartbeat};
 
 /// RFC 9260 §9.2: T5-shutdown-guard is five times RTO.Max.
 pub(crate) const GUARD_RTO_MAXES: u32 = 5;
@@ -100,6 +100,10 @@ impl Association {
         if counts {
             self.errors += 1;
             if self.errors > self.settings.retransmits_max {
+                // As Linux: should it hear us after all, it need not try in vain.
+                if !matches!(self.state, State::CookieWait | State::CookieEchoed) {
+                    self.say_abort(cx, &[Cause::ProtocolViolation(b"nothing came back")]);
+                }
                 self.lose(cx, Error::TimedOut);
                 return;
             }
@@ -116,9 +120,12 @@ impl Association {
             self.choose_path();
             self.notify_path(cx, at, AddressState::Unreachable);
         } else if before == PathState::Active && path.errors > path.settings.potentially_failed_at {
-            // RFC 7829 §3: it is probed by heartbeats, an RTO apart, while data goes elsewhere.
+            // RFC 7829 §3: it is probed by heartbeats, an RTO apart, while data goes elsewhere; as in
+            // Linux not where the user wants none.
             path.state = PathState::PotentiallyFailed;
-            path.beat.at = path.beat.at.min(cx.now + path.rto.current());
+            if path.settings.heartbeat {
+                path.beat.at = path.beat.at.min(cx.now + path.rto.current());
+            }
             self.choose_path();
             self.notify_path(cx, at, AddressState::PotentiallyFailed);
         }

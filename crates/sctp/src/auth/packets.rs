@@ -111,7 +111,7 @@ impl Association {
                 Step::Skip
             }
             Verdict::Unsupported(id) if !*signed => {
-                self.send_error(cx, at, &Cause::UnsupportedHmac(id.0));
+                self.send_error(at, &Cause::UnsupportedHmac(id.0));
                 Step::Stop
             }
             _ => {

@@ -53,9 +53,9 @@ const TABLE: &[(&str, [&str; 8])] = &[
     ("COOKIE ECHO of nobody", ["= -", "= -", "= -", "= -", "= -", "= -", "= -", "= -"]),
     // §8.4 7); §5.2.5.
     ("COOKIE ACK", ["= -", "= -", "ESTABLISHED -", "= -", "= -", "= -", "= -", "= -"]),
-    // §6: DATA is taken in three states; the first is acknowledged at once; §9.2: by SHUTDOWN.
+    // §6: DATA is taken in three states; the first is acknowledged at once; §9.2: by SHUTDOWN, here with a SACK as in Linux.
     ("DATA", [
-        "= ABORT", "= -", "= -", "= SACK", "= SACK", "= SHUTDOWN", "= -", "= -",
+        "= ABORT", "= -", "= -", "= SACK", "= SACK", "= SHUTDOWN,SACK", "= -", "= -",
     ]),
     // §6: SACKs count where DATA is sent; all is acknowledged with it.
     ("SACK of everything", [
