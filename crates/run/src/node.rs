@@ -97,7 +97,7 @@ impl NodeSocket for Socket {
             data,
         });
         let control: Vec<_> = control.collect();
-        let now = sockeye::MessageFlags::DONT_WAIT;
+        let now = MessageFlags::DONT_WAIT;
         let data = [io::IoSlice::new(data)];
         match self.sendmsg_raw(&data, None, &control, now).map_err(errno) {
             Err(Errno::AGAIN) => {}

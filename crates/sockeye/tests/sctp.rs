@@ -184,6 +184,8 @@ fn options_are_laid_out_as_linux_has_them() {
     assert_eq!(short.unwrap_err().raw_os_error(), Some(libc::EINVAL));
     assert_eq!(raw::<176>(&fresh, 14, &[]), Err(libc::EINVAL));
     assert_eq!(raw::<4>(&fresh, 99, &[]), Err(libc::ENOPROTOOPT));
+    let tcp = Socket::new_on(&a, Domain::IPV4, Type::STREAM, None).unwrap();
+    assert_eq!(raw::<100>(&tcp, 109, &[]), Err(libc::EOPNOTSUPP));
     assert_eq!(server.status().unwrap().state, State::Established);
 }
 

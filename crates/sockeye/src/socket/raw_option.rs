@@ -87,6 +87,9 @@ impl Socket {
     /// any of IPv4; raw and ping sockets have none of other transports, and no filters that are not
     /// theirs.
     fn has_level(&self, level: i32) -> bool {
+        if level == libc::IPPROTO_SCTP {
+            return matches!(self.0.kind, Kind::Sctp(_));
+        }
         !matches!(
             (level, self.domain(), self.0.kind),
             (libc::IPPROTO_IPV6, Domain::IPV4, _)
