@@ -27,4 +27,4 @@ mod wire;
 mod world;
 
 pub use interface::{Interface, TimeVal, packetdrill_interface_init};
-pub use preload::{getsockopt, sendfile, system};
+pub use preload::{getpeername, getsockopt, sendfile, system};
