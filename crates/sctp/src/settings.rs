@@ -91,13 +91,13 @@ pub struct Settings {
     /// SCTP_ASCONF_SUPPORTED.
     pub address_configuration: bool,
     /// SCTP_ENABLE_STREAM_RESET.
-    pub(crate) grants: Grants,
+    pub grants: Grants,
     /// SCTP_STREAM_SCHEDULER.
     pub(crate) discipline: Discipline,
     /// SCTP_PARTIAL_DELIVERY_POINT; 0 for never.
-    pub(crate) partial_delivery_point: usize,
+    pub partial_delivery_point: usize,
     /// SCTP_DEFAULT_PRINFO.
-    pub(crate) reliability: PrInfo,
+    pub reliability: PrInfo,
     /// SCTP_AUTH_CHUNK: what is taken authenticated only.
     pub(crate) signed_chunks: ChunkSet,
     /// SCTP_AUTH_KEY, SCTP_AUTH_ACTIVE_KEY.
@@ -126,6 +126,12 @@ pub struct Told {
 }
 
 impl Settings {
+    /// The number of the scheduler, as [`set_scheduler`](crate::Sctp::set_scheduler) takes it.
+    #[must_use]
+    pub fn scheduler(&self) -> u32 {
+        self.discipline.number()
+    }
+
     /// Bytes of the receive buffer (SO_RCVBUF).
     #[must_use]
     pub const fn receive_buffer(&self) -> usize {

@@ -38,7 +38,7 @@ use crate::Socket;
 
 pub use crate::net::{SctpListener, SctpSocket, SctpStream};
 pub use sockeye_sctp::{
-    AddressState, AssocChange, AssocId, Events, Incoming, InitMsg, Notification, NxtInfo, PathInfo,
-    PathSettings, PathState, RcvInfo, Received, RtoBounds, Settings, SndFlags, SndInfo, State,
-    Status, Told,
+    AddressState, AssocChange, AssocId, Events, Grants, Incoming, InitMsg, Notification, NxtInfo,
+    PathInfo, PathSettings, PathState, PrInfo, RcvInfo, Received, RtoBounds, Settings, SndFlags,
+    SndInfo, State, Status, Told,
 };

@@ -134,17 +134,17 @@ fn options_are_laid_out_as_linux_has_them() {
     let (a, b) = pair();
     let (client, server) = connected(&a, &b);
     let socket = client.as_socket();
-    // SCTP_RTOINFO: initial, max, min; zero leaves a value.
+    // SCTP_RTOINFO: initial (1 s by RFC 9260 §16), max, min; zero leaves a value.
     assert_eq!(
         raw::<16>(socket, 0, &[]).unwrap()[..],
-        words([0, 3000, 60_000, 1000])
+        words([0, 1000, 60_000, 1000])
     );
     socket
         .set_option_raw(SOL_SCTP, 0, &words([0, 0, 5000, 200]))
         .unwrap();
     assert_eq!(
         raw::<16>(socket, 0, &[]).unwrap()[..],
-        words([0, 3000, 5000, 200])
+        words([0, 1000, 5000, 200])
     );
     let wrong = socket.set_option_raw(SOL_SCTP, 0, &words([0, 0, 100, 200]));
     assert_eq!(wrong.unwrap_err().raw_os_error(), Some(libc::EINVAL));
@@ -239,4 +239,62 @@ fn control_messages_and_notifications_are_laid_out_as_linux_has_them() {
     };
     let refused = client.sendmsg_raw(&[], None, &[control], none).unwrap_err();
     assert_eq!(refused.raw_os_error(), Some(libc::EINVAL));
+}
+
+#[test]
+fn extensions_are_had_by_options() {
+    let (a, b) = pair();
+    let sctp = |node| Socket::new_on(node, Domain::IPV4, Type::STREAM, Some(Protocol::SCTP));
+    let (listener, client) = (sctp(&b).unwrap(), sctp(&a).unwrap());
+    let halves = |all: &[u16]| -> Vec<u8> { all.iter().flat_map(|n| n.to_ne_bytes()).collect() };
+    for socket in [&listener, &client] {
+        let set = |name, value: &[u8]| socket.set_option_raw(SOL_SCTP, name, value).unwrap();
+        // SCTP_AUTH_SUPPORTED, SCTP_RECONFIG_SUPPORTED, and SCTP_ENABLE_STREAM_RESET.
+        set(129, &words([0, 1]));
+        set(117, &words([0, 1]));
+        set(118, &words([0, 7]));
+        assert_eq!(raw::<8>(socket, 118, &[]).unwrap()[..], words([0, 7]));
+        // SCTP_AUTH_KEY 1, SCTP_AUTH_ACTIVE_KEY, and SCTP_AUTH_CHUNK: DATA.
+        let key = [&words([0])[..], &halves(&[1, 6]), b"secret"].concat();
+        set(23, &key);
+        set(24, &[&words([0])[..], &halves(&[1, 0])].concat());
+        set(21, &[0]);
+    }
+    listener.bind(addr("10.0.0.2:5000")).unwrap();
+    listener.listen(5).unwrap();
+    client.connect(addr("10.0.0.2:5000")).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    // SCTP_HMAC_IDENT, SCTP_PEER_AUTH_CHUNKS.
+    assert_eq!(
+        raw::<8>(&client, 22, &[]).unwrap()[..],
+        [&words([2])[..], &halves(&[1, 3])].concat()
+    );
+    let peers = raw::<100>(&client, 26, &[]).unwrap();
+    let count = u32::from_ne_bytes(peers[4..8].try_into().unwrap()) as usize;
+    assert!(peers[8..8 + count].contains(&0));
+    client.send(b"signed").unwrap();
+    let mut data = [0; 100];
+    assert_eq!(server.recv(&mut data).unwrap(), 6);
+    // SCTP_STREAM_SCHEDULER: by priority; its values.
+    let set = |name, value: &[u8]| client.set_option_raw(SOL_SCTP, name, value);
+    set(123, &words([0, 1])).unwrap();
+    assert_eq!(raw::<8>(&client, 123, &[]).unwrap()[..], words([0, 1]));
+    let ranked = [&words([0])[..], &halves(&[2, 7])].concat();
+    set(124, &ranked).unwrap();
+    let asked = [&words([0])[..], &halves(&[2, 0])].concat();
+    assert_eq!(raw::<8>(&client, 124, &[&asked]).unwrap()[..], ranked);
+    let none = set(123, &words([0, 9])).unwrap_err();
+    assert_eq!(none.raw_os_error(), Some(libc::EINVAL));
+    // SCTP_DEFAULT_PRINFO: two retransmissions.
+    let limited = [&words([0, 2])[..], &halves(&[0x20, 0])].concat();
+    set(114, &limited).unwrap();
+    assert_eq!(raw::<12>(&client, 114, &[]).unwrap()[..], limited);
+    // SCTP_ADD_STREAMS: three more for us, which SCTP_STATUS tells when the peer has agreed.
+    set(121, &[&words([0])[..], &halves(&[0, 3])].concat()).unwrap();
+    let mut left = 500;
+    while raw::<176>(&client, 14, &[]).unwrap()[18..20] != 13u16.to_ne_bytes() {
+        left -= 1;
+        assert!(left > 0, "they never came");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }

@@ -80,9 +80,9 @@ impl Socket {
     }
 }
 
-struct Get<'a> {
-    sctp: &'a mut Sctp,
-    id: SocketId,
+pub(super) struct Get<'a> {
+    pub(super) sctp: &'a mut Sctp,
+    pub(super) id: SocketId,
     style: Style,
 }
 
@@ -179,12 +179,12 @@ impl Get<'_> {
             n::ASCONF_SUPPORTED => |settings| settings.address_configuration,
             n::AUTH_SUPPORTED => |settings| settings.authentication,
             n::ECN_SUPPORTED => |settings| settings.ecn,
-            _ => return Err(Error::NoProtocolOption),
+            _ => return self.extension(name, asked),
         };
         self.assoc_value(asked, |settings| what(settings).into())
     }
 
-    fn settings(&self, assoc: AssocId) -> Result<&Settings, Error> {
+    pub(super) fn settings(&self, assoc: AssocId) -> Result<&Settings, Error> {
         invalid(self.sctp.settings(self.id, assoc))
     }
 
@@ -192,7 +192,11 @@ impl Get<'_> {
         self.settings(AssocId::FUTURE)
     }
 
-    fn int(&self, asked: &[u8], what: impl Fn(&Settings) -> u32) -> Result<Vec<u8>, Error> {
+    pub(super) fn int(
+        &self,
+        asked: &[u8],
+        what: impl Fn(&Settings) -> u32,
+    ) -> Result<Vec<u8>, Error> {
         Fields::at_least(asked, 4)?;
         Ok(Writer::default().u32(what(self.own()?)).0)
     }

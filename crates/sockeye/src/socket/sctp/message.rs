@@ -7,7 +7,7 @@ use crate::error::to_io;
 use crate::socket::{Ancillary, Kind, MessageFlags, RecvMessage, Socket};
 use bytes::Bytes;
 use sockeye_core::Error;
-use sockeye_sctp::{AssocId, Incoming, InitMsg, Received, SndFlags, SndInfo, Style, Told};
+use sockeye_sctp::{AssocId, Incoming, InitMsg, PrInfo, Received, SndFlags, SndInfo, Style, Told};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -24,6 +24,10 @@ const DSTADDRV6: i32 = 8;
 
 /// SCTP_PR_SCTP_MASK, SCTP_PR_SCTP_ALL: bits of sinfo_flags that are not [`SndFlags`].
 const POLICY_BITS: u16 = 0x30;
+/// SCTP_PR_SCTP_TTL, _RTX and _PRIO.
+const POLICY_TIMED: u16 = 0x10;
+const POLICY_LIMITED: u16 = 0x20;
+const POLICY_PRIORITY: u16 = 0x30;
 /// SCTP_NOTIFICATION of nxt_flags.
 const NOTIFICATION: u16 = 0x8000;
 
@@ -52,10 +56,17 @@ impl Said {
                 let mut fields = Fields::exactly(data, 32)?;
                 self.info.stream = fields.u16()?;
                 fields.skip(2)?;
-                self.flags(fields.u16()?)?;
+                let bits = fields.u16()?;
+                self.flags(bits)?;
                 fields.skip(2)?;
                 (self.info.ppid, self.info.context) = (fields.ppid()?, fields.u32()?);
-                fields.skip(12)?;
+                let value = fields.u32()?;
+                // As Linux: a time to live alone is a policy, too.
+                self.info.reliability = match bits & POLICY_BITS {
+                    0 if value > 0 => reliability(POLICY_TIMED, value)?,
+                    policy => reliability(policy, value)?,
+                };
+                fields.skip(8)?;
                 self.info.assoc = fields.assoc()?;
             }
             SNDINFO => {
@@ -65,10 +76,12 @@ impl Said {
                 (self.info.ppid, self.info.context) = (fields.ppid()?, fields.u32()?);
                 self.info.assoc = fields.assoc()?;
             }
-            PRINFO => match Fields::exactly(data, 8)?.u16()? {
-                0 => {}
-                _ => return Err(Error::NotSupported),
-            },
+            PRINFO => {
+                let mut fields = Fields::exactly(data, 8)?;
+                let policy = fields.u16()?;
+                fields.skip(2)?;
+                self.info.reliability = reliability(policy, fields.u32()?)?;
+            }
             DSTADDRV4 => {
                 let octets: [u8; 4] = data.try_into().map_err(|_| Error::Invalid)?;
                 self.also.push(octets.into());
@@ -85,6 +98,31 @@ impl Said {
     fn flags(&mut self, bits: u16) -> Result<(), Error> {
         self.info.flags = SndFlags::from_bits(bits & !POLICY_BITS).ok_or(Error::Invalid)?;
         Ok(())
+    }
+}
+
+/// What a policy and its value mean (RFC 7496 §4.1): milliseconds, retransmissions, or a rank.
+pub(super) fn reliability(policy: u16, value: u32) -> Result<PrInfo, Error> {
+    Ok(match policy {
+        0 => PrInfo::None,
+        POLICY_TIMED if value == 0 => PrInfo::None,
+        POLICY_TIMED => PrInfo::Timed(Duration::from_millis(value.into())),
+        POLICY_LIMITED => PrInfo::Limited(value),
+        POLICY_PRIORITY => PrInfo::Priority(value),
+        _ => return Err(Error::Invalid),
+    })
+}
+
+/// The policy and its value.
+pub(super) fn policy_of(reliability: PrInfo) -> (u16, u32) {
+    match reliability {
+        PrInfo::None => (0, 0),
+        PrInfo::Timed(time) => {
+            let millis = u32::try_from(time.as_millis());
+            (POLICY_TIMED, millis.unwrap_or(u32::MAX))
+        }
+        PrInfo::Limited(count) => (POLICY_LIMITED, count),
+        PrInfo::Priority(rank) => (POLICY_PRIORITY, rank),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What SCTP's sockets have beside what all have (RFC 6458): several addresses, associations,
 //! messages with what is known of them, options as Linux numbers and lays them out.
 
+mod extensions;
 mod get;
 mod layout;
 mod message;

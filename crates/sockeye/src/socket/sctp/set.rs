@@ -56,10 +56,10 @@ impl Socket {
     }
 }
 
-struct Set<'a, 'c> {
-    sctp: &'a mut Sctp,
-    cx: &'a mut Context<'c>,
-    id: SocketId,
+pub(super) struct Set<'a, 'c> {
+    pub(super) sctp: &'a mut Sctp,
+    pub(super) cx: &'a mut Context<'c>,
+    pub(super) id: SocketId,
     style: Style,
 }
 
@@ -129,17 +129,21 @@ impl Set<'_, '_> {
             }
             n::AUTH_SUPPORTED => self.supported(value, |settings, on| settings.authentication = on),
             n::ECN_SUPPORTED => self.supported(value, |settings, on| settings.ecn = on),
-            _ => Err(Error::NoProtocolOption),
+            _ => self.set_extension(name, value),
         }
     }
 
     /// Changes what `assoc` names; a name that is nobody's is EINVAL.
-    fn change(&mut self, assoc: AssocId, change: impl Fn(&mut Settings)) -> Result<(), Error> {
+    pub(super) fn change(
+        &mut self,
+        assoc: AssocId,
+        change: impl Fn(&mut Settings),
+    ) -> Result<(), Error> {
         invalid(self.sctp.configure(self.cx, self.id, assoc, change))
     }
 
     /// Changes what the socket has, and all associations of it heed.
-    fn own(&mut self, change: impl Fn(&mut Settings)) -> Result<(), Error> {
+    pub(super) fn own(&mut self, change: impl Fn(&mut Settings)) -> Result<(), Error> {
         self.change(AssocId::ALL, change)
     }
 
@@ -503,7 +507,7 @@ impl Set<'_, '_> {
 }
 
 /// `struct sctp_assoc_value`.
-fn assoc_value(value: &[u8]) -> Result<(AssocId, u32), Error> {
+pub(super) fn assoc_value(value: &[u8]) -> Result<(AssocId, u32), Error> {
     let mut fields = Fields::exactly(value, 8)?;
     Ok((fields.assoc()?, fields.u32()?))
 }
