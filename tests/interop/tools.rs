@@ -130,7 +130,8 @@ fn programs_of_an_ordinary_user_find_them_under_run() -> Result {
             };
             for (far, router) in [(FAR_V4, KERNEL_V4), (FAR_V6, KERNEL_V6)] {
                 for how in ["", " -I", " -T"] {
-                    let text = under_run(&format!("traceroute -n -q 1 -w 5{how} {far}"))?;
+                    let text =
+                        under_run(&format!("traceroute -n -q 1 -w 5,5000,50000{how} {far}"))?;
                     let hops = text.lines().skip(1);
                     let hops: Vec<_> = hops.map(|line| line.split_whitespace().nth(1)).collect();
                     check!(
@@ -139,7 +140,7 @@ fn programs_of_an_ordinary_user_find_them_under_run() -> Result {
                     );
                 }
                 for how in ["", " -u", " -T"] {
-                    let text = under_run(&format!("mtr -n -r -c 1 -Z 1 -G 1{how} {far}"))?;
+                    let text = under_run(&format!("mtr -n -r -c 1 -Z 5 -G 3{how} {far}"))?;
                     let hops = text.lines().skip(2);
                     let hops: Vec<_> = hops.map(|line| line.split_whitespace().nth(1)).collect();
                     check!(hops == [Some(router), Some(far)], "mtr{how} {far}: {text}");
@@ -156,7 +157,7 @@ fn programs_of_an_ordinary_user_find_them_under_run() -> Result {
                     || text.contains("Address unreachable");
                 let from = text.to_lowercase().contains(&format!("from {router}"));
                 check!(told && from, "ping {far}: {text}");
-                let text = under_run(&format!("traceroute -n -q 1 -w 5 {far}"))?;
+                let text = under_run(&format!("traceroute -n -q 1 -w 5,5000,50000 {far}"))?;
                 check!(text.contains(" !H"), "traceroute {far}: {text}");
             }
             Ok(Outcome::Passed)
