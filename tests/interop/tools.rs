@@ -118,6 +118,21 @@ fn under_run(program: &str) -> Result<String> {
 }
 
 /// traceroute(8) and mtr(8) hear by POLLERR and the error queue of UDP sockets, ping(8) by that of its own.
+/// Whether `command` names these hops, behind so many lines of its own. With round trips below a
+/// millisecond both programs give up early on a busy machine, and so may try three times.
+fn finds(command: &str, head: usize, wanted: [&str; 2]) -> Result<()> {
+    let mut text = String::new();
+    for _ in 0..3 {
+        text = under_run(command)?;
+        let hops = text.lines().skip(head);
+        let hops: Vec<_> = hops.map(|line| line.split_whitespace().nth(1)).collect();
+        if hops == wanted.map(Some) {
+            return Ok(());
+        }
+    }
+    Err(format!("{command}: {text}").into())
+}
+
 fn programs_of_an_ordinary_user_find_them_under_run() -> Result {
     need!("traceroute", "mtr", "ping", "setpriv");
     in_namespace(
@@ -130,20 +145,15 @@ fn programs_of_an_ordinary_user_find_them_under_run() -> Result {
             };
             for (far, router) in [(FAR_V4, KERNEL_V4), (FAR_V6, KERNEL_V6)] {
                 for how in ["", " -I", " -T"] {
-                    let text =
-                        under_run(&format!("traceroute -n -q 1 -w 5,5000,50000{how} {far}"))?;
-                    let hops = text.lines().skip(1);
-                    let hops: Vec<_> = hops.map(|line| line.split_whitespace().nth(1)).collect();
-                    check!(
-                        hops == [Some(router), Some(far)],
-                        "traceroute{how} {far}: {text}"
-                    );
+                    finds(
+                        &format!("traceroute -n -q 1 -w 5{how} {far}"),
+                        1,
+                        [router, far],
+                    )?;
                 }
                 for how in ["", " -u", " -T"] {
-                    let text = under_run(&format!("mtr -n -r -c 1 -Z 5 -G 3{how} {far}"))?;
-                    let hops = text.lines().skip(2);
-                    let hops: Vec<_> = hops.map(|line| line.split_whitespace().nth(1)).collect();
-                    check!(hops == [Some(router), Some(far)], "mtr{how} {far}: {text}");
+                    let command = format!("mtr -n -r -c 1 -Z 2 -G 2{how} {far}");
+                    finds(&command, 2, [router, far])?;
                 }
                 let text = under_run(&format!("ping -n -c 1 -t 1 -W 5 {far}"))?;
                 let told = text.contains("Time to live exceeded") || text.contains("Hop limit");
@@ -157,7 +167,7 @@ fn programs_of_an_ordinary_user_find_them_under_run() -> Result {
                     || text.contains("Address unreachable");
                 let from = text.to_lowercase().contains(&format!("from {router}"));
                 check!(told && from, "ping {far}: {text}");
-                let text = under_run(&format!("traceroute -n -q 1 -w 5,5000,50000 {far}"))?;
+                let text = under_run(&format!("traceroute -n -q 1 -w 5 {far}"))?;
                 check!(text.contains(" !H"), "traceroute {far}: {text}");
             }
             Ok(Outcome::Passed)
