@@ -157,6 +157,51 @@ pub(super) fn want_errors(socket: &Socket, v6: bool) -> io::Result<()> {
     socket.set_nonblocking(true)
 }
 
+/// The port that bare probes come from: below those that a node gives out by itself.
+pub(super) fn source_port(chance: u64) -> Result<u16> {
+    const FIRST: u16 = 20_000;
+    const COUNT: u64 = 12_000;
+    Ok(FIRST + u16::try_from(chance % COUNT)?)
+}
+
+/// What has come to a raw socket whose probes go from one port to `ports`, by their number: errors
+/// about them, and packets that `read` takes for answers. Waits for it at most for `wait`.
+pub(super) fn hear_raw(
+    socket: &Socket,
+    method: Method,
+    (own, ports): (u16, &[u16]),
+    wait: Duration,
+    read: impl Fn(&[u8]) -> Option<Heard>,
+) -> Result<Vec<Heard>> {
+    wait_for(&[socket], Readiness::READABLE, wait)?;
+    let mut heard = Vec::new();
+    for (quoted, _, error) in errors(socket) {
+        let Some(&[from_0, from_1, to_0, to_1]) = quoted.first_chunk() else {
+            continue;
+        };
+        let item = ports.binary_search(&u16::from_be_bytes([to_0, to_1]));
+        let ours = u16::from_be_bytes([from_0, from_1]) == own;
+        if let (Ok(item), true) = (item, ours)
+            && let Some((state, reason)) = method.of_error(&error)
+        {
+            heard.push(Heard {
+                item,
+                state,
+                reason,
+            });
+        }
+    }
+    let mut buffer = [0; 256];
+    loop {
+        match socket.recv(&mut buffer) {
+            Ok(len) => heard.extend(read(&buffer[..len])),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(heard),
+            // Of an error that lay in the queue as well.
+            Err(_) => {}
+        }
+    }
+}
+
 /// Sends one datagram. What the socket was told of an earlier one lies in its error queue, too.
 pub(super) fn send(socket: &Socket, data: &[u8], to: SocketAddr) -> Result<()> {
     loop {

@@ -1,20 +1,17 @@
 //! Probes of SCTP: a bare INIT by a raw socket. The node has no association for what comes back, and
 //! aborts it.
 
-use super::probe::{Heard, Prober, errors, send, wait_for, want_errors};
+use super::probe::{Heard, Prober, hear_raw, send, source_port, want_errors};
 use super::verdict::Method;
 use anyhow::{Context, Result};
-use sockeye::{Domain, Node, Protocol, Readiness, Socket, Type};
-use std::io::ErrorKind;
+use crc32c::crc32c;
+use sockeye::{Domain, Node, Protocol, Socket, Type};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Bytes of the common header, and of a packet with an INIT.
 const HEADER_LEN: usize = 12;
 const PACKET_LEN: usize = HEADER_LEN + 20;
-/// The ports that probes come from: below those that a node gives out by itself.
-const SOURCE_PORTS: u16 = 20_000;
-const SOURCE_PORTS_COUNT: u64 = 12_000;
 
 pub(super) struct Init<'a> {
     socket: Socket,
@@ -36,7 +33,7 @@ impl<'a> Init<'a> {
         let chance = node.random()?;
         Ok(Self {
             socket,
-            source_port: SOURCE_PORTS + u16::try_from(chance % SOURCE_PORTS_COUNT)?,
+            source_port: source_port(chance)?,
             peer,
             ports,
             // RFC 9260 §3.3.2: a tag is not 0.
@@ -73,33 +70,10 @@ impl Prober for Init<'_> {
     }
 
     fn hear(&mut self, wait: Duration) -> Result<Vec<Heard>> {
-        wait_for(&[&self.socket], Readiness::READABLE, wait)?;
-        let mut heard = Vec::new();
-        for (quoted, _, error) in errors(&self.socket) {
-            let Some(&[from_0, from_1, to_0, to_1]) = quoted.first_chunk() else {
-                continue;
-            };
-            let item = self.ports.binary_search(&u16::from_be_bytes([to_0, to_1]));
-            let ours = u16::from_be_bytes([from_0, from_1]) == self.source_port;
-            if let (Ok(item), true) = (item, ours)
-                && let Some((state, reason)) = Method::Sctp.of_error(&error)
-            {
-                heard.push(Heard {
-                    item,
-                    state,
-                    reason,
-                });
-            }
-        }
-        let mut buffer = [0; 256];
-        loop {
-            match self.socket.recv(&mut buffer) {
-                Ok(len) => heard.extend(self.read(&buffer[..len])),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(heard),
-                // Of an error that lay in the queue as well.
-                Err(_) => {}
-            }
-        }
+        let probes = (self.source_port, self.ports);
+        hear_raw(&self.socket, Method::Sctp, probes, wait, |packet| {
+            self.read(packet)
+        })
     }
 }
 
@@ -117,14 +91,6 @@ fn init(from: u16, to: u16, tag: u32) -> [u8; PACKET_LEN] {
     let sum = crc32c(&packet);
     packet[8..12].copy_from_slice(&sum.to_le_bytes());
     packet
-}
-
-/// RFC 9260 appendix A.
-fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _| (crc >> 1) ^ if crc & 1 == 0 { 0 } else { 0x82f6_3b78 };
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), step)
-    })
 }
 
 #[cfg(test)]

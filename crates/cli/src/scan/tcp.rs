@@ -1,11 +1,10 @@
 //! Probes of TCP: a bare SYN or ACK by a raw socket, or a whole connection.
 
-use super::probe::{Heard, Prober, errors, send, wait_for, want_errors};
+use super::probe::{Heard, Prober, hear_raw, send, source_port, wait_for, want_errors};
 use super::verdict::{ACK, Method, Reason, SYN, State};
 use anyhow::{Context, Result};
 use sockeye::{Domain, Node, Protocol, Readiness, Socket, Type};
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -13,9 +12,6 @@ use std::time::Duration;
 const SEGMENT_LEN: usize = 24;
 /// Where a segment's checksum is.
 const CHECKSUM_OFFSET: usize = 16;
-/// The ports that probes come from: below those that a node gives out by itself.
-const SOURCE_PORTS: u16 = 20_000;
-const SOURCE_PORTS_COUNT: u64 = 12_000;
 
 /// Probes without a connection. The node has no socket for what comes back, and resets it.
 pub(super) struct Bare<'a> {
@@ -42,7 +38,7 @@ impl<'a> Bare<'a> {
         }
         socket.connect(to).with_context(|| format!("to {peer}"))?;
         let chance = node.random()?;
-        let port = SOURCE_PORTS + u16::try_from(chance % SOURCE_PORTS_COUNT)?;
+        let port = source_port(chance)?;
         Ok(Self {
             own: SocketAddr::new(socket.local_addr()?.ip(), port),
             socket,
@@ -109,33 +105,10 @@ impl Prober for Bare<'_> {
     }
 
     fn hear(&mut self, wait: Duration) -> Result<Vec<Heard>> {
-        wait_for(&[&self.socket], Readiness::READABLE, wait)?;
-        let mut heard = Vec::new();
-        for (quoted, _, error) in errors(&self.socket) {
-            let Some(&[from_0, from_1, to_0, to_1]) = quoted.first_chunk() else {
-                continue;
-            };
-            let item = self.ports.binary_search(&u16::from_be_bytes([to_0, to_1]));
-            let ours = u16::from_be_bytes([from_0, from_1]) == self.own.port();
-            if let (Ok(item), true) = (item, ours)
-                && let Some((state, reason)) = self.method.of_error(&error)
-            {
-                heard.push(Heard {
-                    item,
-                    state,
-                    reason,
-                });
-            }
-        }
-        let mut buffer = [0; 256];
-        loop {
-            match self.socket.recv(&mut buffer) {
-                Ok(len) => heard.extend(self.read(&buffer[..len])),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(heard),
-                // Of an error that lay in the queue as well.
-                Err(_) => {}
-            }
-        }
+        let probes = (self.own.port(), self.ports);
+        hear_raw(&self.socket, self.method, probes, wait, |packet| {
+            self.read(packet)
+        })
     }
 }
 
