@@ -43,14 +43,7 @@ pub(crate) enum Discipline {
 impl Discipline {
     /// Its number.
     pub(crate) const fn number(self) -> u32 {
-        match self {
-            Self::FirstCome => 0,
-            Self::RoundRobin => 1,
-            Self::RoundRobinPacket => 2,
-            Self::Priority => 3,
-            Self::FairBandwidth => 4,
-            Self::WeightedFair => 5,
-        }
+        self as u32
     }
 
     /// The one with this number.
