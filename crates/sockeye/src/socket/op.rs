@@ -241,27 +241,6 @@ macro_rules! datagram {
     };
 }
 
-/// The same call on whatever transport it is.
-macro_rules! any {
-    ($op:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {
-        match $op.kind {
-            Kind::Sctp(_) => {
-                let $id = $op.id;
-                on!($op, sctp, |$transport, $cx| $call)
-            }
-            Kind::Dccp => {
-                let $id = $op.id;
-                on!($op, dccp, |$transport, $cx| $call)
-            }
-            _ => datagram!(
-                $op,
-                on!($op, tcp, |$transport, $cx| $call),
-                |$transport, $cx, $id| $call
-            ),
-        }
-    };
-}
-
 /// The same call on whatever transport it is that has connections; `$other` for the rest.
 macro_rules! connections {
     ($op:expr, $other:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {{
@@ -273,6 +252,17 @@ macro_rules! connections {
             _ => $other,
         }
     }};
+}
+
+/// The same call on whatever transport it is.
+macro_rules! any {
+    ($op:expr, |$transport:ident, $cx:ident, $id:ident| $call:expr) => {
+        datagram!(
+            $op,
+            connections!($op, Err(Error::NotSupported), |$transport, $cx, $id| $call),
+            |$transport, $cx, $id| $call
+        )
+    };
 }
 
 impl Op<'_> {
