@@ -20,6 +20,9 @@ pub use uml::{Guest, Uml, bridge};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+/// Programs, servers and shaped links of more would compete for two cores.
+const TESTS_AT_ONCE: usize = 4;
+
 /// How a test ended, where it did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -80,8 +83,8 @@ pub fn harness(tests: &[&[Test]]) -> ! {
         ended.exit();
     }
     let mut args = Arguments::from_args();
-    // Programs, servers and shaped links of several tests at once would compete for two cores.
-    args.test_threads.get_or_insert(2);
+    // Most of a test is waiting, for timers and for other programs.
+    args.test_threads.get_or_insert(TESTS_AT_ONCE);
     let trials = tests.iter().copied().flatten().map(trial).collect();
     let conclusion = libtest_mimic::run(&args, trials);
     binary::remove();

@@ -109,7 +109,7 @@ for what, fields in (("zero", {}), ("kept", {"ident": 5}), ("zero, not to be cut
 
 # Who receives what: bound, connected, filtered.
 def waits(s):
-    return bool(select.select([s], [], [], 0)[0])
+    return bool(select.select([s], [], [], 0.2)[0])
 
 others = {"bound": raw(253), "elsewhere": raw(253), "connected": raw(253), "other peer": raw(253)}
 others["bound"].bind((OWN, 0))
