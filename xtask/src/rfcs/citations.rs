@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Where citations are looked for.
 const FOLDERS: [&str; 2] = ["crates", "tests"];
-/// The kinds of requirement of RFC 9293.
+/// The kinds of requirement of RFC 9293, which numbers them itself.
 const KINDS: [&str; 4] = ["MUST-", "SHLD-", "MAY-", "REC-"];
 
 /// A file that cites, and whether it does so in a test.
@@ -59,7 +59,7 @@ impl std::fmt::Display for Section {
 #[derive(Debug, Default)]
 pub(super) struct Citations {
     sections: BTreeMap<u32, BTreeMap<Section, Vec<Place>>>,
-    requirements: BTreeMap<String, Vec<Place>>,
+    requirements: BTreeMap<(u32, String), Vec<Place>>,
 }
 
 impl Citations {
@@ -103,16 +103,14 @@ impl Citations {
             };
             rest = &rest[digits..];
             while let Some((section, after)) = next_section(rest) {
-                let places = self
-                    .sections
-                    .entry(rfc)
-                    .or_default()
-                    .entry(section)
-                    .or_default();
-                if places.last() != Some(place) {
-                    places.push(place.clone());
-                }
                 rest = after;
+                if let Some((place_in, after)) = next_number(rest) {
+                    rest = after;
+                    let id = format!("{section}-{place_in}");
+                    add(self.requirements.entry((rfc, id)).or_default(), place);
+                }
+                let sections = self.sections.entry(rfc).or_default();
+                add(sections.entry(section).or_default(), place);
             }
         }
         for kind in KINDS {
@@ -120,32 +118,45 @@ impl Citations {
                 let digits = comment[at + kind.len()..].chars();
                 let digits: String = digits.take_while(char::is_ascii_digit).collect();
                 if !digits.is_empty() {
-                    let places = self
-                        .requirements
-                        .entry(format!("{kind}{digits}"))
-                        .or_default();
-                    if places.last() != Some(place) {
-                        places.push(place.clone());
-                    }
+                    let id = (9293, format!("{kind}{digits}"));
+                    add(self.requirements.entry(id).or_default(), place);
                 }
             }
         }
     }
 
     /// Where the requirement is cited.
-    pub(super) fn requirement(&self, id: &str) -> &[Place] {
-        self.requirements.get(id).map_or(&[], Vec::as_slice)
+    pub(super) fn requirement(&self, rfc: u32, id: &str) -> &[Place] {
+        let places = self.requirements.get(&(rfc, id.to_owned()));
+        places.map_or(&[], Vec::as_slice)
     }
 
     /// All requirements that are cited.
-    pub(super) fn requirements(&self) -> impl Iterator<Item = &str> {
-        self.requirements.keys().map(String::as_str)
+    pub(super) fn requirements(&self) -> impl Iterator<Item = &(u32, String)> {
+        self.requirements.keys()
     }
 
     /// All sections that are cited, by RFC.
     pub(super) fn by_rfc(&self) -> impl Iterator<Item = (u32, &BTreeMap<Section, Vec<Place>>)> {
         self.sections.iter().map(|(rfc, sections)| (*rfc, sections))
     }
+}
+
+/// One place more, unless it is the last.
+fn add(places: &mut Vec<Place>, place: &Place) {
+    if places.last() != Some(place) {
+        places.push(place.clone());
+    }
+}
+
+/// The number of a requirement behind its section, as in "§6.2-4", and what follows it.
+fn next_number(text: &str) -> Option<(u32, &str)> {
+    let digits = text.strip_prefix('-')?;
+    let len = digits.len()
+        - digits
+            .trim_start_matches(|c: char| c.is_ascii_digit())
+            .len();
+    Some((digits[..len].parse().ok()?, &digits[len..]))
 }
 
 /// The next "§3.8.5" of a list behind the RFC's number, and what follows it.
@@ -233,20 +244,35 @@ mod tests {
             sections(&read),
             ["6298 5", "9293 3.2", "9293 3.9.1", "9293 3.10"]
         );
-        assert_eq!(read.requirement("MUST-64").len(), 1);
-        assert!(!read.requirement("MAY-1")[0].is_test);
+        assert_eq!(read.requirement(9293, "MUST-64").len(), 1);
+        assert!(!read.requirement(9293, "MAY-1")[0].is_test);
+    }
+
+    #[test]
+    fn a_requirement_may_stand_behind_its_section() {
+        let text = "// RFC 9260 §6.2-4 and §6.2-12, §8.4: some (§6.3-1 not).";
+        let read = read("crates/sctp/src/sack.rs", text);
+        let ids: Vec<_> = read
+            .requirements()
+            .map(|(rfc, id)| (*rfc, &id[..]))
+            .collect();
+        assert_eq!(ids, [(9260, "6.2-12"), (9260, "6.2-4")]);
+        assert_eq!(sections(&read), ["9260 6.2", "9260 8.4"]);
     }
 
     #[test]
     fn tests_are_told_from_code() {
         let text = "// MUST-1\n#[cfg(test)]\nmod tests {\n// MUST-2\n}";
         let read_code = read("crates/tcp/src/ack.rs", text);
-        assert!(!read_code.requirement("MUST-1")[0].is_test);
-        assert!(read_code.requirement("MUST-2")[0].is_test);
+        assert!(!read_code.requirement(9293, "MUST-1")[0].is_test);
+        assert!(read_code.requirement(9293, "MUST-2")[0].is_test);
         let script = read(
             "tests/scripts/rfc9293/a.script",
             "# RFC 9293 §3.1 (MUST-3)\nlisten # MUST-4",
         );
-        assert!(script.requirement("MUST-3")[0].is_test && script.requirement("MUST-4")[0].is_test);
+        assert!(
+            script.requirement(9293, "MUST-3")[0].is_test
+                && script.requirement(9293, "MUST-4")[0].is_test
+        );
     }
 }

@@ -1,15 +1,17 @@
 //! RFCS.md: which section of which RFC is kept where, and which test shows it.
 //!
 //! A rule is cited where it is kept, as `RFC 9293 §3.10.7.4: …`, in comments of the code, of tests
-//! and of packet scripts. The numbers of RFC 9293's requirements (`MUST-35`) stand beside. This
-//! collects them; [`requirements`] says what each number is about, and why some are left out.
+//! and of packet scripts. Some RFCs are gone through requirement by requirement: RFC 9293's have
+//! numbers (`MUST-35`), which stand beside; others' are numbered within their section
+//! (`RFC 9260 §6.2-4`). This collects them; [`requirements`] says what each number is about, and why
+//! some are left out.
 
 mod citations;
 mod requirements;
 
 use anyhow::{Context, Result, bail};
 use citations::{Citations, Place};
-use requirements::{REQUIREMENTS, Requirement};
+use requirements::{LISTS, List, Requirement};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -46,10 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
     }
     if !missing.is_empty() {
-        bail!(
-            "{} requirements of RFC 9293 have no place or no test",
-            missing.len()
-        );
+        bail!("{} requirements have no place or no test", missing.len());
     }
     Ok(())
 }
@@ -57,20 +56,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// What the rows of the requirements lack.
 fn missing(citations: &Citations) -> Vec<String> {
     let mut lines = Vec::new();
-    for Requirement { id, left_out, .. } in REQUIREMENTS {
-        let places = citations.requirement(id);
-        let code = places.iter().any(|place| !place.is_test);
-        let test = places.iter().any(|place| place.is_test);
-        match left_out {
-            None if !code => lines.push(format!("{id} is cited nowhere in the code")),
-            None if !test => lines.push(format!("{id} is cited by no test and no script")),
-            Some(_) if code => lines.push(format!("{id} is left out, but the code cites it")),
-            _ => {}
+    for list in LISTS {
+        let rfc = list.rfc;
+        for Requirement { id, left_out, .. } in list.rows {
+            let places = citations.requirement(rfc, id);
+            let code = places.iter().any(|place| !place.is_test);
+            let test = places.iter().any(|place| place.is_test);
+            let lack = match left_out {
+                None if !code => "is cited nowhere in the code",
+                None if !test => "is cited by no test and no script",
+                Some(_) if code => "is left out, but the code cites it",
+                _ => continue,
+            };
+            lines.push(format!("RFC {rfc}: {id} {lack}"));
         }
     }
-    for id in citations.requirements() {
-        if !REQUIREMENTS.iter().any(|known| known.id == id) {
-            lines.push(format!("RFC 9293 has no requirement {id}"));
+    for (rfc, id) in citations.requirements() {
+        let known = LISTS.iter().find(|list| list.rfc == *rfc);
+        if !known.is_some_and(|list| list.rows.iter().any(|row| row.id == id)) {
+            lines.push(format!("RFC {rfc} has no requirement {id}"));
         }
     }
     lines
@@ -80,26 +84,10 @@ fn render(citations: &Citations) -> String {
     let mut out = String::from(
         "# RFCs, section by section\n\n\
          Written by `cargo xtask rfcs` from the citations in comments; do not edit. A rule is cited \
-         where it is kept (`RFC 9293 §3.10.7.4: …`), and where a test or a packet script shows it.\n\n\
-         ## The requirements of RFC 9293\n\n\
-         All of its appendix B, by number. What is left out has the reason in the place of files.\n\n\
-         | | § | What | Kept in | Shown by |\n|---|---|---|---|---|\n",
+         where it is kept (`RFC 9293 §3.10.7.4: …`), and where a test or a packet script shows it.\n",
     );
-    for row in REQUIREMENTS {
-        let Requirement {
-            id,
-            section,
-            what,
-            left_out,
-        } = row;
-        let places = citations.requirement(id);
-        let kept = match left_out {
-            Some(reason) => format!("*left out:* {reason}"),
-            None => files(places.iter().filter(|place| !place.is_test)),
-        };
-        let shown = files(places.iter().filter(|place| place.is_test));
-        // Writing to a string does not fail.
-        let _ = writeln!(out, "| {id} | {section} | {what} | {kept} | {shown} |");
+    for list in LISTS {
+        render_list(&mut out, citations, list);
     }
     out.push_str("\n## All citations\n");
     for (rfc, sections) in citations.by_rfc() {
@@ -114,6 +102,29 @@ fn render(citations: &Citations) -> String {
         }
     }
     out
+}
+
+/// The requirements of one RFC.
+fn render_list(out: &mut String, citations: &Citations, list: &List) {
+    let List { rfc, about, rows } = list;
+    // Writing to a string does not fail.
+    let _ = write!(
+        out,
+        "\n## The requirements of RFC {rfc}\n\n\
+         {about} What is left out has the reason in the place of files.\n\n\
+         | | § | What | Kept in | Shown by |\n|---|---|---|---|---|\n"
+    );
+    for row in *rows {
+        let places = citations.requirement(*rfc, row.id);
+        let kept = match row.left_out {
+            Some(reason) => format!("*left out:* {reason}"),
+            None => files(places.iter().filter(|place| !place.is_test)),
+        };
+        let shown = files(places.iter().filter(|place| place.is_test));
+        let Requirement { id, what, .. } = row;
+        let section = row.section();
+        let _ = writeln!(out, "| {id} | {section} | {what} | {kept} | {shown} |");
+    }
 }
 
 /// The files of `places`, each once, as they are sorted.

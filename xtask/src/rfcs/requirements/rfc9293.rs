@@ -1,25 +1,9 @@
-//! The requirements of RFC 9293's appendix B.
+//! The requirements of RFC 9293's appendix B, by its numbers.
 
-/// One of them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Requirement {
-    /// Its number.
-    pub(super) id: &'static str,
-    /// Where the RFC states it.
-    pub(super) section: &'static str,
-    /// What it asks for.
-    pub(super) what: &'static str,
-    /// Why it is not kept, where it is not.
-    pub(super) left_out: Option<&'static str>,
-}
+use super::Requirement;
 
 const fn kept(id: &'static str, section: &'static str, what: &'static str) -> Requirement {
-    Requirement {
-        id,
-        section,
-        what,
-        left_out: None,
-    }
+    Requirement::kept(id, what).at(section)
 }
 
 const fn left(
@@ -28,18 +12,13 @@ const fn left(
     what: &'static str,
     why: &'static str,
 ) -> Requirement {
-    Requirement {
-        id,
-        section,
-        what,
-        left_out: Some(why),
-    }
+    Requirement::left(id, what, why).at(section)
 }
 
-/// All of them, by number.
+/// All of them.
 // A table is read row by row.
 #[rustfmt::skip]
-pub(super) const REQUIREMENTS: &[Requirement] = &[
+pub(super) const ROWS: &[Requirement] = &[
     kept("MUST-1", "3.1", "the window is an unsigned number"),
     kept("MUST-2", "3.1", "the sender computes the checksum"),
     kept("MUST-3", "3.1", "the receiver checks it"),
