@@ -213,7 +213,7 @@ impl Association {
         self.asconf =
             crate::asconf::AddressConfiguration::new(contents.local_tsn, contents.peer_tsn);
         self.adopt_keys(&contents.local_keys, &contents.peer_keys);
-        self.deadlines = crate::tcb::Deadlines::default();
+        self.deadlines = crate::deadlines::Deadlines::default();
         let primary = contents.source;
         for path in &mut self.paths {
             path.reset_window();

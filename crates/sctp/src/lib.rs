@@ -3,7 +3,7 @@
 //! [`Sctp`] holds all sockets and associations of a node and plugs into it as a
 //! [`Transport`](sockeye_core::Transport). A file is a chapter:
 //!
-//! - what an association is: `tcb`, `state`, `settings`; its paths (§6.4): `path`, `window` (§7.2),
+//! - what an association is: `tcb`, `state`, `settings`, `deadlines`; its paths (§6.4): `path`, `window` (§7.2),
 //!   `rto` (§6.3.1); what stands under an id, and who has which addresses: `table`, `endpoint`,
 //!   `addresses`;
 //! - §3 and §8.5, packets: `arrival`, `receive`, `packet`; §8.4, out of the blue: `ootb`;
@@ -26,11 +26,14 @@ mod arrival;
 mod asconf;
 mod auth;
 mod collision;
+mod control;
 mod cookie;
+mod deadlines;
 mod endpoint;
 mod icmp;
 mod inbound;
 mod info;
+mod notices;
 mod offer;
 mod ootb;
 mod outbound;

@@ -21,8 +21,8 @@ impl Association {
         if let Some(at) = self.cookie_ack {
             return Some(at.min(self.paths.len() - 1));
         }
-        if !self.reports.chunks.is_empty() {
-            return Some(self.reports.path.min(self.paths.len() - 1));
+        if !self.replies.chunks.is_empty() {
+            return Some(self.replies.path.min(self.paths.len() - 1));
         }
         if self.state.sends() {
             if self.partial.due {
@@ -121,7 +121,7 @@ impl Association {
             self.free_packet = false;
             self.ack.due = false;
             self.cookie_ack = None;
-            self.reports.chunks.clear();
+            self.replies.clear();
             return false;
         };
         let remote = path.remote;
@@ -131,18 +131,23 @@ impl Association {
             CookieAck.emit(draft.chunks());
             cx.counters.add(Counter::SctpOutCtrlChunks);
         }
-        if !self.reports.chunks.is_empty() && self.reports.chunks.len() <= room - draft.len() {
-            draft.chunks().append(&mut self.reports.chunks);
-            cx.counters.add(Counter::SctpOutCtrlChunks);
+        // What is larger than the packet goes alone, in fragments of IP.
+        if draft.is_empty() || self.replies.chunks.len() <= room - draft.len() {
+            let count = self.replies.count.into();
+            cx.counters.add_n(Counter::SctpOutCtrlChunks, count);
+            draft.chunks().append(&mut self.replies.chunks);
         }
-        self.reports.chunks.clear();
-        let left = room - draft.len();
-        if self.ack.pending && self.emit_sack(cx, draft.chunks(), left) {
+        self.replies.clear();
+        let left = room.saturating_sub(draft.len());
+        if self.ack.pending
+            && self.paths[at].is_confirmed()
+            && self.emit_sack(cx, draft.chunks(), left)
+        {
             cx.counters.add(Counter::SctpOutCtrlChunks);
         }
         if self.state.sends() {
             let used = draft.len();
-            if self.emit_forward(cx.now, draft.chunks(), room - used) {
+            if self.emit_forward(cx.now, draft.chunks(), room.saturating_sub(used)) {
                 cx.counters.add(Counter::SctpOutCtrlChunks);
             }
         }

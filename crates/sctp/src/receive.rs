@@ -16,9 +16,6 @@ use sockeye_wire::sctp::{
 };
 
 /// Of chunks that share a packet though they must not.
-/// Bytes of errors that wait for a packet.
-const REPORTS_MAX: usize = 1024;
-
 pub(crate) const NOT_ALONE: Cause<'static> = Cause::ProtocolViolation(b"not alone in its packet");
 
 /// What one packet brought.
@@ -103,6 +100,7 @@ impl Sctp {
             return;
         };
         association.note_encap(arrival);
+        association.replies.gather = true;
         let at = association.path_to(arrival.remote);
         let mut tally = Tally::default();
         let mut walk = arrival.walk();
@@ -127,6 +125,7 @@ impl Sctp {
         if association.state != State::Closed {
             association.after_packet(cx, arrival, at, &tally);
         }
+        association.replies.gather = false;
         self.settle(cx, id);
     }
 }
@@ -264,19 +263,6 @@ impl Association {
         match what.skip {
             true => Step::Next,
             false => Step::Stop,
-        }
-    }
-
-    /// Says an error that ends nothing, by the next packet, so that a SACK can go along. More than
-    /// [`REPORTS_MAX`] bytes of them are not said.
-    pub(crate) fn send_error(&mut self, at: Option<usize>, cause: &Cause<'_>) {
-        let mut causes = Vec::new();
-        cause.emit(&mut causes);
-        let mut out = Vec::new();
-        OperationError { causes: &causes }.emit(&mut out);
-        if self.reports.chunks.len() + out.len() <= REPORTS_MAX {
-            self.reports.path = at.unwrap_or(self.data_path);
-            self.reports.chunks.extend_from_slice(&out);
         }
     }
 

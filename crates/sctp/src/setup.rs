@@ -367,7 +367,7 @@ impl Association {
         CookieEcho { cookie: &cookie }.emit(&mut out);
         out.extend_from_slice(&self.opening.beside);
         let at = self.opening.path;
-        self.send_control(cx, at, &out);
+        self.send_control_now(cx, at, &out);
         self.start_t1(cx);
     }
 

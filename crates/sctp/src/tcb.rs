@@ -1,33 +1,31 @@
 //! One association: its transmission control block (RFC 9260 §14.2 of RFC 4960's numbering), and what
 //! every chapter does to it.
 
+use crate::State;
 use crate::asconf::AddressConfiguration;
 use crate::auth::{Authenticator, RANDOM_LEN};
+use crate::control::Replies;
+use crate::deadlines::Deadlines;
 use crate::inbound::{Delivered, Inbound};
-use crate::info::{AddressState, AssocChange, AssocId, Notification, PathInfo, PathState};
+use crate::info::{AssocChange, AssocId, Notification, PathInfo, PathState};
 use crate::outbound::Outbound;
 use crate::outstanding::Outstanding;
-use crate::packet::{Carrier, Draft};
 use crate::partial::PartialReliability;
 use crate::path::{Beat, Path};
 use crate::reconfig::Reconfiguration;
 use crate::rto::Rto;
 use crate::settings::Settings;
-use crate::{State, packet};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use sockeye_core::TransportId;
 use sockeye_core::demux::{Claim, Endpoint};
-use sockeye_core::{Context, Counter, Error, Handle, Instant, Owner, SocketId, TimerSlot};
-use sockeye_link::UdpPorts;
-use sockeye_wire::sctp::{ChunkType, DATA_HEADER_LEN, I_DATA_HEADER_LEN};
+use sockeye_core::{Context, Counter, Error, Handle, Instant, SocketId, TimerSlot};
+use sockeye_wire::sctp::{DATA_HEADER_LEN, I_DATA_HEADER_LEN};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// The most addresses that one side of an association has.
 pub(crate) const ADDRESSES_MAX: usize = 16;
-/// Notifications that wait for the association's socket at one time.
-pub(crate) const NOTICES_MAX: usize = 256;
 
 /// Addresses of one side.
 pub(crate) type Addresses = SmallVec<[IpAddr; 4]>;
@@ -73,14 +71,6 @@ pub(crate) struct Opening {
     pub(crate) preservative: u32,
 }
 
-/// ERROR chunks that wait for a packet.
-#[derive(Debug, Default)]
-pub(crate) struct Reports {
-    pub(crate) chunks: Vec<u8>,
-    /// The path of what they are about.
-    pub(crate) path: usize,
-}
-
 /// Acknowledgments that are due (RFC 9260 §6.2).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Acknowledgment {
@@ -98,45 +88,6 @@ pub(crate) struct Acknowledgment {
     pub(crate) advertised: u32,
     /// The lowest TSN of a packet that was marked with CE, until the peer says CWR.
     pub(crate) marked: Option<u32>,
-}
-
-/// What the association waits for; [`Instant::FAR`] is never.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadlines {
-    /// T1-init or T1-cookie.
-    pub(crate) t1: Instant,
-    /// T2-shutdown.
-    pub(crate) t2: Instant,
-    /// T5-shutdown-guard.
-    pub(crate) t5: Instant,
-    /// A delayed SACK.
-    pub(crate) sack: Instant,
-    /// A probe of a closed window.
-    pub(crate) probe: Instant,
-    /// SCTP_AUTOCLOSE.
-    pub(crate) autoclose: Instant,
-    /// FORWARD-TSN was not acknowledged.
-    pub(crate) forward: Instant,
-    /// The reconfiguration timer (RFC 6525 §5.1.1).
-    pub(crate) reconfig: Instant,
-    /// T-4 (RFC 5061 §5.1).
-    pub(crate) asconf: Instant,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            t1: Instant::FAR,
-            t2: Instant::FAR,
-            t5: Instant::FAR,
-            sack: Instant::FAR,
-            probe: Instant::FAR,
-            autoclose: Instant::FAR,
-            forward: Instant::FAR,
-            reconfig: Instant::FAR,
-            asconf: Instant::FAR,
-        }
-    }
 }
 
 /// What makes an association.
@@ -197,8 +148,8 @@ pub(crate) struct Association {
     pub(crate) ack: Acknowledgment,
     /// COOKIE ACK goes first in the next packet, by this path.
     pub(crate) cookie_ack: Option<usize>,
-    /// ERROR chunks for the next packet.
-    pub(crate) reports: Reports,
+    /// Chunks that wait for the next packet: answers to what came.
+    pub(crate) replies: Replies,
     /// Bytes that the socket has not read.
     pub(crate) unread: usize,
     /// The user wants the end as soon as the association stands.
@@ -231,7 +182,7 @@ pub(crate) struct Association {
     pub(crate) claims: SmallVec<[Claim; 1]>,
     /// When it last heard or said data.
     pub(crate) active_at: Instant,
-    udp_port: u16,
+    pub(crate) udp_port: u16,
 }
 
 impl Association {
@@ -276,7 +227,7 @@ impl Association {
             inbound: Inbound::new(terms.peer_tsn, terms.streams.1),
             ack: Acknowledgment::default(),
             cookie_ack: None,
-            reports: Reports::default(),
+            replies: Replies::default(),
             unread: 0,
             shutdown_wanted: false,
             delivered: VecDeque::new(),
@@ -347,128 +298,6 @@ impl Association {
         }
     }
 
-    /// What the IP header of packets by path `at` says.
-    pub(crate) fn carrier(&self, at: usize) -> Carrier {
-        let path = &self.paths[at];
-        let mut carrier = Carrier::new(&self.settings.common, path.remote.ip);
-        if let Some(class) = path.settings.traffic_class {
-            carrier.traffic_class = class & !packet::ECN;
-        }
-        carrier.flow_label = path.settings.flow_label;
-        carrier.no_checksum = self.omits_checksum();
-        carrier.encap = path.encap.map(|destination| UdpPorts {
-            source: match self.udp_port {
-                0 => ENCAPSULATION_PORT,
-                port => port,
-            },
-            destination,
-        });
-        carrier
-    }
-
-    /// RFC 9653 §5.2: whether packets go without a checksum: the layer below detects errors by a
-    /// method that the peer takes instead. INIT and COOKIE ECHO have one always; they are not sent
-    /// any more once the association is up.
-    fn omits_checksum(&self) -> bool {
-        let method = self.settings.error_detection;
-        method.is_some() && method == self.abilities.zero_checksum && self.state.is_up()
-    }
-
-    /// RFC 9653 §5.3: whether a packet without a checksum is taken.
-    pub(crate) fn takes_without_checksum(&self, arrival: &crate::arrival::Arrival) -> bool {
-        let first = arrival.first().map(|chunk| chunk.kind);
-        self.settings.error_detection.is_some()
-            && !matches!(first, Some(ChunkType::INIT | ChunkType::COOKIE_ECHO))
-    }
-
-    /// Begins a packet of at most `len` bytes.
-    pub(crate) fn draft(&self, len: usize) -> Draft {
-        Draft::new(self.local_port, self.peer_port, self.tags.peer, len)
-    }
-
-    /// Sends control chunks at once by path `at`: a packet of their own. When it can't be sent it is
-    /// lost, as it could be on the way.
-    pub(crate) fn send_control(&mut self, cx: &mut Context<'_>, at: usize, chunks: &[u8]) {
-        let tag = self.tags.peer;
-        self.send_control_tagged(cx, at, tag, chunks);
-    }
-
-    /// The same with another verification tag.
-    pub(crate) fn send_control_tagged(
-        &mut self,
-        cx: &mut Context<'_>,
-        at: usize,
-        tag: u32,
-        chunks: &[u8],
-    ) {
-        let carrier = self.carrier(at);
-        let Some(path) = self.paths.get_mut(at) else {
-            return;
-        };
-        let Ok(route) = path.route(cx, &self.local) else {
-            return;
-        };
-        let len = chunks.len() + sockeye_wire::sctp::HEADER_LEN;
-        let remote = path.remote;
-        let mut draft = Draft::new(self.local_port, self.peer_port, tag, len);
-        draft.chunks().extend_from_slice(chunks);
-        self.seal(&mut draft);
-        cx.counters.add(Counter::SctpOutCtrlChunks);
-        let _ = packet::send(cx, &route, remote, &carrier, draft);
-    }
-
-    /// Tells the socket something, if it listens.
-    pub(crate) fn notify(&mut self, cx: &mut Context<'_>, notice: Notification) {
-        if !self.settings.events.contains(notice.event()) {
-            return;
-        }
-        if self.notices.len() >= NOTICES_MAX {
-            cx.counters.add(Counter::SctpEventOverflows);
-            return;
-        }
-        self.notices.push_back(notice);
-    }
-
-    /// Tells of a path.
-    pub(crate) fn notify_path(&mut self, cx: &mut Context<'_>, at: usize, state: AddressState) {
-        let address = self.settings.common.show(self.paths[at].remote);
-        let assoc = self.assoc;
-        self.notify(
-            cx,
-            Notification::PeerAddrChange {
-                assoc,
-                address,
-                state,
-                error: 0,
-            },
-        );
-    }
-
-    /// Tells of the association itself.
-    pub(crate) fn notify_change(&mut self, cx: &mut Context<'_>, change: AssocChange, error: u16) {
-        self.notify_end(cx, change, error, Bytes::new());
-    }
-
-    /// The same, with the ABORT chunk that came.
-    pub(crate) fn notify_end(
-        &mut self,
-        cx: &mut Context<'_>,
-        change: AssocChange,
-        error: u16,
-        info: Bytes,
-    ) {
-        let assoc = self.assoc;
-        self.notify(
-            cx,
-            Notification::AssocChange {
-                assoc,
-                change,
-                error,
-                info,
-            },
-        );
-    }
-
     /// The association stands.
     pub(crate) fn establish(&mut self, cx: &mut Context<'_>, opener: bool) {
         self.state = State::Established;
@@ -530,36 +359,6 @@ impl Association {
         }
     }
 
-    /// Arms the timer for the earliest deadline, unless it is armed for an earlier moment.
-    pub(crate) fn arm(&mut self, cx: &mut Context<'_>) {
-        let Deadlines {
-            t1,
-            t2,
-            t5,
-            sack,
-            probe,
-            autoclose,
-            forward,
-            reconfig,
-            asconf,
-        } = self.deadlines;
-        let own = forward.min(reconfig).min(asconf);
-        let own = own.min(t1).min(t2).min(t5).min(sack).min(probe);
-        let next = self
-            .paths
-            .iter()
-            .map(Path::deadline)
-            .fold(own.min(autoclose), Instant::min);
-        if next == Instant::FAR {
-            return;
-        }
-        if self.timer.deadline().is_some_and(|armed| armed <= next) {
-            return;
-        }
-        let owner = Owner::Socket(self.handle());
-        cx.timers.arm(&mut self.timer, owner, next);
-    }
-
     /// Chooses where data goes: to the primary path while it answers (RFC 9260 §6.4), else to another
     /// one that does, else to one that has failed less (RFC 7829 §3).
     pub(crate) fn choose_path(&mut self) {
@@ -597,9 +396,6 @@ impl Association {
         }
     }
 }
-
-/// Where nothing is said, SCTP over UDP is at 9899 (RFC 6951 §5.1).
-const ENCAPSULATION_PORT: u16 = 9899;
 
 /// Bytes of a chunk before the user data.
 pub(crate) const fn data_header_len(interleaving: bool) -> usize {

@@ -124,7 +124,9 @@ impl Association {
         let mut out = Vec::new();
         let tag_reflected = false;
         ShutdownComplete { tag_reflected }.emit(&mut out);
-        self.send_control(cx, self.ack.path.min(self.paths.len() - 1), &out);
+        // RFC 9260 §6.10-7: alone in its packet.
+        self.replies.clear();
+        self.send_control_now(cx, self.answer_path(self.ack.path), &out);
         self.shut_down(cx);
     }
 
@@ -184,14 +186,15 @@ impl Association {
     pub(crate) fn say_abort(&mut self, cx: &mut Context<'_>, causes: &[Cause<'_>]) {
         let mut bytes = Vec::new();
         causes.iter().for_each(|cause| cause.emit(&mut bytes));
-        let mut out = Vec::new();
+        // RFC 9260 §3.3.7-2: what else the packet is answered with goes before it.
+        let mut out = core::mem::take(&mut self.replies.chunks);
         Abort {
             tag_reflected: false,
             causes: &bytes,
         }
         .emit(&mut out);
         let at = self.data_path;
-        self.send_control(cx, at, &out);
+        self.send_control_now(cx, at, &out);
     }
 
     /// Hands back what was not acknowledged (RFC 9260 §11.1.14, §11.1.15), if the socket wants it.
