@@ -43,6 +43,7 @@ impl Association {
             carrier.traffic_class = class & !packet::ECN;
         }
         carrier.flow_label = path.settings.flow_label;
+        carrier.mtu = path.search.is_some().then_some(path.mtu);
         carrier.no_checksum = self.omits_checksum();
         carrier.encap = path.encap.map(|destination| UdpPorts {
             source: match self.udp_port {
@@ -98,18 +99,31 @@ impl Association {
         tag: u32,
         chunks: &[u8],
     ) {
-        let carrier = self.carrier(at);
-        let Some(path) = self.paths.get_mut(at) else {
-            return;
-        };
-        let Ok(route) = path.route(cx, &self.local) else {
-            return;
-        };
         let len = chunks.len() + HEADER_LEN;
-        let remote = path.remote;
         let mut draft = Draft::new(self.local_port, self.peer_port, tag, len);
         draft.chunks().extend_from_slice(chunks);
         self.seal(&mut draft);
+        self.send_draft(cx, at, draft, None);
+    }
+
+    /// Sends a packet of control chunks by path `at`, whole if it is not larger than `mtu`, or than
+    /// what the path takes.
+    pub(crate) fn send_draft(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: usize,
+        draft: Draft,
+        mtu: Option<u32>,
+    ) {
+        let mut carrier = self.carrier(at);
+        carrier.mtu = mtu.or(carrier.mtu);
+        let Some(path) = self.paths.get_mut(at) else {
+            return;
+        };
+        let remote = path.remote;
+        let Ok(route) = path.route(cx, &self.local) else {
+            return;
+        };
         cx.counters.add(Counter::SctpOutCtrlChunks);
         let _ = packet::send(cx, &route, remote, &carrier, draft);
     }

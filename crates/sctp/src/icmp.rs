@@ -125,12 +125,20 @@ impl Association {
         }
     }
 
+    /// What the routes say of a path has changed.
     fn narrow(&mut self, cx: &mut Context<'_>, at: usize, mtu: u32) {
+        let before = self.paths[at].mtu;
+        self.search_bounded(cx, at, mtu);
         let path = &mut self.paths[at];
-        let before = path.mtu;
         let _ = path.route(cx, &self.local);
-        let path = &mut self.paths[at];
-        if path.mtu >= before || mtu == 0 {
+        self.becomes_narrower(cx, at, before);
+    }
+
+    /// A path took `before` bytes until now: what is in flight and does not fit any more goes again,
+    /// fragmented by IP (RFC 9260 §6.9-6).
+    pub(crate) fn becomes_narrower(&mut self, cx: &mut Context<'_>, at: usize, before: u32) {
+        let path = &self.paths[at];
+        if path.mtu >= before {
             return;
         }
         let room = u64::from(path.pmdcs());

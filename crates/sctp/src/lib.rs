@@ -11,7 +11,7 @@
 //!   (§5.2);
 //! - §6, data: `output`, `outstanding`, `sack`, `outbound` (RFC 8260), `inbound`;
 //! - §6.3.3 and §8, time-outs and failures: `timeouts` (RFC 7829);
-//! - §9, the end: `teardown`; §10, ICMP: `icmp`;
+//! - §9, the end: `teardown`; §10, ICMP: `icmp`; the size of packets, by probes: `plpmtud` (RFC 8899);
 //! - extensions: messages that are given up (RFC 3758): `partial`; authenticated chunks (RFC 4895):
 //!   `auth`; addresses that change (RFC 5061): `asconf`; streams that are reset and added (RFC 6525):
 //!   `reconfig`;
@@ -43,6 +43,7 @@ mod packet;
 mod partial;
 mod path;
 mod pending;
+mod plpmtud;
 mod receive;
 mod reconfig;
 mod rto;

@@ -84,15 +84,19 @@ pub(crate) fn send_alone(cx: &mut Context<'_>, arrival: &Arrival, tag: u32, chun
 }
 
 /// Refuses an INIT or INIT ACK: its initiate tag is the tag of the ABORT, which reflects nothing
-/// (RFC 9260 §5.1, §8.4 3).
+/// (RFC 9260 §5.1, §8.4 3). Where it has said none, the packet's own is reflected (§3.3.3).
 pub(crate) fn refuse(cx: &mut Context<'_>, arrival: &Arrival, tag: u32, cause: Option<Cause<'_>>) {
     let mut causes = Vec::new();
     if let Some(cause) = cause {
         cause.emit(&mut causes);
     }
+    let (tag, tag_reflected) = match tag {
+        0 => (arrival.tag, true),
+        tag => (tag, false),
+    };
     let mut out = Vec::new();
     Abort {
-        tag_reflected: false,
+        tag_reflected,
         causes: &causes,
     }
     .emit(&mut out);

@@ -12,8 +12,9 @@ use std::net::IpAddr;
 
 /// TSNs that one SACK tells to have come twice.
 pub(crate) const DUPLICATES_MAX: usize = 64;
-/// Gap blocks of one SACK at most, whatever the path takes.
-const GAPS_MAX: usize = 1024;
+/// Chunks that are sent and not acknowledged: RFC 9260 §6.1-13: TSNs stay within half of their space;
+/// §6.1-14: no stream has 2^16 ordered messages under way.
+const OUTSTANDING_MAX: usize = 65_535;
 
 impl Association {
     /// The path that the next packet goes by, if anything may be sent now.
@@ -77,7 +78,8 @@ impl Association {
             return false;
         };
         let path = &self.paths[self.data_path];
-        if !path.is_confirmed() || !path.has_room() || self.burst == 0 {
+        let full = self.outstanding.len() >= OUTSTANDING_MAX;
+        if !path.is_confirmed() || !path.has_room() || self.burst == 0 || full {
             return false;
         }
         if next as u64 > self.rwnd && !self.may_probe() {
@@ -301,7 +303,7 @@ impl Association {
         let gaps: smallvec::SmallVec<[GapAckBlock; 16]> = self
             .inbound
             .gap_blocks()
-            .take((left / 4).min(GAPS_MAX))
+            .take(left / 4)
             .map(|(start, end)| GapAckBlock { start, end })
             .collect();
         let duplicates: smallvec::SmallVec<[Tsn; 4]> = self

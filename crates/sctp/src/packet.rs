@@ -70,6 +70,8 @@ pub(crate) struct Carrier {
     pub(crate) encap: Option<UdpPorts>,
     /// The checksum stays zero (RFC 9653).
     pub(crate) no_checksum: bool,
+    /// What is larger is fragmented, where that is less than the route's MTU.
+    pub(crate) mtu: Option<u32>,
 }
 
 impl Carrier {
@@ -82,6 +84,7 @@ impl Carrier {
             tags: common.tags,
             encap: None,
             no_checksum: false,
+            mtu: None,
         }
     }
 
@@ -94,6 +97,7 @@ impl Carrier {
             tags: Tags::default(),
             encap,
             no_checksum: false,
+            mtu: None,
         }
     }
 }
@@ -126,13 +130,15 @@ pub(crate) fn send(
         protocol = IpProtocol::UDP;
     }
     let ip = if remote.ip.is_ipv4() { 20 } else { 40 };
+    let mut route = *route;
+    route.mtu = carrier.mtu.map_or(route.mtu, |mtu| mtu.min(route.mtu));
     let fits = packet.len() + ip <= route.mtu as usize;
     cx.counters.add(Counter::SctpOutSCTPPacks);
     let info = SendInfo {
-        route: *route,
+        route,
         destination: remote.ip,
         protocol,
-        hop_limit: carrier.hop_limit.unwrap_or_else(|| cx.hop_limit(route)),
+        hop_limit: carrier.hop_limit.unwrap_or_else(|| cx.hop_limit(&route)),
         traffic_class: carrier.traffic_class,
         flow_label: carrier.flow_label,
         dont_fragment: fits,

@@ -1,6 +1,7 @@
 //! One path of an association: the way to one of the peer's addresses (RFC 9260 §6.4, §8.2).
 
 use crate::info::PathState;
+use crate::plpmtud::Search;
 use crate::rto::Rto;
 use crate::settings::PathSettings;
 use crate::window::Window;
@@ -65,6 +66,8 @@ pub(crate) struct Path {
     pub(crate) used_at: Instant,
     /// The TSN up to which a mark of congestion has been answered.
     pub(crate) reduced_to: Option<u64>,
+    /// The search for its MTU, where it is probed.
+    pub(crate) search: Option<Search>,
     route: Option<Route>,
 }
 
@@ -88,8 +91,10 @@ impl Path {
             encap,
             used_at: now,
             reduced_to: None,
+            search: None,
             route: None,
         };
+        path.follow_search(now);
         path.reset_window();
         path
     }
@@ -101,17 +106,20 @@ impl Path {
 
     /// PMDCS: bytes of DATA chunks that one packet carries.
     pub(crate) fn pmdcs(&self) -> u32 {
+        let headers = u32::try_from(self.headers_len() + HEADER_LEN).unwrap_or(u32::MAX);
+        self.mtu.saturating_sub(headers) & !3
+    }
+
+    /// Bytes of a packet before the common header.
+    pub(crate) fn headers_len(&self) -> usize {
         let ip = match self.remote.ip {
             IpAddr::V4(_) => ipv4::HEADER_LEN,
             IpAddr::V6(_) => ipv6::HEADER_LEN,
         };
-        let encap = if self.encap.is_some() {
-            udp::HEADER_LEN
-        } else {
-            0
-        };
-        let headers = u32::try_from(ip + encap + HEADER_LEN).unwrap_or(u32::MAX);
-        self.mtu.saturating_sub(headers) & !3
+        match self.encap {
+            Some(_) => ip + udp::HEADER_LEN,
+            None => ip,
+        }
     }
 
     /// The way there from one of `local`, which is kept until the routes change.
@@ -125,8 +133,12 @@ impl Path {
             return Ok(route);
         }
         let route = find_route(cx, self.remote, local)?;
-        self.route = Some(route);
-        self.fit(&route);
+        let before = self.route.replace(route);
+        // RFC 9260 §7.2.5.2-1: another way is another path.
+        if before.is_some_and(|before| leads_elsewhere(&before, &route)) {
+            self.reset_window();
+        }
+        self.refit();
         Ok(route)
     }
 
@@ -135,20 +147,36 @@ impl Path {
         self.route = None;
     }
 
-    /// The path's MTU is the route's, or what its user fixed.
-    fn fit(&mut self, route: &Route) {
-        let least = match self.remote.ip {
+    /// Bytes that every path of its family takes.
+    pub(crate) const fn mtu_least(&self) -> u32 {
+        match self.remote.ip {
             IpAddr::V4(_) => MTU_MIN_V4,
             IpAddr::V6(_) => MTU_MIN_V6,
-        };
-        let mtu = match (self.settings.pmtu_discovery, self.settings.mtu) {
-            (false, mtu) if mtu > 0 => mtu,
-            _ => route.mtu,
-        };
-        self.set_mtu(mtu.max(least).min(u32::from(u16::MAX)));
+        }
     }
 
-    pub(crate) fn set_mtu(&mut self, mtu: u32) {
+    /// What its first link takes, as far as routers have said nothing else.
+    pub(crate) fn route_mtu(&self) -> u32 {
+        let mtu = self.route.map_or(MTU_INITIAL, |route| route.mtu);
+        mtu.max(self.mtu_least()).min(u32::from(u16::MAX))
+    }
+
+    /// The path's MTU is what its user fixed, what probes have found, or the route's.
+    pub(crate) fn refit(&mut self) {
+        let route = self.route_mtu();
+        let mtu = match (&self.search, self.settings.mtu) {
+            (None, mtu) if mtu > 0 && !self.settings.pmtu_discovery => {
+                mtu.max(self.mtu_least()).min(u32::from(u16::MAX))
+            }
+            (Some(search), _) => search.plpmtu().min(route),
+            _ => route,
+        };
+        if mtu != self.mtu {
+            self.set_mtu(mtu);
+        }
+    }
+
+    fn set_mtu(&mut self, mtu: u32) {
         self.mtu = mtu;
         let pmdcs = self.pmdcs();
         if self.flight == 0 && self.window.ssthresh() == u64::MAX && self.timing.is_none() {
@@ -215,8 +243,14 @@ impl Path {
             Some((_, sent)) => sent + self.rto.current(),
             None => Instant::FAR,
         };
-        self.t3.min(self.beat.at).min(answer)
+        let search = self.search.as_ref().map_or(Instant::FAR, Search::deadline);
+        self.t3.min(self.beat.at).min(answer).min(search)
     }
+}
+
+/// Whether packets go another way than before.
+fn leads_elsewhere(before: &Route, after: &Route) -> bool {
+    (before.interface, before.next_hop) != (after.interface, after.next_hop)
 }
 
 /// The way to `remote` from one of `local`: the one that the routes like, if it is among these.
@@ -270,14 +304,18 @@ impl Path {
 
 impl Path {
     /// Its settings are others now.
-    pub(crate) fn configure(&mut self, settings: PathSettings) {
+    pub(crate) fn configure(&mut self, now: Instant, settings: PathSettings) {
         let encap = (settings.encap_port != 0).then_some(settings.encap_port);
         if settings.encap_port != self.settings.encap_port {
             self.encap = encap;
         }
+        let class = self.settings.traffic_class;
         self.settings = settings;
-        if let Some(route) = self.route {
-            self.fit(&route);
+        // RFC 9260 §7.2.5.1-1: another queue is another path.
+        if settings.traffic_class != class {
+            self.reset_window();
         }
+        self.follow_search(now);
+        self.refit();
     }
 }

@@ -198,9 +198,16 @@ impl Association {
             ChunkType::ERROR => OperationError::parse(chunk).map(|error| {
                 self.error_arrives(cx, &error);
             }),
-            ChunkType::INIT_ACK => InitAck::parse(chunk).map(|ack| {
-                self.init_ack_arrives(cx, arrival, &ack);
-            }),
+            ChunkType::INIT_ACK => match InitAck::parse(chunk) {
+                Ok(ack) => {
+                    self.init_ack_arrives(cx, arrival, &ack);
+                    Ok(())
+                }
+                Err(error) => {
+                    self.init_ack_is_malformed(cx, arrival);
+                    Err(error)
+                }
+            },
             ChunkType::COOKIE_ACK => {
                 self.cookie_ack_arrives(cx);
                 Ok(())

@@ -76,6 +76,7 @@ impl Association {
             if said.acked > 0 {
                 self.measure(cx.now, at);
                 let path = &mut self.paths[at];
+                path.carries_data();
                 let growth = Growth {
                     acked: said.acked,
                     flight_before,
@@ -173,6 +174,7 @@ impl Association {
             PathState::Active | PathState::Unconfirmed => return,
             PathState::Inactive | PathState::PotentiallyFailed => path.state = PathState::Active,
         }
+        self.paths[at].resume_search(cx.now);
         self.choose_path();
         self.notify_path(cx, at, AddressState::Available);
     }

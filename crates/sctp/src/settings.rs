@@ -15,8 +15,8 @@ const STREAMS: (u16, u16) = (10, 65_535);
 /// RFC 9260 §6.2: an acknowledgment for at least every second packet.
 const SACK_FREQUENCY: u32 = 2;
 
-/// What belongs to one path (SCTP_PEER_ADDR_PARAMS, SCTP_DELAYED_SACK,
-/// SCTP_PEER_ADDR_THLDS, SCTP_REMOTE_UDP_ENCAPS_PORT).
+/// What belongs to one path (SCTP_PEER_ADDR_PARAMS, SCTP_PEER_ADDR_THLDS,
+/// SCTP_REMOTE_UDP_ENCAPS_PORT, SCTP_PLPMTUD_PROBE_INTERVAL).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathSettings {
     /// Heartbeats are sent.
@@ -37,6 +37,8 @@ pub struct PathSettings {
     pub traffic_class: Option<u8>,
     /// The flow label of IPv6.
     pub flow_label: u32,
+    /// How long a probe of its MTU waits for its answer (RFC 8899); zero: it is not probed.
+    pub probe_interval: Duration,
 }
 
 /// What a socket is set to.
@@ -171,6 +173,7 @@ impl Settings {
                 encap_port: sctp.encap_port,
                 traffic_class: None,
                 flow_label: 0,
+                probe_interval: sctp.plpmtud_probe_interval,
             },
             sack_delay: sctp.sack_timeout.min(SACK_DELAY_MAX),
             sack_frequency: SACK_FREQUENCY,

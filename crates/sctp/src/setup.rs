@@ -522,7 +522,20 @@ impl Association {
         refuse(cx, arrival, tag, Some(cause));
         self.fail_messages(cx, code);
         self.notify_change(cx, AssocChange::CantStart, code);
-        self.close(cx, Some(Error::Protocol));
+        self.close(cx, Some(Error::ConnectionRefused));
+    }
+
+    /// An INIT ACK that is too short to be one: as Linux, there will be no association; its tag is not
+    /// known.
+    pub(crate) fn init_ack_is_malformed(&mut self, cx: &mut Context<'_>, arrival: &Arrival) {
+        if self.state == State::CookieWait {
+            self.give_up(
+                cx,
+                arrival,
+                0,
+                Cause::ProtocolViolation(b"malformed INIT ACK"),
+            );
+        }
     }
 
     /// COOKIE ACK: the association stands. §5.2.5: in any other state it is discarded.

@@ -317,6 +317,7 @@ impl Association {
         }
         for path in &mut self.paths {
             path.errors = 0;
+            path.resume_search(cx.now);
             path.schedule_beat(cx);
         }
         self.touch_autoclose(cx.now);

@@ -12,7 +12,7 @@ use sockeye_wire::sctp::{Cause, Heartbeat};
 /// RFC 9260 §9.2: T5-shutdown-guard is five times RTO.Max.
 pub(crate) const GUARD_RTO_MAXES: u32 = 5;
 /// What a heartbeat says: the path, the nonce, and when it was sent.
-pub(crate) const HEARTBEAT_INFO_LEN: usize = 20;
+const HEARTBEAT_INFO_LEN: usize = 20;
 
 impl Association {
     /// The timer fired: whatever is due is done.
@@ -59,6 +59,9 @@ impl Association {
                 self.t3_expires(cx, at);
             }
             self.heartbeat_due(cx, at);
+            if self.state != State::Closed {
+                self.search_due(cx, at);
+            }
         }
     }
 
@@ -67,6 +70,7 @@ impl Association {
         cx.counters.add(Counter::SctpT3RtxExpireds);
         let again = self.paths[at].errors > 0;
         let flight = self.outstanding.flight();
+        self.suspect_black_hole(cx, at);
         let (chunks, bytes) = self.outstanding.lose_path(at as u8);
         // §6.2.1 C: what is to be sent again is not in the peer's window.
         self.rwnd += flight - self.outstanding.flight();
@@ -188,32 +192,29 @@ impl Association {
         let nonce = cx.rng.next_u64();
         let path = &mut self.paths[at];
         path.beat.waiting = Some((nonce, cx.now));
-        let mut info = [0; HEARTBEAT_INFO_LEN];
-        info[..4].copy_from_slice(&(at as u32).to_be_bytes());
-        info[4..12].copy_from_slice(&nonce.to_be_bytes());
-        info[12..].copy_from_slice(&cx.now.as_nanos().to_be_bytes());
         let mut out = Vec::with_capacity(32);
-        Heartbeat { info: &info }.emit(&mut out);
+        let info = &heartbeat_info(at, nonce, cx.now);
+        Heartbeat { info }.emit(&mut out);
         self.send_control(cx, at, &out);
     }
 
     /// A HEARTBEAT ACK: whatever it claims, it counts only with the nonce of what was sent.
     pub(crate) fn heartbeat_ack_arrives(&mut self, cx: &mut Context<'_>, info: &[u8]) {
-        let (Some(at), Some(nonce)) = (info.first_chunk::<4>(), info.get(4..12)) else {
+        let Some((at, rest)) = info.split_first_chunk::<4>() else {
+            return;
+        };
+        let Some(nonce) = rest.first_chunk::<8>() else {
             return;
         };
         let at = u32::from_be_bytes(*at) as usize;
-        let Some(path) = self.paths.get_mut(at) else {
+        let nonce = u64::from_be_bytes(*nonce);
+        if at >= self.paths.len() || self.probe_arrives(cx, at, nonce) {
+            return;
+        }
+        let path = &mut self.paths[at];
+        let Some((_, when)) = path.beat.waiting.filter(|(sent, _)| *sent == nonce) else {
             return;
         };
-        let Some((sent, when)) = path
-            .beat
-            .waiting
-            .filter(|(sent, _)| sent.to_be_bytes() == nonce)
-        else {
-            return;
-        };
-        let _ = sent;
         path.beat.waiting = None;
         path.rto.measured(cx.now.saturating_since(when));
         let was_unconfirmed = !path.is_confirmed() || path.state == PathState::Unconfirmed;
@@ -221,6 +222,7 @@ impl Association {
         if was_unconfirmed {
             self.paths[at].state = PathState::Active;
             self.paths[at].errors = 0;
+            self.paths[at].resume_search(cx.now);
             self.choose_path();
             self.notify_path(cx, at, AddressState::Confirmed);
         } else {
@@ -228,6 +230,15 @@ impl Association {
         }
         self.paths[at].schedule_beat(cx);
     }
+}
+
+/// What a heartbeat by path `at` says of itself (RFC 9260 §3.3.5).
+pub(crate) fn heartbeat_info(at: usize, nonce: u64, now: Instant) -> [u8; HEARTBEAT_INFO_LEN] {
+    let mut info = [0; HEARTBEAT_INFO_LEN];
+    info[..4].copy_from_slice(&(at as u32).to_be_bytes());
+    info[4..12].copy_from_slice(&nonce.to_be_bytes());
+    info[12..].copy_from_slice(&now.as_nanos().to_be_bytes());
+    info
 }
 
 /// RFC 9260 §8.3: heartbeats begin with ESTABLISHED and end with SHUTDOWN or SHUTDOWN ACK.

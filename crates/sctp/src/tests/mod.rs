@@ -8,6 +8,7 @@ mod lossy;
 mod multihomed;
 mod pair;
 mod partial;
+mod plpmtud;
 mod reconfig;
 // The table is read by eye, column by column.
 #[rustfmt::skip]

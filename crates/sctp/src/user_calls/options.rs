@@ -101,7 +101,7 @@ impl Sctp {
             let (rto, path) = (association.settings.rto, association.settings.path);
             for at in &mut association.paths {
                 at.rto.set_bounds(rto);
-                at.configure(path);
+                at.configure(cx.now, path);
             }
             let at = association.settings.autoclose;
             association.deadlines.autoclose = crate::settings::end_of(association.active_at, at);
@@ -147,7 +147,7 @@ impl Sctp {
         let association = self.association_mut(own).ok_or(Error::NotConnected)?;
         let remote = association.settings.common.remote(addr)?;
         let at = association.path_to(remote).ok_or(Error::Invalid)?;
-        association.paths[at].configure(settings);
+        association.paths[at].configure(cx.now, settings);
         if association.state.is_up() {
             association.paths[at].schedule_beat(cx);
         }
