@@ -1,11 +1,13 @@
 //! A node's settings, with Linux's names and defaults where Linux has them.
 
+mod dccp;
 mod ipv6;
 mod sctp;
 
 pub use ipv6::{AddrGenMode, Ipv6Config};
 mod interface;
 
+pub use dccp::DccpConfig;
 pub use sctp::SctpConfig;
 
 pub use interface::{FamilySettings, InterfaceSettings, Interfaces, ReversePath};
@@ -176,6 +178,8 @@ pub struct Config {
     pub icmp_ratelimit: Duration,
     /// The same for ICMPv6 (`net.ipv6.icmp.ratelimit`): 1 s.
     pub icmp_ratelimit_v6: Duration,
+    /// `net.dccp`: how DCCP behaves.
+    pub dccp: DccpConfig,
     /// `net.sctp`: how SCTP behaves.
     pub sctp: SctpConfig,
     /// What is set for single interfaces: `net.ipv4.conf`, `net.ipv6.conf`.
@@ -303,6 +307,7 @@ impl Default for Config {
             icmp_errors: (1000, 50),
             icmp_ratelimit: Duration::from_secs(1),
             icmp_ratelimit_v6: Duration::from_secs(1),
+            dccp: DccpConfig::default(),
             sctp: SctpConfig::default(),
             interfaces: Interfaces::default(),
             intercept_backlog: 4096,

@@ -16,6 +16,7 @@ pub mod context;
 pub mod counters;
 pub mod datagram;
 pub mod demux;
+pub mod encap;
 pub mod error;
 pub mod error_queue;
 pub mod event;
@@ -39,7 +40,9 @@ pub mod sysctl;
 pub mod timer;
 pub mod transport;
 
-pub use config::{AddrGenMode, Config, FastOpenMode, Ipv6Config, SctpConfig, SynCookies};
+pub use config::{
+    AddrGenMode, Config, DccpConfig, FastOpenMode, Ipv6Config, SctpConfig, SynCookies,
+};
 pub use congestion::CongestionController;
 pub use context::Context;
 pub use counters::{Counter, Counters};

@@ -133,6 +133,8 @@ static TABLE: &[Row] = &[
     row!("net.core.somaxconn", backlog_max, number),
     row!("net.core.wmem_default", wmem.0, number),
     row!("net.core.wmem_max", wmem.1, number),
+    row!("net.dccp.encap_port", dccp.encap_port, number),
+    row!("net.dccp.udp_port", dccp.udp_port, number),
     row!(
         "net.ipv4.conf.all.force_igmp_version",
         force_igmp_version,

@@ -5,6 +5,7 @@ use crate::conn::Conn;
 use crate::emit::{self, Outgoing};
 use crate::features::Feature;
 use crate::history::Drop;
+use crate::output::REQUEST_RETRIES;
 use crate::packet::Incoming;
 use crate::queues::Message;
 use crate::reset;
@@ -25,6 +26,10 @@ const ACK_DELAY: Duration = Duration::from_millis(200);
 impl Conn {
     /// RFC 4340 §8.5 from step 4 on.
     pub(crate) fn packet_arrives(&mut self, cx: &mut Context<'_>, mut packet: Incoming) {
+        if packet.ty() == PacketType::Listen {
+            self.listen_arrives(cx, &packet);
+            return;
+        }
         if self.state == State::Request && !self.prepare_request(cx, &packet) {
             return;
         }
@@ -78,6 +83,20 @@ impl Conn {
         self.process(cx, packet, disordered);
     }
 
+    /// RFC 5596 §2.2.3.1: the first one in REQUEST triggers a Request, as its timer would, since the one
+    /// before may have met a closed middlebox. All others MUST be discarded silently; options, data and
+    /// Sequence Number MUST be ignored.
+    fn listen_arrives(&mut self, cx: &mut Context<'_>, packet: &Incoming) {
+        let ours = packet.kind.service() == Some(self.service);
+        let last = self.backoff.tries >= REQUEST_RETRIES;
+        if self.state != State::Request || !ours || last {
+            return;
+        }
+        if !core::mem::replace(&mut self.marks.triggered, true) {
+            self.again(cx);
+        }
+    }
+
     /// Step 4: what is valid in REQUEST sets the numbers of the other end.
     fn prepare_request(&mut self, cx: &mut Context<'_>, packet: &Incoming) -> bool {
         let answers = matches!(packet.ty(), PacketType::Response | PacketType::Reset);
@@ -89,7 +108,7 @@ impl Conn {
             let answer = reset::answer_to(packet, ResetCode::PACKET_ERROR, data);
             if let Some((kind, seq)) = answer.filter(|_| self.may_sync(cx)) {
                 let outgoing = Outgoing::plain(kind, seq);
-                emit::send_alone(cx, &self.flow, packet.interface, outgoing);
+                emit::send_alone(cx, &self.tuple, packet.interface, outgoing);
             }
             return false;
         }

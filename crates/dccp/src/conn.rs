@@ -4,6 +4,7 @@ use crate::ccid::ccid3_receiver::Receiver;
 use crate::ccid::{CCID3, Sender};
 use crate::emit::Carrier;
 use crate::features::{Feature, Features};
+use crate::flows::Tuple;
 use crate::history::History;
 use crate::queues::{ReceiveQueue, SendQueue};
 use crate::reset::RateLimit;
@@ -12,14 +13,14 @@ use crate::settings::Settings;
 use crate::state::State;
 use core::time::Duration;
 use smallvec::SmallVec;
-use sockeye_core::demux::{Claim, Flow};
+use sockeye_core::demux::Claim;
 use sockeye_core::{
     Context, Error, Event, Handle, Instant, InterfaceId, Readiness, Route, RouteQuery, TimerSlot,
     TransportId,
 };
 use sockeye_wire::dccp::options::Side;
 use sockeye_wire::dccp::{PacketType, ResetCode, Seq, fixed_len};
-use sockeye_wire::{ipv4, ipv6};
+use sockeye_wire::{ipv4, ipv6, udp};
 use std::sync::Arc;
 
 /// The Sequence Window that is asked for at first: RFC 4340 §7.5.2, five times what is expected to be
@@ -48,6 +49,8 @@ pub(crate) struct Marks {
     pub(crate) read_shut: bool,
     /// The peer's application does not listen any more (RFC 4340 §11.7.2, Drop Code 1).
     pub(crate) unheard: bool,
+    /// A Listen has triggered a Request (RFC 5596 §2.2.3.1).
+    pub(crate) triggered: bool,
     /// Data of a Request or Response was delivered.
     pub(crate) early_data: bool,
     /// It held the send buffer full: the user waits for room.
@@ -104,7 +107,7 @@ pub(crate) struct Backoff {
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) handle: Handle,
-    pub(crate) flow: Flow,
+    pub(crate) tuple: Tuple,
     pub(crate) state: State,
     pub(crate) server: bool,
     pub(crate) settings: Arc<Settings>,
@@ -155,7 +158,7 @@ impl Conn {
     pub(crate) fn new(
         cx: &Context<'_>,
         handle: Handle,
-        flow: Flow,
+        tuple: Tuple,
         server: bool,
         settings: Arc<Settings>,
         iss: Seq,
@@ -163,7 +166,7 @@ impl Conn {
         let service = settings.service;
         Self {
             handle,
-            flow,
+            tuple,
             state: State::Closed,
             server,
             service,
@@ -324,9 +327,9 @@ impl Conn {
         }
         let common = &self.settings.common;
         let route = cx.route(&RouteQuery {
-            destination: self.flow.remote.ip,
-            source: Some(self.flow.local.ip),
-            interface: common.out_interface(self.flow.remote),
+            destination: self.tuple.flow.remote.ip,
+            source: Some(self.tuple.flow.local.ip),
+            interface: common.out_interface(self.tuple.flow.remote),
             foreign_source: common.may_bind_anywhere(),
         })?;
         self.route = Some(route);
@@ -335,7 +338,11 @@ impl Conn {
 
     /// What the IP headers say.
     pub(crate) fn carrier(&self) -> Carrier {
-        let carrier = Carrier::new(&self.settings.common, self.flow.remote.ip, self.flow_label);
+        let carrier = Carrier::new(
+            &self.settings.common,
+            self.tuple.flow.remote.ip,
+            self.flow_label,
+        );
         // RFC 4340 §12.1: MUST be sent as ECN incapable to who can't read it.
         match self.features.remote(Feature::EcnIncapable) == 1 {
             true => carrier,
@@ -345,11 +352,13 @@ impl Conn {
 
     /// Bytes of DCCP packet that the path carries.
     pub(crate) fn room(&self, route: &Route) -> usize {
-        let header = match self.flow.remote.ip.is_ipv4() {
+        let header = match self.tuple.flow.remote.ip.is_ipv4() {
             true => ipv4::HEADER_LEN,
             false => ipv6::HEADER_LEN,
         };
-        (route.mtu as usize).saturating_sub(header)
+        // RFC 6773 §3.7.
+        let encap = self.tuple.encap.map_or(0, |_| udp::HEADER_LEN);
+        (route.mtu as usize).saturating_sub(header + encap)
     }
 
     /// RFC 4340 §14: MPS, the largest packet that the user may send.

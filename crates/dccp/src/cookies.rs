@@ -66,7 +66,7 @@ impl Cookies {
 fn hash(keys: &[Keyed; 2], half_open: &HalfOpen, body: &[u8]) -> [u8; HASH_LEN] {
     let mut out = [0; HASH_LEN];
     for (key, half) in keys.iter().zip(out.chunks_mut(8)) {
-        half.copy_from_slice(&key.hash_one((half_open.flow, body)).to_be_bytes());
+        half.copy_from_slice(&key.hash_one((half_open.tuple, body)).to_be_bytes());
     }
     out
 }

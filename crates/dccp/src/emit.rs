@@ -1,10 +1,10 @@
 //! How a packet leaves: header and options into headroom, the checksum over what it covers, the way
 //! out.
 
-use sockeye_core::demux::Flow;
+use crate::flows::Tuple;
 use sockeye_core::socket::SocketCommon;
 use sockeye_core::{
-    Context, Counter, Error, InterfaceId, Packet, Payload, Route, RouteQuery, SendInfo, Tags,
+    Context, Counter, Error, InterfaceId, Packet, Payload, Route, RouteQuery, SendInfo, Tags, encap,
 };
 use sockeye_wire::dccp::{HEADER_MAX, Header, Kind, Seq, coverage, set_checksum};
 use sockeye_wire::{Ecn, IpProtocol};
@@ -97,14 +97,14 @@ impl Outgoing<'_> {
 pub(crate) fn send(
     cx: &mut Context<'_>,
     route: &Route,
-    flow: &Flow,
+    tuple: &Tuple,
     carrier: &Carrier,
     outgoing: Outgoing<'_>,
 ) -> Result<(), Error> {
     let data_len: usize = outgoing.data.iter().map(|slice| slice.len()).sum();
     let mut header = Header {
-        source_port: flow.local.port,
-        destination_port: flow.remote.port,
+        source_port: tuple.flow.local.port,
+        destination_port: tuple.flow.remote.port,
         options_len: 0,
         ccval: outgoing.ccval,
         coverage: coverage::fitting(outgoing.coverage, data_len),
@@ -125,13 +125,20 @@ pub(crate) fn send(
     header.emit(window);
     window[fixed..].fill(0);
     window[fixed..fixed + options.len()].copy_from_slice(options);
-    let remote = flow.remote.ip;
+    let remote = tuple.flow.remote.ip;
     let covered = coverage::covered(header.coverage, header.header_len(), len)
         .map_err(|_| Error::MessageSize)?;
-    // Never left to the link: what it would have to cover is not always all, and Linux as a neighbour on
-    // the same machine takes no DCCP packet whose sum is still to be made.
-    let sum = coverage::sum(route.source, remote, wire_len, covered, packet.chunks());
-    set_checksum(packet.head_mut(), sum.finish());
+    let mut protocol = IpProtocol::DCCP;
+    if let Some(ports) = tuple.encap {
+        // RFC 6773 §3.3: the sum of UDP does its work, and that of DCCP stays zero.
+        encap::wrap(&mut packet, ports, route.source, remote)?;
+        protocol = IpProtocol::UDP;
+    } else {
+        // Never left to the link: what it would have to cover is not always all, and Linux as a neighbour
+        // on the same machine takes no DCCP packet whose sum is still to be made.
+        let sum = coverage::sum(route.source, remote, wire_len, covered, packet.chunks());
+        set_checksum(packet.head_mut(), sum.finish());
+    }
     packet.meta.flow_hash = carrier.flow_label;
     cx.counters.add(Counter::DccpOutSegs);
     if let Kind::Reset { .. } = header.kind {
@@ -140,7 +147,7 @@ pub(crate) fn send(
     let info = SendInfo {
         route: *route,
         destination: remote,
-        protocol: IpProtocol::DCCP,
+        protocol,
         hop_limit: carrier.hop_limit.unwrap_or_else(|| cx.hop_limit(route)),
         traffic_class: carrier.traffic_class,
         flow_label: carrier.flow_label,
@@ -154,17 +161,17 @@ pub(crate) fn send(
 /// the way.
 pub(crate) fn send_alone(
     cx: &mut Context<'_>,
-    flow: &Flow,
+    tuple: &Tuple,
     interface: InterfaceId,
     outgoing: Outgoing<'_>,
 ) {
     let route = cx.route(&RouteQuery {
-        destination: flow.remote.ip,
-        source: Some(flow.local.ip),
-        interface: (flow.remote.scope != 0).then_some(interface),
+        destination: tuple.flow.remote.ip,
+        source: Some(tuple.flow.local.ip),
+        interface: (tuple.flow.remote.scope != 0).then_some(interface),
         foreign_source: true,
     });
     if let Ok(route) = route {
-        let _ = send(cx, &route, flow, &Carrier::of_nobody(), outgoing);
+        let _ = send(cx, &route, tuple, &Carrier::of_nobody(), outgoing);
     }
 }

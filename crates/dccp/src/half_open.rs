@@ -7,6 +7,7 @@ use crate::Dccp;
 use crate::conn::Conn;
 use crate::emit::{self, Carrier, Outgoing};
 use crate::features::{Fault, Feature, Features};
+use crate::flows::Tuple;
 use crate::options::{Bytes, negotiate};
 use crate::output::GIVE_UP;
 use crate::packet::Incoming;
@@ -14,7 +15,6 @@ use crate::sequence::{Sequence, Validity, Widths};
 use crate::settings::Settings;
 use crate::socket::Socket;
 use crate::state::State;
-use sockeye_core::demux::Flow;
 use sockeye_core::{
     Context, Counter, Handle, Instant, InterfaceId, Owner, Payload, RouteQuery, SocketId, TimerSlot,
 };
@@ -26,7 +26,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct HalfOpen {
     pub(crate) listener: SocketId,
-    pub(crate) flow: Flow,
+    pub(crate) tuple: Tuple,
     pub(crate) settings: Arc<Settings>,
     pub(crate) service: u32,
     pub(crate) seqs: Sequence,
@@ -43,13 +43,13 @@ impl HalfOpen {
     pub(crate) fn new(
         cx: &Context<'_>,
         listener: SocketId,
-        flow: &Flow,
+        tuple: &Tuple,
         settings: Arc<Settings>,
         iss: Seq,
     ) -> Self {
         Self {
             listener,
-            flow: *flow,
+            tuple: *tuple,
             service: 0,
             seqs: Sequence::new(iss),
             features: Conn::features(&settings, true),
@@ -130,14 +130,19 @@ impl HalfOpen {
     fn send(&self, cx: &mut Context<'_>, kind: Kind, seq: Seq, options: &[u8]) {
         let common = &self.settings.common;
         let route = cx.route(&RouteQuery {
-            destination: self.flow.remote.ip,
-            source: Some(self.flow.local.ip),
-            interface: common
-                .out_interface(self.flow.remote)
-                .or((self.flow.remote.scope != 0).then_some(self.interface)),
+            destination: self.tuple.flow.remote.ip,
+            source: Some(self.tuple.flow.local.ip),
+            interface: common.out_interface(self.tuple.flow.remote).or((self
+                .tuple
+                .flow
+                .remote
+                .scope
+                != 0)
+                .then_some(self.interface)),
             foreign_source: true,
         });
-        let carrier = Carrier::new(common, self.flow.remote.ip, self.flow_label).fragmentable();
+        let carrier =
+            Carrier::new(common, self.tuple.flow.remote.ip, self.flow_label).fragmentable();
         let outgoing = Outgoing {
             kind,
             seq,
@@ -148,7 +153,7 @@ impl HalfOpen {
             data: Payload::new(),
         };
         if let Ok(route) = route {
-            let _ = emit::send(cx, &route, &self.flow, &carrier, outgoing);
+            let _ = emit::send(cx, &route, &self.tuple, &carrier, outgoing);
         }
     }
 
@@ -169,6 +174,10 @@ impl Dccp {
         let Some(Socket::HalfOpen(half_open)) = self.sockets.get_mut(id) else {
             return;
         };
+        // RFC 5596 §2.2.2: SHOULD be ignored.
+        if packet.ty() == PacketType::Listen {
+            return;
+        }
         // Short numbers are allowed only once they have been agreed on.
         if !packet.extended && half_open.features.remote(Feature::AllowShort) == 0 {
             cx.drop_packet(Counter::DccpInErrs);
@@ -242,9 +251,9 @@ impl Dccp {
         };
         cx.timers.disarm(&mut half_open.timer);
         let settings = half_open.settings.clone();
-        let flow = half_open.flow;
+        let tuple = half_open.tuple;
         let handle = Self::handle(id);
-        let mut conn = Conn::new(cx, handle, flow, true, settings, half_open.seqs.iss);
+        let mut conn = Conn::new(cx, handle, tuple, true, settings, half_open.seqs.iss);
         conn.service = half_open.service;
         conn.seqs = half_open.seqs;
         conn.flow_label = half_open.flow_label;
@@ -264,7 +273,7 @@ impl Dccp {
             },
             ..claim
         };
-        self.demux.share(&claim);
+        self.flows.demux.share(&claim);
         conn.claim = Some(claim);
         conn.marks.linked = true;
         conn.marks.unaccepted = true;
@@ -285,12 +294,18 @@ impl Dccp {
             return;
         };
         cx.timers.disarm(&mut half_open.timer);
-        let (flow, listener) = (half_open.flow, half_open.listener);
-        self.demux.disconnect(id, flow);
+        let (tuple, listener) = (half_open.tuple, half_open.listener);
+        self.flows.disconnect(id, &tuple);
         self.sockets.remove(id);
         self.half_open = self.half_open.saturating_sub(1);
         if let Some(Socket::Listening(socket)) = self.sockets.get_mut(listener) {
             socket.half_open = socket.half_open.saturating_sub(1);
+            if let Some(invitation) = &mut socket.invitation {
+                // It may try again.
+                invitation.linked = true;
+                let tie = socket.settings.common.device;
+                self.flows.connect(listener, &tuple, tie);
+            }
         }
     }
 

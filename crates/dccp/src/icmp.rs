@@ -2,26 +2,35 @@
 //! attempt to connect, a hint to a connection that stands.
 
 use crate::Dccp;
+use crate::flows::Tuple;
 use crate::socket::Socket;
 use crate::state::State;
 use sockeye_core::demux::{Endpoint, Flow};
 use sockeye_core::transport::IcmpErrorKind;
 use sockeye_core::{Context, IcmpError, InterfaceId, SocketId};
+use sockeye_link::UdpPorts;
 use sockeye_wire::dccp::Seq;
+use sockeye_wire::udp;
 
 /// What an error quotes: the ports, and of the Sequence Number the low bits at least.
 struct Quote {
     flow: Flow,
+    /// Of the UDP header before it.
+    encap: Option<UdpPorts>,
     /// `None` where it is cut off.
     seq: Option<Seq>,
 }
 
 impl Quote {
-    fn read(error: &IcmpError<'_>) -> Option<Self> {
-        let [a, b, c, d, ..] = *error.quoted else {
+    fn read(error: &IcmpError<'_>, in_udp: bool) -> Option<Self> {
+        let (encap, header) = match in_udp {
+            true => split_udp(error.quoted)?,
+            false => (None, error.quoted),
+        };
+        let [a, b, c, d, ..] = *header else {
             return None;
         };
-        let seq = match *error.quoted {
+        let seq = match *header {
             [_, _, _, _, _, _, _, _, kind, _, s0, s1, s2, s3, s4, s5, ..] if kind & 1 == 1 => {
                 Some(u64::from_be_bytes([0, 0, s0, s1, s2, s3, s4, s5]))
             }
@@ -32,18 +41,34 @@ impl Quote {
                 local: Endpoint::new(error.source, u16::from_be_bytes([a, b])),
                 remote: Endpoint::new(error.destination, u16::from_be_bytes([c, d])),
             },
+            encap,
             seq: seq.map(Seq::new),
         })
     }
 }
 
+/// RFC 6773 §3.6: the ports of UDP, and what is quoted behind them.
+fn split_udp(quoted: &[u8]) -> Option<(Option<UdpPorts>, &[u8])> {
+    let (&[s0, s1, d0, d1, ..], rest) = quoted.split_first_chunk::<{ udp::HEADER_LEN }>()?;
+    let ports = UdpPorts {
+        source: u16::from_be_bytes([s0, s1]),
+        destination: u16::from_be_bytes([d0, d1]),
+    };
+    Some((Some(ports), rest))
+}
+
 impl Dccp {
     /// An error about a packet of ours. Whether it quotes a connection, with a number that was sent.
-    pub(crate) fn icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool {
-        let Some(quote) = Quote::read(error) else {
+    pub(crate) fn icmp_error(
+        &mut self,
+        cx: &mut Context<'_>,
+        error: &IcmpError<'_>,
+        in_udp: bool,
+    ) -> bool {
+        let Some(quote) = Quote::read(error, in_udp) else {
             return false;
         };
-        let Some(id) = self.quoted(cx, &quote.flow) else {
+        let Some(id) = self.quoted(cx, &quote) else {
             return false;
         };
         match self.sockets.get_mut(id) {
@@ -82,14 +107,19 @@ impl Dccp {
     }
 
     /// The connection that a quote is of. The quote has no scope; an interface gives it one.
-    fn quoted(&self, cx: &Context<'_>, flow: &Flow) -> Option<SocketId> {
+    fn quoted(&self, cx: &Context<'_>, quote: &Quote) -> Option<SocketId> {
+        let flow = &quote.flow;
         let mut interfaces = cx.inet.interfaces().map(|(id, _)| id);
         let on = |id: InterfaceId| {
             let flow = Flow {
                 local: Endpoint::on(id, flow.local.ip, flow.local.port),
                 remote: Endpoint::on(id, flow.remote.ip, flow.remote.port),
             };
-            self.demux.connected(&flow, id)
+            let tuple = Tuple {
+                flow,
+                encap: quote.encap,
+            };
+            self.flows.connected(&tuple, id)
         };
         on(InterfaceId::LOOPBACK).or_else(|| interfaces.find_map(on))
     }

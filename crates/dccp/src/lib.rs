@@ -4,8 +4,8 @@
 //! [`Transport`](sockeye_core::Transport). A file is a chapter:
 //!
 //! - what a connection is: `conn`, `state`, `sequence` (§7), `settings`, `queues`, `socket` (what stands
-//!   under an id), `table`;
-//! - §8.5, a packet arrives: `packet`, `listen`, `half_open`, `cookies` (§8.1.4), `arrives`, `options`
+//!   under an id), `table`, `flows` (which packets are whose, in UDP too: RFC 6773);
+//! - §8.5, a packet arrives: `packet`, `listen`, `invite` (RFC 5596), `half_open`, `cookies` (§8.1.4), `arrives`, `options`
 //!   (§5.8), `time_wait`, `reset`, `icmp`;
 //! - §6, feature negotiation: `features`;
 //! - §10 and §11, congestion control and acknowledgements: `ccid` (RFC 4341), `history` (Ack Vector,
@@ -26,9 +26,11 @@ mod conn;
 mod cookies;
 mod emit;
 mod features;
+mod flows;
 mod half_open;
 mod history;
 mod icmp;
+mod invite;
 mod listen;
 mod options;
 mod output;
@@ -59,7 +61,7 @@ use sockeye_core::{Config, Ports, Rng, Slab};
 #[derive(Debug)]
 pub struct Dccp {
     sockets: Slab<socket::Socket>,
-    demux: Demux,
+    flows: flows::Flows,
     ports: Ports,
     secrets: secrets::Secrets,
     cookies: cookies::Cookies,
@@ -75,11 +77,14 @@ impl Dccp {
     /// One without sockets; all its chance comes from `rng`.
     #[must_use]
     pub fn new(config: &Config, rng: &mut Rng) -> Self {
+        let demux = Demux::new(rng);
+        let ports = Ports::new(config, rng);
+        let secrets = secrets::Secrets::new(rng);
         Self {
             sockets: Slab::default(),
-            demux: Demux::new(rng),
-            ports: Ports::new(config, rng),
-            secrets: secrets::Secrets::new(rng),
+            flows: flows::Flows::new(demux, rng),
+            ports,
+            secrets,
             cookies: cookies::Cookies::default(),
             pending: pending::Pending::default(),
             resets: reset::RateLimit::default(),

@@ -6,12 +6,15 @@
 //! they are refused as "Too Busy".
 
 use crate::Dccp;
+use crate::flows::Tuple;
 use crate::half_open::HalfOpen;
+use crate::invite::Invitation;
 use crate::packet::Incoming;
 use crate::reset;
 use crate::settings::Settings;
 use crate::socket::Socket;
-use sockeye_core::demux::{Claim, Endpoint, Flow};
+use crate::state::State;
+use sockeye_core::demux::{Claim, Endpoint};
 use sockeye_core::{Context, Counter, Readiness, SocketId};
 use sockeye_wire::dccp::options::Meaning;
 use sockeye_wire::dccp::{PacketType, ResetCode};
@@ -32,9 +35,17 @@ pub(crate) struct Listener {
     pub(crate) half_open: usize,
     /// Open connections that nobody has accepted.
     pub(crate) queue: VecDeque<SocketId>,
+    /// The one client that it waits for, where there is but one.
+    pub(crate) invitation: Option<Invitation>,
 }
 
 impl Listener {
+    /// LISTEN, or what RFC 5596 has in its place.
+    pub(crate) fn state(&self) -> State {
+        let invitation = self.invitation.as_ref();
+        invitation.map_or(State::Listen, |invitation| invitation.state)
+    }
+
     /// Whether the accept queue takes no more. As in Linux, a backlog of n takes n + 1.
     pub(crate) fn is_full(&self) -> bool {
         self.queue.len() > self.backlog
@@ -47,18 +58,18 @@ impl Dccp {
         &mut self,
         cx: &mut Context<'_>,
         listener: SocketId,
-        flow: &Flow,
+        tuple: &Tuple,
         packet: Incoming,
     ) {
         match packet.ty() {
-            PacketType::Request => self.request_arrives(cx, listener, flow, &packet),
+            PacketType::Request => self.request_arrives(cx, listener, tuple, &packet),
             PacketType::Reset => {}
             // RFC 5596 §2.3.2: a Listen for a server is ignored.
             PacketType::Listen => cx.drop_packet(Counter::DccpNoPorts),
-            _ if has_cookie(&packet) => self.cookie_returns(cx, listener, flow, packet),
+            _ if has_cookie(&packet) => self.cookie_returns(cx, listener, tuple, packet),
             _ => {
                 cx.counters.add(Counter::DccpNoPorts);
-                self.refuse(cx, flow, &packet, ResetCode::NO_CONNECTION);
+                self.refuse(cx, tuple, &packet, ResetCode::NO_CONNECTION);
             }
         }
     }
@@ -67,18 +78,18 @@ impl Dccp {
     pub(crate) fn refuse(
         &mut self,
         cx: &mut Context<'_>,
-        flow: &Flow,
+        tuple: &Tuple,
         packet: &Incoming,
         code: ResetCode,
     ) {
-        reset::refuse(cx, &mut self.resets, flow, packet, code);
+        reset::refuse(cx, &mut self.resets, tuple, packet, code);
     }
 
-    fn request_arrives(
+    pub(crate) fn request_arrives(
         &mut self,
         cx: &mut Context<'_>,
         listener: SocketId,
-        flow: &Flow,
+        tuple: &Tuple,
         packet: &Incoming,
     ) {
         let all = self.half_open;
@@ -89,19 +100,20 @@ impl Dccp {
         let service = packet.kind.service().unwrap_or_default();
         if !socket.settings.serves(service) {
             cx.counters.add(Counter::DccpBadService);
-            self.refuse(cx, flow, packet, ResetCode::BAD_SERVICE_CODE);
+            self.refuse(cx, tuple, packet, ResetCode::BAD_SERVICE_CODE);
             return;
         }
         if socket.is_full() {
             cx.counters.add(Counter::DccpListenOverflows);
-            self.refuse(cx, flow, packet, ResetCode::TOO_BUSY);
+            self.refuse(cx, tuple, packet, ResetCode::TOO_BUSY);
             return;
         }
-        let by_cookie = socket.half_open > socket.backlog || all >= HALF_OPEN_MAX;
+        let full = socket.half_open > socket.backlog || all >= HALF_OPEN_MAX;
+        let by_cookie = full && socket.invitation.is_none();
         let settings = socket.settings.clone();
-        let iss = self.secrets.isn(flow, cx.now);
-        let mut half_open = HalfOpen::new(cx, listener, flow, settings, iss);
-        half_open.flow_label = self.secrets.flow_label(flow);
+        let iss = self.secrets.isn(tuple, cx.now);
+        let mut half_open = HalfOpen::new(cx, listener, tuple, settings, iss);
+        half_open.flow_label = self.secrets.flow_label(&tuple.flow);
         if let Err(fault) = half_open.request(packet) {
             half_open.send_reset(cx, fault.code, fault.data);
             return;
@@ -113,13 +125,7 @@ impl Dccp {
             return;
         }
         half_open.respond(cx, packet, None);
-        if let Some(Socket::Listening(socket)) = self.sockets.get_mut(listener) {
-            socket.half_open += 1;
-        }
-        self.half_open += 1;
-        let tie = half_open.settings.common.device;
-        let id = self.sockets.insert(Socket::HalfOpen(Box::new(half_open)));
-        self.demux.connect(id, *flow, tie, false);
+        let id = self.keep_half_open(half_open);
         if let Some(Socket::HalfOpen(half_open)) = self.sockets.get_mut(id) {
             half_open.arm(cx, Self::handle(id));
         }
@@ -130,7 +136,7 @@ impl Dccp {
         &mut self,
         cx: &mut Context<'_>,
         listener: SocketId,
-        flow: &Flow,
+        tuple: &Tuple,
         packet: Incoming,
     ) {
         let Some(Socket::Listening(socket)) = self.sockets.get(listener) else {
@@ -147,33 +153,43 @@ impl Dccp {
         let mut half_open = HalfOpen::new(
             cx,
             listener,
-            flow,
+            tuple,
             socket.settings.clone(),
             sockeye_wire::dccp::Seq::default(),
         );
         let baked = cookies.next().unwrap_or_default();
-        half_open.flow_label = self.secrets.flow_label(flow);
+        half_open.flow_label = self.secrets.flow_label(&tuple.flow);
         if !self.cookies.restore(baked, &mut half_open, cx.now) {
             // §8.1.4: SHOULD be reset.
             cx.counters.add(Counter::DccpCookiesFailed);
-            self.refuse(cx, flow, &packet, ResetCode::BAD_INIT_COOKIE);
+            self.refuse(cx, tuple, &packet, ResetCode::BAD_INIT_COOKIE);
             return;
         }
         drop(cookies);
         cx.counters.add(Counter::DccpCookiesReceived);
-        let id = self.sockets.insert(Socket::HalfOpen(Box::new(half_open)));
-        let tie = self.sockets.get(listener).and_then(Socket::settings);
-        let tie = tie.and_then(|settings| settings.common.device);
-        self.demux.connect(id, *flow, tie, false);
-        if let Some(Socket::Listening(socket)) = self.sockets.get_mut(listener) {
-            socket.half_open += 1;
-        }
-        self.half_open += 1;
+        let id = self.keep_half_open(half_open);
         self.half_open_packet(cx, id, packet);
         // What does not make it a connection leaves nothing.
         if let Some(Socket::HalfOpen(_)) = self.sockets.get(id) {
             self.forget_half_open(cx, id);
         }
+    }
+
+    /// From now on packets of its tuple are for a half-open connection.
+    fn keep_half_open(&mut self, half_open: HalfOpen) -> SocketId {
+        let (listener, tuple) = (half_open.listener, half_open.tuple);
+        let tie = half_open.settings.common.device;
+        if let Some(Socket::Listening(socket)) = self.sockets.get_mut(listener) {
+            socket.half_open += 1;
+            if let Some(invitation) = &mut socket.invitation {
+                invitation.linked = false;
+                self.flows.disconnect(listener, &tuple);
+            }
+        }
+        self.half_open += 1;
+        let id = self.sockets.insert(Socket::HalfOpen(Box::new(half_open)));
+        self.flows.connect(id, &tuple, tie);
+        id
     }
 
     /// A connection of `listener` stands: it waits to be accepted.

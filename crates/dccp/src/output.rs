@@ -197,8 +197,8 @@ impl Conn {
                 options: &options,
                 data,
             };
-            let flow = self.flow;
-            let _ = emit::send(cx, &route, &flow, &carrier, outgoing);
+            let tuple = self.tuple;
+            let _ = emit::send(cx, &route, &tuple, &carrier, outgoing);
         }
         self.departed(cx, ty, size);
         if fresh && self.features.is_changing() {

@@ -1,9 +1,11 @@
 //! Packets that arrive: checked as far as they can be without a connection (RFC 4340 §8.5, step 1).
 
+use crate::flows::Tuple;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use sockeye_core::demux::{Endpoint, Flow};
 use sockeye_core::{Checksum, Counter, InterfaceId, IpInfo, Packet, Payload};
+use sockeye_link::UdpPorts;
 use sockeye_wire::Ecn;
 use sockeye_wire::dccp::options::{RawOption, Walk, walk};
 use sockeye_wire::dccp::{Header, Kind, PacketType, Seq, coverage};
@@ -23,6 +25,8 @@ pub(crate) struct Incoming {
     /// Bytes that `data` keeps from being freed.
     pub(crate) pinned: usize,
     pub(crate) ecn: Ecn,
+    /// The UDP header that it came in.
+    pub(crate) encap: Option<UdpPorts>,
     pub(crate) interface: InterfaceId,
 }
 
@@ -31,7 +35,7 @@ impl Incoming {
     ///
     /// # Errors
     /// What to count: the packet is ignored.
-    pub(crate) fn parse(ip: &IpInfo, mut packet: Packet) -> Result<(Flow, Self), Counter> {
+    pub(crate) fn parse(ip: &IpInfo, mut packet: Packet) -> Result<(Tuple, Self), Counter> {
         let fits = |packet: &mut Packet, n| match packet.pull_up(n) {
             true => Ok(()),
             false => Err(Counter::DccpInErrs),
@@ -45,7 +49,9 @@ impl Incoming {
         // RFC 4340 §9.1: packets with invalid checksums MUST be ignored. Links check whole packets
         // alone, so that what is covered in part is looked at here.
         let unchecked = packet.meta.checksum == Checksum::Unverified || covered < packet.len();
-        if unchecked && !is_intact(ip, &packet, covered) {
+        // RFC 6773 §3.3: in UDP the field MUST be ignored; the sum of UDP covers all.
+        let encap = packet.meta.encap;
+        if unchecked && encap.is_none() && !is_intact(ip, &packet, covered) {
             return Err(Counter::DccpInErrs);
         }
         if header.source_port == 0 || header.destination_port == 0 {
@@ -70,9 +76,10 @@ impl Incoming {
             data_len,
             pinned,
             ecn: Ecn::of(ip.traffic_class),
+            encap,
             interface: ip.interface,
         };
-        Ok((flow, incoming))
+        Ok((Tuple::of(flow, &incoming), incoming))
     }
 
     pub(crate) fn ty(&self) -> PacketType {

@@ -1,9 +1,9 @@
 //! Resets that no connection sends (RFC 4340 §8.3.1), and what a received one means to the user.
 
 use crate::emit::{self, Outgoing};
+use crate::flows::Tuple;
 use crate::packet::Incoming;
 use core::time::Duration;
-use sockeye_core::demux::Flow;
 use sockeye_core::{Context, Counter, Error, Instant};
 use sockeye_wire::dccp::{Kind, PacketType, ResetCode, Seq};
 
@@ -31,9 +31,11 @@ impl RateLimit {
     }
 }
 
-/// RFC 4340 §8.3.1: the numbers of a Reset come from the packet that it answers. None answers a Reset.
+/// RFC 4340 §8.3.1: the numbers of a Reset come from the packet that it answers. None answers a Reset;
+/// none a Listen, either, whose client may not have begun yet (RFC 5596 §2.2.3: MUST be discarded
+/// silently; RFC 5597 §4.3: an answer would end what the translators between have learnt).
 pub(crate) fn answer_to(packet: &Incoming, code: ResetCode, data: [u8; 3]) -> Option<(Kind, Seq)> {
-    if packet.ty() == PacketType::Reset {
+    if matches!(packet.ty(), PacketType::Reset | PacketType::Listen) {
         return None;
     }
     let low = |seq: Seq| match packet.extended {
@@ -49,7 +51,7 @@ pub(crate) fn answer_to(packet: &Incoming, code: ResetCode, data: [u8; 3]) -> Op
 pub(crate) fn refuse(
     cx: &mut Context<'_>,
     limit: &mut RateLimit,
-    flow: &Flow,
+    tuple: &Tuple,
     packet: &Incoming,
     code: ResetCode,
 ) {
@@ -58,7 +60,7 @@ pub(crate) fn refuse(
         return;
     }
     if let Some((kind, seq)) = answer_to(packet, code, [0; 3]) {
-        emit::send_alone(cx, flow, packet.interface, Outgoing::plain(kind, seq));
+        emit::send_alone(cx, tuple, packet.interface, Outgoing::plain(kind, seq));
     }
 }
 

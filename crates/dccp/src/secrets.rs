@@ -1,5 +1,6 @@
 //! Initial sequence numbers (RFC 4340 §7.2) and flow labels, from keyed hashes.
 
+use crate::flows::Tuple;
 use core::hash::BuildHasher;
 use sockeye_core::demux::{Flow, Keyed};
 use sockeye_core::{Instant, Rng};
@@ -22,8 +23,8 @@ impl Secrets {
 
     /// RFC 4340 §7.2: each pair of ends MUST have a number space of its own: a keyed hash, and a clock
     /// of 4 µs, as TCP's, so that it goes on behind what was sent of late.
-    pub(crate) fn isn(&self, flow: &Flow, now: Instant) -> Seq {
-        Seq::new(self.isn.hash_one(flow).wrapping_add(now.as_micros() / 4))
+    pub(crate) fn isn(&self, tuple: &Tuple, now: Instant) -> Seq {
+        Seq::new(self.isn.hash_one(tuple).wrapping_add(now.as_micros() / 4))
     }
 
     /// RFC 6437 §3: a flow label of 20 bits, the same for all of a flow.

@@ -5,6 +5,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 use sockeye_core::socket::{Domain, SocketCommon};
 use sockeye_core::{Config, Error, OptionValue, SocketOption};
+use sockeye_link::UdpPorts;
 
 /// Service Codes of one listener (Linux: DCCP_SERVICE_LIST_MAX_LEN).
 pub(crate) const SERVICES_MAX: usize = 32;
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) short: bool,
     /// Data Checksums are sent, and the peer has to check them.
     pub(crate) data_checksum: bool,
+    /// The peer's UDP port, where connections travel in UDP (RFC 6773); 0 for bare IP.
+    pub(crate) encap_port: u16,
     /// The application asks its peer to go no faster (RFC 4340 §11.6).
     pub(crate) slow_receiver: bool,
 }
@@ -65,7 +68,24 @@ impl Settings {
             tx_queue: TX_QUEUE_DEFAULT,
             short: false,
             data_checksum: false,
+            encap_port: config.dccp.encap_port,
             slow_receiver: false,
+        }
+    }
+
+    /// The UDP ports between which a connection to be opened travels. RFC 6773 §3.8 lets connections share
+    /// a pair; ours is the one at which the node takes DCCP.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] where it takes none, so that no answer would arrive.
+    pub(crate) fn encapsulation(&self, config: &Config) -> Result<Option<UdpPorts>, Error> {
+        match (self.encap_port, config.dccp.udp_port) {
+            (0, _) => Ok(None),
+            (_, 0) => Err(Error::NotSupported),
+            (destination, source) => Ok(Some(UdpPorts {
+                source,
+                destination,
+            })),
         }
     }
 

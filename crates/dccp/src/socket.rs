@@ -37,7 +37,7 @@ impl Socket {
     pub(crate) fn state(&self) -> State {
         match self {
             Self::Fresh(_) => State::Closed,
-            Self::Listening(_) => State::Listen,
+            Self::Listening(listener) => listener.state(),
             Self::HalfOpen(_) => State::Respond,
             Self::Connection(conn) => conn.state,
             Self::TimeWait(_) => State::TimeWait,

@@ -1,12 +1,16 @@
-//! The states of a connection (RFC 4340 §8.4), in the order in which §8.5 compares them.
+//! The states of a connection (RFC 4340 §8.4, RFC 5596 §2.2.2), in the order in which §8.5 compares them.
 
-/// A state of RFC 4340 §4.3.
+/// A state of RFC 4340 §4.3, RFC 5596 §2.2.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
     /// There is no connection, or none any more.
     Closed,
     /// A server waits for Requests.
     Listen,
+    /// A server invites the one client that it waits for (RFC 5596 §2.2.2).
+    Invited,
+    /// It has done so, and waits for its Request.
+    Listen1,
     /// A client waits for the answer to its Request.
     Request,
     /// A server waits for the client's acknowledgement.
@@ -25,9 +29,11 @@ pub enum State {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Closed,
         Self::Listen,
+        Self::Invited,
+        Self::Listen1,
         Self::Request,
         Self::Respond,
         Self::PartOpen,
@@ -43,6 +49,8 @@ impl State {
         match self {
             Self::Closed => "CLOSED",
             Self::Listen => "LISTEN",
+            Self::Invited => "INVITED",
+            Self::Listen1 => "LISTEN1",
             Self::Request => "REQUEST",
             Self::Respond => "RESPOND",
             Self::PartOpen => "PARTOPEN",
@@ -58,7 +66,7 @@ impl State {
     pub const fn ss_name(self) -> &'static str {
         match self {
             Self::Closed => "UNCONN",
-            Self::Listen => "LISTEN",
+            Self::Listen | Self::Invited | Self::Listen1 => "LISTEN",
             Self::Request => "SYN-SENT",
             Self::Respond | Self::PartOpen => "SYN-RECV",
             Self::Open => "ESTAB",
@@ -66,6 +74,12 @@ impl State {
             Self::Closing => "CLOSING",
             Self::TimeWait => "TIME-WAIT",
         }
+    }
+
+    /// Whether it waits for a Request.
+    #[must_use]
+    pub const fn listens(self) -> bool {
+        matches!(self, Self::Listen | Self::Invited | Self::Listen1)
     }
 
     /// Whether data may be sent: RFC 4340 §8.1.5, §8.2.

@@ -80,10 +80,10 @@ impl Dccp {
         };
         cx.timers.disarm(&mut conn.timer);
         if core::mem::take(&mut conn.marks.linked) {
-            self.demux.disconnect(id, conn.flow);
+            self.flows.disconnect(id, &conn.tuple);
         }
         if let Some(claim) = conn.claim.take() {
-            self.demux.release(&claim);
+            self.flows.demux.release(&claim);
         }
         if !conn.marks.user && !conn.marks.unaccepted {
             conn.release_memory(cx);

@@ -1,10 +1,11 @@
 //! TIMEWAIT (RFC 4340 §8.3): whoever received the Reset keeps the pair of ends for 2 MSL.
 
 use crate::Dccp;
+use crate::flows::Tuple;
 use crate::output::MSL;
 use crate::socket::Socket;
 use crate::state::State;
-use sockeye_core::demux::{Claim, Flow};
+use sockeye_core::demux::Claim;
 use sockeye_core::{Context, Counter, Owner, SocketId, TimerSlot};
 
 /// Connections in TIMEWAIT; more end at once.
@@ -13,7 +14,7 @@ const TIME_WAIT_MAX: usize = 1 << 16;
 /// What is left of a connection.
 #[derive(Debug)]
 pub(crate) struct TimeWait {
-    pub(crate) flow: Flow,
+    pub(crate) tuple: Tuple,
     claim: Option<Claim>,
     timer: TimerSlot,
 }
@@ -51,7 +52,7 @@ impl Dccp {
         let at = conn.since + MSL * 2;
         cx.timers.arm(&mut timer, Owner::Socket(conn.handle), at);
         let time_wait = TimeWait {
-            flow: conn.flow,
+            tuple: conn.tuple,
             claim: conn.claim.take(),
             timer,
         };
@@ -67,9 +68,9 @@ impl Dccp {
         };
         if let Some(Socket::TimeWait(mut time_wait)) = self.sockets.remove(id) {
             cx.timers.disarm(&mut time_wait.timer);
-            self.demux.disconnect(id, time_wait.flow);
+            self.flows.disconnect(id, &time_wait.tuple);
             if let Some(claim) = time_wait.claim {
-                self.demux.release(&claim);
+                self.flows.demux.release(&claim);
             }
             self.time_wait = self.time_wait.saturating_sub(1);
         }

@@ -85,7 +85,7 @@ impl Conn {
     }
 
     /// The packet of the state goes again, or the attempt is over.
-    fn again(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn again(&mut self, cx: &mut Context<'_>) {
         self.backoff.tries += 1;
         if self.state == State::Request && self.backoff.tries > REQUEST_RETRIES {
             self.give_up(cx);

@@ -1,10 +1,10 @@
 //! How DCCP plugs into a node.
 
 use crate::Dccp;
+use crate::flows::Tuple;
 use crate::packet::Incoming;
 use crate::socket::Socket;
 use core::any::Any;
-use sockeye_core::demux::Flow;
 use sockeye_core::{
     AddressChange, Config, Context, Counter, Disposition, Error, IcmpError, InterfaceId, IpInfo,
     Packet, SocketId, SocketSummary, Transport, TransportId,
@@ -20,14 +20,14 @@ impl Transport for Dccp {
     fn on_packet(&mut self, cx: &mut Context<'_>, ip: &IpInfo, packet: Packet) -> Disposition {
         cx.counters.add(Counter::DccpInSegs);
         match Incoming::parse(ip, packet) {
-            Ok((flow, packet)) => self.packet_for(cx, ip, flow, packet),
+            Ok((tuple, packet)) => self.packet_for(cx, ip, &tuple, packet),
             Err(why) => cx.drop_packet(why),
         }
         Disposition::Taken
     }
 
     fn on_icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool {
-        self.icmp_error(cx, error)
+        self.icmp_error(cx, error, false)
     }
 
     // Routes are looked up anew when they change, and they know the path's MTU.
@@ -38,7 +38,7 @@ impl Transport for Dccp {
             return;
         };
         let gone = self.sockets.iter().filter(|(_, socket)| match socket {
-            Socket::Connection(conn) => conn.flow.local.ip == address,
+            Socket::Connection(conn) => conn.tuple.flow.local.ip == address,
             _ => false,
         });
         let gone: Vec<SocketId> = gone.map(|(id, _)| id).collect();
@@ -62,7 +62,8 @@ impl Transport for Dccp {
             }
             Some(Socket::HalfOpen(_)) => self.half_open_timeout(cx, socket),
             Some(Socket::TimeWait(_)) => self.end_time_wait(cx, socket),
-            Some(Socket::Fresh(_) | Socket::Listening(_)) | None => {}
+            Some(Socket::Listening(_)) => self.invite_again(cx, socket),
+            Some(Socket::Fresh(_)) | None => {}
         }
     }
 
@@ -97,21 +98,27 @@ impl Transport for Dccp {
 }
 
 impl Dccp {
+    /// RFC 6773 §3.6: an ICMP error about a UDP datagram of ours that carried DCCP. Whether it is of a
+    /// connection; the shortest quotes don't tell.
+    pub fn on_icmp_error_in_udp(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool {
+        self.icmp_error(cx, error, true)
+    }
+
     /// RFC 4340 §8.5 step 2: finds whose packet it is.
-    fn packet_for(&mut self, cx: &mut Context<'_>, ip: &IpInfo, flow: Flow, packet: Incoming) {
+    fn packet_for(&mut self, cx: &mut Context<'_>, ip: &IpInfo, tuple: &Tuple, packet: Incoming) {
         // RFC 4340 has no groups: nothing comes from or to one.
         if !ip.is_unicast() || ip.source.is_multicast() || ip.source.is_unspecified() {
             return;
         }
-        if let Some(id) = self.demux.connected(&flow, ip.interface) {
-            self.packet_for_flow(cx, id, &flow, packet);
+        if let Some(id) = self.flows.connected(tuple, ip.interface) {
+            self.packet_for_tuple(cx, id, tuple, packet);
             return;
         }
         if !ip.local {
             return;
         }
-        if let Some(listener) = self.demux.lookup_bound(&flow, ip.interface) {
-            self.in_listen(cx, listener, &flow, packet);
+        if let Some(listener) = self.flows.demux.lookup_bound(&tuple.flow, ip.interface) {
+            self.in_listen(cx, listener, tuple, packet);
             return;
         }
         cx.counters.add(Counter::DccpNoPorts);
@@ -120,14 +127,14 @@ impl Dccp {
             PacketType::Request => ResetCode::CONNECTION_REFUSED,
             _ => ResetCode::NO_CONNECTION,
         };
-        self.refuse(cx, &flow, &packet, code);
+        self.refuse(cx, tuple, &packet, code);
     }
 
-    fn packet_for_flow(
+    fn packet_for_tuple(
         &mut self,
         cx: &mut Context<'_>,
         id: SocketId,
-        flow: &Flow,
+        tuple: &Tuple,
         packet: Incoming,
     ) {
         match self.sockets.get_mut(id) {
@@ -136,8 +143,9 @@ impl Dccp {
                 self.settle(cx, id);
             }
             Some(Socket::HalfOpen(_)) => self.half_open_packet(cx, id, packet),
+            Some(Socket::Listening(_)) => self.invited_packet(cx, id, tuple, &packet),
             // Step 2: TIMEWAIT is as good as no connection.
-            _ => self.refuse(cx, flow, &packet, ResetCode::NO_CONNECTION),
+            _ => self.refuse(cx, tuple, &packet, ResetCode::NO_CONNECTION),
         }
     }
 }
@@ -158,20 +166,20 @@ fn summary(id: SocketId, socket: &Socket) -> SocketSummary {
             listener.backlog,
         ),
         Socket::HalfOpen(half_open) => (
-            half_open.flow.local.into(),
-            Some(half_open.flow.remote.into()),
+            half_open.tuple.flow.local.into(),
+            Some(half_open.tuple.flow.remote.into()),
             0,
             0,
         ),
         Socket::Connection(conn) => (
-            conn.settings.common.show(conn.flow.local),
-            Some(conn.settings.common.show(conn.flow.remote)),
+            conn.settings.common.show(conn.tuple.flow.local),
+            Some(conn.settings.common.show(conn.tuple.flow.remote)),
             conn.received.pinned(),
             conn.queue.bytes(),
         ),
         Socket::TimeWait(time_wait) => (
-            time_wait.flow.local.into(),
-            Some(time_wait.flow.remote.into()),
+            time_wait.tuple.flow.local.into(),
+            Some(time_wait.tuple.flow.remote.into()),
             0,
             0,
         ),

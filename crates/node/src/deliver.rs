@@ -121,9 +121,14 @@ impl Node {
                     let raw = &mut self.transports.raw;
                     let raw_matched = raw.error_arrives(&mut cx, error.protocol, &error.borrow());
                     // What a raw socket may have sent is believed only where nobody knows better.
-                    let matched = match self.transports.by_protocol(error.protocol) {
-                        Some(transport) => transport.on_icmp_error(&mut cx, &error.borrow()),
-                        None => raw_matched,
+                    let matched = if self.transports.is_dccp_in_udp(&error) {
+                        let dccp = &mut self.transports.dccp;
+                        dccp.on_icmp_error_in_udp(&mut cx, &error.borrow())
+                    } else {
+                        match self.transports.by_protocol(error.protocol) {
+                            Some(transport) => transport.on_icmp_error(&mut cx, &error.borrow()),
+                            None => raw_matched,
+                        }
                     };
                     if !matched {
                         cx.counters.add(Counter::IcmpInUnmatched);

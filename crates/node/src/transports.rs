@@ -1,5 +1,6 @@
 //! The transports of a node, by name and by protocol number.
 
+use sockeye_core::inet::OwnedIcmpError;
 use sockeye_core::raw::{Packets, Ping, Raw};
 use sockeye_core::{Config, Context, InterfaceId, Rng, Transport, TransportId};
 use sockeye_dccp::Dccp;
@@ -28,8 +29,9 @@ pub(crate) struct Transports {
     others: BTreeMap<IpProtocol, Box<dyn Transport>>,
     /// Who is first to send next time.
     turn: usize,
-    /// The UDP port at which SCTP is taken; 0 for none.
+    /// The UDP ports at which SCTP and DCCP are taken; 0 for none.
     sctp_in_udp: u16,
+    dccp_in_udp: u16,
 }
 
 impl Transports {
@@ -48,20 +50,43 @@ impl Transports {
             sctp: Sctp::new(config, rng),
             dccp: Dccp::new(config, rng),
             sctp_in_udp: 0,
+            dccp_in_udp: 0,
         };
         all.encapsulate(config);
         all
     }
 
-    /// SCTP in UDP is taken at the port that `config` says (RFC 6951), if no socket has it.
+    /// SCTP and DCCP in UDP are taken at the ports that `config` says (RFC 6951, RFC 6773), if no socket
+    /// has them.
     pub(crate) fn encapsulate(&mut self, config: &Config) {
-        let port = config.sctp.udp_port;
-        if port == self.sctp_in_udp {
-            return;
+        for (taken, port, protocol) in [
+            (
+                &mut self.sctp_in_udp,
+                config.sctp.udp_port,
+                IpProtocol::SCTP,
+            ),
+            (
+                &mut self.dccp_in_udp,
+                config.dccp.udp_port,
+                IpProtocol::DCCP,
+            ),
+        ] {
+            if port == *taken {
+                continue;
+            }
+            self.udp.unregister_encapsulation(*taken);
+            let registered = self.udp.register_encapsulation(port, protocol);
+            *taken = if registered.is_ok() { port } else { 0 };
         }
-        self.udp.unregister_encapsulation(self.sctp_in_udp);
-        let taken = self.udp.register_encapsulation(port, IpProtocol::SCTP);
-        self.sctp_in_udp = if taken.is_ok() { port } else { 0 };
+    }
+
+    /// Whether an ICMP error quotes a UDP datagram that carried DCCP.
+    pub(crate) fn is_dccp_in_udp(&self, error: &OwnedIcmpError) -> bool {
+        let carried = match *error.quoted {
+            [high, low, ..] => self.udp.encapsulation(u16::from_be_bytes([high, low])),
+            _ => None,
+        };
+        error.protocol == IpProtocol::UDP && carried == Some(IpProtocol::DCCP)
     }
 
     pub(crate) fn register(&mut self, transport: Box<dyn Transport>, protocol: IpProtocol) {
@@ -156,6 +181,7 @@ impl Transports {
             others,
             turn: _,
             sctp_in_udp: _,
+            dccp_in_udp: _,
         } = self;
         let built_in: [&dyn Transport; BUILT_IN + 1] =
             [tcp, udp, udp_lite, ping, raw, packets, sctp, dccp, unix];

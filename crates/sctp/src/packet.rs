@@ -3,10 +3,10 @@
 
 use sockeye_core::demux::Endpoint;
 use sockeye_core::socket::SocketCommon;
-use sockeye_core::{Checksum, Context, Counter, Error, Packet, Route, SendInfo, Tags};
+use sockeye_core::{Context, Counter, Error, Packet, Route, SendInfo, Tags, encap};
 use sockeye_link::UdpPorts;
+use sockeye_wire::IpProtocol;
 use sockeye_wire::sctp::{HEADER_LEN, Header, set_checksum};
-use sockeye_wire::{IpProtocol, checksum, udp};
 use std::net::IpAddr;
 
 /// Bytes kept free before the common header for the headers below it.
@@ -126,7 +126,8 @@ pub(crate) fn send(
     let mut packet = Packet::from_vec_at(draft.buffer, HEADROOM);
     let mut protocol = IpProtocol::SCTP;
     if let Some(ports) = carrier.encap {
-        wrap(&mut packet, ports, route, remote.ip)?;
+        // RFC 6951 §5.3.
+        encap::wrap(&mut packet, ports, route.source, remote.ip)?;
         protocol = IpProtocol::UDP;
     }
     let ip = if remote.ip.is_ipv4() { 20 } else { 40 };
@@ -145,23 +146,4 @@ pub(crate) fn send(
         tags: carrier.tags,
     };
     cx.send(&info, packet)
-}
-
-/// Puts a UDP header before the packet (RFC 6951 §5.3), its checksum left to the device.
-fn wrap(packet: &mut Packet, ports: UdpPorts, route: &Route, remote: IpAddr) -> Result<(), Error> {
-    let len = packet.len() + udp::HEADER_LEN;
-    let length = u16::try_from(len).map_err(|_| Error::MessageSize)?;
-    let sum = checksum::pseudo_header(route.source, remote, IpProtocol::UDP, length.into());
-    let header = udp::Header {
-        source_port: ports.source,
-        destination_port: ports.destination,
-        length,
-        checksum: sum.folded(),
-    };
-    header.emit(packet.push(udp::HEADER_LEN));
-    packet.meta.checksum = Checksum::Partial {
-        start: 0,
-        offset: udp::CHECKSUM_OFFSET as u16,
-    };
-    Ok(())
 }

@@ -3,8 +3,8 @@
 
 use sockeye::drivers::{MemoryConfig, MemoryLink};
 use sockeye::link::{MacAddr, Medium};
-use sockeye::net::{DccpListener, DccpSocket};
-use sockeye::{Domain, LinkConfig, Node, Protocol, Socket, Type};
+use sockeye::net::{DccpListener, DccpOptions, DccpSocket};
+use sockeye::{Config, Domain, LinkConfig, Node, Protocol, Socket, Type};
 use std::io::ErrorKind;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
@@ -13,6 +13,10 @@ const SOL_DCCP: i32 = 269;
 const SERVICE: i32 = 2;
 
 fn pair() -> (Node, Node) {
+    pair_with(&Config::default())
+}
+
+fn pair_with(settings: &Config) -> (Node, Node) {
     let mac = |n| MacAddr([2, 0, 0, 0, 0, n]);
     let (a, b) = MemoryLink::pair(
         MemoryConfig::default(),
@@ -23,7 +27,7 @@ fn pair() -> (Node, Node) {
         let config = LinkConfig::new()
             .address(format!("10.0.0.{n}/24").parse().unwrap())
             .address(format!("fd00::{n}/64").parse().unwrap());
-        let builder = Node::builder().seed([n; 32]);
+        let builder = Node::builder().seed([n; 32]).config(settings.clone());
         builder
             .link("eth0", Box::new(link), config)
             .build()
@@ -139,4 +143,67 @@ fn typed_sockets_tell_what_was_agreed_on() {
     );
     let other = DccpSocket::connect_on(&a, "10.0.0.2:5001", 3).unwrap_err();
     assert_eq!(other.raw_os_error(), Some(libc::EBADRQC));
+}
+
+/// RFC 6773, and what else is asked for before a connection opens.
+#[test]
+fn options_of_a_connection() {
+    let mut settings = Config::default();
+    settings.set_sysctl("net.dccp.udp_port", "6511").unwrap();
+    let (a, b) = pair_with(&settings);
+    let options = DccpOptions {
+        tx_ccids: vec![3, 2],
+        rx_ccids: vec![2],
+        send_coverage: 1,
+        receive_coverage: 1,
+        short_sequences: true,
+        data_checksum: true,
+        udp_port: Some(6511),
+    };
+    let server = DccpOptions {
+        tx_ccids: vec![2],
+        rx_ccids: vec![3, 2],
+        ..options.clone()
+    };
+    let listener = DccpListener::bind_with(&b, "10.0.0.2:5001", &[1], &server).unwrap();
+    let client = DccpSocket::connect_with(&a, "10.0.0.2:5001", 1, &options).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    for n in 0..100u8 {
+        client.send(&[n; 100]).unwrap();
+        let mut buffer = [0; 200];
+        assert_eq!(server.recv(&mut buffer).unwrap(), 100);
+        assert_eq!(buffer[0], n);
+    }
+    let ccids = (client.tx_ccid().unwrap(), client.rx_ccid().unwrap());
+    assert_eq!(ccids, (3, 2));
+    // IPv4, UDP, DCCP with Data Checksum.
+    assert_eq!(client.max_packet_size().unwrap(), 1500 - 20 - 8 - 24 - 32);
+    client.set_slow_receiver(true).unwrap();
+    let alone = DccpOptions {
+        udp_port: Some(6511),
+        ..DccpOptions::default()
+    };
+    let (a, _b) = pair();
+    let error = DccpSocket::connect_with(&a, "10.0.0.2:5001", 1, &alone).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EOPNOTSUPP));
+}
+
+/// RFC 5596.
+#[test]
+fn a_server_invites_its_client() {
+    let (a, b) = pair();
+    let client = socket(&a, Domain::IPV4);
+    client.bind("10.0.0.1:5004".parse().unwrap()).unwrap();
+    let (local, to) = (
+        "10.0.0.2:80".parse().unwrap(),
+        "10.0.0.1:5004".parse().unwrap(),
+    );
+    let options = DccpOptions::default();
+    let listener = DccpListener::invite_on(&b, local, to, 42, &options).unwrap();
+    client.connect(local).unwrap();
+    let (server, peer) = listener.accept().unwrap();
+    assert_eq!(peer, to);
+    server.send(b"come in").unwrap();
+    let mut buffer = [0; 20];
+    assert_eq!(client.recv(&mut buffer).unwrap(), 7);
 }

@@ -35,6 +35,11 @@ impl Udp {
         if let Some(&(protocol, _)) = self.encapsulations.get(&destination_port)
             && ip.local
         {
+            // RFC 6773 §3.3: MUST be dropped without a checksum: DCCP has none of its own there.
+            if protocol == IpProtocol::DCCP && header.checksum == 0 {
+                self.refuse_datagram(cx, Counter::UdpInCsumErrors);
+                return Disposition::Taken;
+            }
             packet.pull(udp::HEADER_LEN);
             packet.meta.checksum = Checksum::Unverified;
             packet.meta.encap = Some(UdpPorts {

@@ -343,6 +343,14 @@ impl Udp {
         Ok(())
     }
 
+    /// What the datagrams from our `port` carry.
+    #[must_use]
+    pub fn encapsulation(&self, port: u16) -> Option<IpProtocol> {
+        self.encapsulations
+            .get(&port)
+            .map(|&(protocol, _)| protocol)
+    }
+
     /// Takes back [`register_encapsulation`](Self::register_encapsulation); false when there is
     /// none on `port`.
     pub fn unregister_encapsulation(&mut self, port: u16) -> bool {

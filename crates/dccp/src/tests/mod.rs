@@ -3,6 +3,8 @@
 mod closing;
 mod data;
 mod hostile;
+mod in_udp;
+mod invite;
 mod opening;
 pub(crate) mod pair;
 mod rates;

@@ -9,9 +9,10 @@ use sockeye_core::{
     Capabilities, Config, Context, Error, InterfaceConfig, InterfaceId, Medium, OptionValue, Owner,
     Packet, Rng, SocketId, SocketOption, Transport, iface, inet,
 };
-use sockeye_link::{Batch, GsoKinds, Instant, offload};
+use sockeye_link::{Batch, GsoKinds, Instant, UdpPorts, offload};
 use sockeye_wire::dccp::options::{Meaning, RawOption, walk};
 use sockeye_wire::dccp::{Header, Kind};
+use sockeye_wire::{IpProtocol, udp};
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::net::SocketAddr;
@@ -296,7 +297,7 @@ impl Pair {
         let ip = sockeye_wire::ipv4::Header::new(
             source,
             destination,
-            sockeye_wire::IpProtocol::DCCP,
+            IpProtocol::DCCP,
             bytes.len() as u16,
         );
         let mut packet = Packet::from_slice(&bytes);
@@ -319,10 +320,14 @@ impl Pair {
             let now = self.now;
             let host = &mut self.hosts[to];
             let mut cx = host.parts.context(now);
-            if let Some((info, packet)) = iface::receive(&mut cx, LINK, packet)
-                && info.protocol == sockeye_wire::IpProtocol::DCCP
-            {
-                host.dccp.on_packet(&mut cx, &info, packet);
+            match iface::receive(&mut cx, LINK, packet) {
+                Some((info, packet)) if info.protocol == IpProtocol::DCCP => {
+                    host.dccp.on_packet(&mut cx, &info, packet);
+                }
+                Some((info, packet)) if info.protocol == IpProtocol::UDP => {
+                    host.dccp.on_packet(&mut cx, &info, unwrap(packet));
+                }
+                _ => {}
             }
         }
         let now = self.now;
@@ -411,10 +416,29 @@ impl Pair {
     }
 }
 
+/// What a UDP datagram carries, as a node's UDP hands it on.
+fn unwrap(mut packet: Packet) -> Packet {
+    let header = udp::Header::parse(packet.head()).unwrap();
+    packet.pull(udp::HEADER_LEN);
+    packet.meta.encap = Some(UdpPorts {
+        source: header.source_port,
+        destination: header.destination_port,
+    });
+    packet
+}
+
 /// The header of an IP packet, its options, and how many bytes of data follow.
 fn read(packet: &Packet) -> (Header, Vec<u8>, usize) {
     let bytes = packet.to_vec();
-    let start = if bytes[0] >> 4 == 4 { 20 } else { 40 };
+    let (ip, protocol) = if bytes[0] >> 4 == 4 {
+        (20, bytes[9])
+    } else {
+        (40, bytes[6])
+    };
+    let start = match IpProtocol(protocol) {
+        IpProtocol::UDP => ip + udp::HEADER_LEN,
+        _ => ip,
+    };
     let header = Header::parse(&bytes[start..]).unwrap();
     let (fixed, len) = (header.fixed_len(), header.header_len());
     let options = bytes[start + fixed..start + len].to_vec();

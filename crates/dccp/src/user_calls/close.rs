@@ -55,7 +55,7 @@ impl Dccp {
                 let bound = fresh.bound;
                 self.sockets.remove(id);
                 if let Some((_, claim)) = bound {
-                    self.demux.release(&claim);
+                    self.flows.demux.release(&claim);
                 }
             }
             Socket::Listening(_) => {
@@ -104,12 +104,20 @@ impl Dccp {
         let waiting = core::mem::take(&mut listener.queue);
         let (local, mut claim) = (listener.local, listener.claim);
         let settings = listener.settings.clone();
-        self.demux.stop_receiving(id, &claim);
+        match &mut listener.invitation {
+            None => self.flows.demux.stop_receiving(id, &claim),
+            Some(invitation) => {
+                cx.timers.disarm(&mut invitation.timer);
+                if invitation.linked {
+                    self.flows.disconnect(id, &invitation.tuple);
+                }
+            }
+        }
         let sharing = Sharing {
             listening: false,
             ..claim.sharing
         };
-        self.demux.reshare(&mut claim, sharing);
+        self.flows.demux.reshare(&mut claim, sharing);
         if let Some(socket) = self.sockets.get_mut(id) {
             *socket = Socket::Fresh(Box::new(Fresh {
                 settings,

@@ -142,8 +142,8 @@ impl Conn {
         Received {
             len: 0,
             copied: 0,
-            from: common.show(self.flow.remote),
-            to: common.show(self.flow.local),
+            from: common.show(self.tuple.flow.remote),
+            to: common.show(self.tuple.flow.local),
             interface: InterfaceId(self.interface.0),
             ttl: 0,
             tos: 0,

@@ -2,6 +2,8 @@
 
 use crate::Dccp;
 use crate::conn::Conn;
+use crate::flows::Tuple;
+use crate::invite::Invitation;
 use crate::listen::Listener;
 use crate::settings::Settings;
 use crate::socket::{Fresh, Socket};
@@ -74,14 +76,14 @@ impl Dccp {
         let common = &settings.common;
         if local.port == 0 {
             let binding = |port| common.binding(Endpoint { port, ..local });
-            let free = |port| self.demux.is_free(&binding(port));
+            let free = |port| self.flows.demux.is_free(&binding(port));
             local.port = self.ports.for_bind(cx.rng, free)?;
         }
         let claim = Claim {
             binding: common.binding(local),
             sharing: common.sharing(),
         };
-        self.demux.claim(&claim)?;
+        self.flows.demux.claim(&claim)?;
         Ok((local, claim))
     }
 
@@ -111,12 +113,12 @@ impl Dccp {
             Some(bound) => bound,
             None => self.claim_port(cx, &settings, any)?,
         };
-        let listens = self.demux.listen(&mut claim);
+        let listens = self.flows.demux.listen(&mut claim);
         if listens.is_err() && bound.is_none() {
-            self.demux.release(&claim);
+            self.flows.demux.release(&claim);
         }
         listens?;
-        self.demux.receive(id, &claim);
+        self.flows.demux.receive(id, &claim);
         let listener = Listener {
             settings,
             local,
@@ -124,6 +126,7 @@ impl Dccp {
             backlog,
             half_open: 0,
             queue: VecDeque::new(),
+            invitation: None,
         };
         if let Some(socket) = self.sockets.get_mut(id) {
             *socket = Socket::Listening(Box::new(listener));
@@ -152,7 +155,7 @@ impl Dccp {
             };
             conn.marks.unaccepted = false;
             conn.marks.user = true;
-            let peer = conn.settings.common.show(conn.flow.remote);
+            let peer = conn.settings.common.show(conn.tuple.flow.remote);
             if !conn.received.is_empty() || conn.state.has_ended() {
                 conn.signal(cx, Readiness::READABLE);
             }
@@ -182,15 +185,15 @@ impl Dccp {
             Socket::Connection(conn) => return is_connected(conn),
             _ => return Err(Error::IsConnected),
         };
-        let (flow, claim, route) = self.plan_connection(cx, &settings, bound, addr)?;
+        let (tuple, claim, route) = self.plan_connection(cx, &settings, bound, addr)?;
         let tie = settings.common.device;
-        let iss = self.secrets.isn(&flow, cx.now);
-        let mut conn = Conn::new(cx, Self::handle(id), flow, false, settings, iss);
+        let iss = self.secrets.isn(&tuple, cx.now);
+        let mut conn = Conn::new(cx, Self::handle(id), tuple, false, settings, iss);
         if bound.is_none() {
-            self.demux.share(&claim);
+            self.flows.demux.share(&claim);
         }
-        self.demux.connect(id, flow, tie, false);
-        conn.flow_label = self.secrets.flow_label(&flow);
+        self.flows.connect(id, &tuple, tie);
+        conn.flow_label = self.secrets.flow_label(&tuple.flow);
         conn.claim = Some(claim);
         conn.marks.linked = true;
         conn.marks.user = true;
@@ -203,6 +206,48 @@ impl Dccp {
         }
         self.settle(cx, id);
         Err(Error::InProgress)
+    }
+
+    /// Waits for the one client at `addr`, and sends it Listens, which open the middleboxes on this side
+    /// for its Request (RFC 5596). [`accept`](Self::accept) gives the connection.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a connection, a listener or several Service Codes; those of
+    /// [`Context::route`]; [`Error::AddressNotAvailable`] when no port or pair is free.
+    pub fn invite(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        addr: SocketAddr,
+    ) -> Result<(), Error> {
+        self.reopen(cx, id);
+        let (settings, bound) = match self.held_mut(id)? {
+            Socket::Fresh(fresh) => (fresh.settings.clone(), fresh.bound),
+            _ => return Err(Error::Invalid),
+        };
+        // RFC 5596 §2.2.2: a single Service Code.
+        if !settings.more_services.is_empty() {
+            return Err(Error::Invalid);
+        }
+        let (tuple, claim, _) = self.plan_connection(cx, &settings, bound, addr)?;
+        if bound.is_none() {
+            self.flows.demux.share(&claim);
+        }
+        self.flows.connect(id, &tuple, settings.common.device);
+        let listener = Listener {
+            settings,
+            local: tuple.flow.local,
+            claim,
+            backlog: 0,
+            half_open: 0,
+            queue: VecDeque::new(),
+            invitation: Some(Invitation::new(tuple)),
+        };
+        if let Some(socket) = self.sockets.get_mut(id) {
+            *socket = Socket::Listening(Box::new(listener));
+        }
+        self.invite_again(cx, id);
+        Ok(())
     }
 
     /// What the attempt to connect has come to, once it has ended well.
@@ -245,8 +290,9 @@ impl Dccp {
         settings: &Settings,
         bound: Option<(Endpoint, Claim)>,
         addr: SocketAddr,
-    ) -> Result<(Flow, Claim, Route), Error> {
+    ) -> Result<(Tuple, Claim, Route), Error> {
         let common = &settings.common;
+        let encap = settings.encapsulation(cx.config)?;
         let remote = common.remote(addr)?;
         if remote.ip.is_multicast() || remote.port == 0 {
             return Err(Error::NetworkUnreachable);
@@ -265,22 +311,24 @@ impl Dccp {
             return Err(Error::NetworkUnreachable);
         }
         let local = |port| Endpoint::own(&route, remote, port);
-        let pair = |port| Flow {
-            local: local(port),
-            remote,
+        let tuple = |port| Tuple {
+            flow: Flow {
+                local: local(port),
+                remote,
+            },
+            encap,
         };
         if let Some((own, claim)) = bound {
-            let flow = pair(own.port);
-            if self.demux.has_flow(&flow) {
+            let tuple = tuple(own.port);
+            if self.flows.has(&tuple) {
                 return Err(Error::AddressNotAvailable);
             }
-            return Ok((flow, claim, route));
+            return Ok((tuple, claim, route));
         }
         // RFC 4340 §5.1: the client SHOULD choose its port randomly.
         let binding = |port| Binding::new(local(port), common.device, common.family());
-        let demux = &self.demux;
         let port = self.ports.for_connect(route.source, remote, |port| {
-            demux.may_connect(&binding(port), &pair(port))
+            self.flows.may_connect(&binding(port), &tuple(port))
         })?;
         let claim = Claim {
             binding: binding(port),
@@ -289,7 +337,7 @@ impl Dccp {
                 ..common.sharing()
             },
         };
-        Ok((pair(port), claim, route))
+        Ok((tuple(port), claim, route))
     }
 
     /// A connection that has ended, whose user wants another: the socket is as new again.

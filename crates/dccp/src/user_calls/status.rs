@@ -58,7 +58,7 @@ impl Dccp {
         let local = match socket {
             Socket::Fresh(fresh) => fresh.bound.map(|(local, _)| local),
             Socket::Listening(listener) => Some(listener.local),
-            Socket::Connection(conn) => Some(conn.flow.local),
+            Socket::Connection(conn) => Some(conn.tuple.flow.local),
             Socket::HalfOpen(_) | Socket::TimeWait(_) => None,
         };
         Ok(match local {
@@ -74,7 +74,7 @@ impl Dccp {
     pub fn peer_addr(&self, id: SocketId) -> Result<SocketAddr, Error> {
         match self.held(id)? {
             Socket::Connection(conn) if !matches!(conn.state, State::Request | State::Closed) => {
-                Ok(conn.settings.common.show(conn.flow.remote))
+                Ok(conn.settings.common.show(conn.tuple.flow.remote))
             }
             _ => Err(Error::NotConnected),
         }
@@ -221,6 +221,17 @@ impl Dccp {
     pub fn set_data_checksum(&mut self, id: SocketId, on: bool) -> Result<(), Error> {
         let settings = self.held_mut(id)?.settings_mut();
         settings.ok_or(Error::BadSocket)?.data_checksum = on;
+        Ok(())
+    }
+
+    /// Connections that open from now on travel in UDP, to `port` of the peer (RFC 6773: 6511 where
+    /// nothing else is said); 0 for bare IP.
+    ///
+    /// # Errors
+    /// [`Error::BadSocket`].
+    pub fn set_encapsulation(&mut self, id: SocketId, port: u16) -> Result<(), Error> {
+        let settings = self.held_mut(id)?.settings_mut();
+        settings.ok_or(Error::BadSocket)?.encap_port = port;
         Ok(())
     }
 

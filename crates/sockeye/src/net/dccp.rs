@@ -7,6 +7,61 @@ use sockeye_core::{OptionValue, SocketOption};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 
+/// What is asked of connections before they open, beside the service: by default what an ordinary socket
+/// asks for.
+#[derive(Clone, Debug, Default)]
+pub struct DccpOptions {
+    /// The congestion controls for what is sent, the preferred one first (DCCP_SOCKOPT_TX_CCID).
+    pub tx_ccids: Vec<u8>,
+    /// The congestion controls for what is received (DCCP_SOCKOPT_RX_CCID).
+    pub rx_ccids: Vec<u8>,
+    /// How much of a packet its checksum covers: 0 for all, 1 for the header, then a word more each
+    /// (DCCP_SOCKOPT_SEND_CSCOV).
+    pub send_coverage: u8,
+    /// How much has to be covered of what is received (DCCP_SOCKOPT_RECV_CSCOV).
+    pub receive_coverage: u8,
+    /// Sequence Numbers of 24 bits, where the peer wants them, too (RFC 4340 §7.6).
+    pub short_sequences: bool,
+    /// Data carries a checksum of its own, which the peer has to check (RFC 4340 §9.3).
+    pub data_checksum: bool,
+    /// The peer's UDP port, for connections in UDP (RFC 6773: 6511); the node itself has to take them
+    /// (`net.dccp.udp_port`).
+    pub udp_port: Option<u16>,
+}
+
+impl DccpOptions {
+    fn set(&self, socket: &Socket) -> io::Result<()> {
+        let Self {
+            tx_ccids,
+            rx_ccids,
+            send_coverage,
+            receive_coverage,
+            short_sequences,
+            data_checksum,
+            udp_port,
+        } = self;
+        for (option, ccids) in [
+            (SocketOption::DccpTxCcid, tx_ccids),
+            (SocketOption::DccpRxCcid, rx_ccids),
+        ] {
+            if !ccids.is_empty() {
+                socket.set_option(option, OptionValue::Bytes(ccids.clone()))?;
+            }
+        }
+        for (option, coverage) in [
+            (SocketOption::DccpSendCoverage, send_coverage),
+            (SocketOption::DccpReceiveCoverage, receive_coverage),
+        ] {
+            socket.set_option(option, OptionValue::Int(i32::from(*coverage)))?;
+        }
+        socket.dccp(|dccp, _, id| {
+            dccp.set_short_sequences(id, *short_sequences)?;
+            dccp.set_data_checksum(id, *data_checksum)?;
+            udp_port.map_or(Ok(()), |port| dccp.set_encapsulation(id, port))
+        })
+    }
+}
+
 /// A listener for DCCP connections.
 #[derive(Debug)]
 pub struct DccpListener {
@@ -40,12 +95,43 @@ impl DccpListener {
     /// # Errors
     /// See [`bind`](Self::bind).
     pub fn bind_on(node: &Node, addr: impl ToSocketAddrs, services: &[u32]) -> io::Result<Self> {
+        Self::bind_with(node, addr, services, &DccpOptions::default())
+    }
+
+    /// Listens at `addr` of `node` for connections as `options` say.
+    ///
+    /// # Errors
+    /// See [`bind`](Self::bind).
+    pub fn bind_with(
+        node: &Node,
+        addr: impl ToSocketAddrs,
+        services: &[u32],
+        options: &DccpOptions,
+    ) -> io::Result<Self> {
         each(node, addr, |addr| {
-            let socket = open(node, addr, services)?;
+            let socket = open(node, addr, services, options)?;
             socket.bind(addr)?;
             socket.listen(BACKLOG)?;
             Ok(Self { socket })
         })
+    }
+
+    /// Waits at `local` of `node` for the one client at `client`, and sends it packets that open the
+    /// middleboxes on this side for its own (RFC 5596). [`accept`](Self::accept) gives the connection.
+    ///
+    /// # Errors
+    /// See [`bind`](Self::bind).
+    pub fn invite_on(
+        node: &Node,
+        local: SocketAddr,
+        client: SocketAddr,
+        service: u32,
+        options: &DccpOptions,
+    ) -> io::Result<Self> {
+        let socket = open(node, local, &[service], options)?;
+        socket.bind(local)?;
+        socket.dccp(|dccp, cx, id| dccp.invite(cx, id, client))?;
+        Ok(Self { socket })
     }
 
     /// The connection that has waited longest, and its peer.
@@ -72,8 +158,21 @@ impl DccpSocket {
     /// # Errors
     /// See [`connect`](Self::connect).
     pub fn connect_on(node: &Node, addr: impl ToSocketAddrs, service: u32) -> io::Result<Self> {
+        Self::connect_with(node, addr, service, &DccpOptions::default())
+    }
+
+    /// Connects to `addr` from `node`, as `options` say.
+    ///
+    /// # Errors
+    /// See [`connect`](Self::connect); `Unsupported` in UDP where the node does not take it.
+    pub fn connect_with(
+        node: &Node,
+        addr: impl ToSocketAddrs,
+        service: u32,
+        options: &DccpOptions,
+    ) -> io::Result<Self> {
         each(node, addr, |addr| {
-            let socket = open(node, addr, &[service])?;
+            let socket = open(node, addr, &[service], options)?;
             socket.connect(addr)?;
             Ok(Self { socket })
         })
@@ -136,6 +235,15 @@ impl DccpSocket {
         Ok(u8::try_from(self.int(SocketOption::DccpRxCcid)?).unwrap_or(0))
     }
 
+    /// Asks the peer to go no faster (RFC 4340 §11.6), until it is taken back.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn set_slow_receiver(&self, on: bool) -> io::Result<()> {
+        self.socket
+            .dccp(|dccp, _, id| dccp.set_slow_receiver(id, on))
+    }
+
     fn int(&self, option: SocketOption) -> io::Result<i32> {
         self.socket
             .option(option)?
@@ -144,12 +252,18 @@ impl DccpSocket {
     }
 }
 
-fn open(node: &Node, addr: SocketAddr, services: &[u32]) -> io::Result<Socket> {
+fn open(
+    node: &Node,
+    addr: SocketAddr,
+    services: &[u32],
+    options: &DccpOptions,
+) -> io::Result<Socket> {
     let socket = Socket::new_on(node, domain(addr), Type::DCCP, Some(Protocol::DCCP))?;
     let services = services
         .iter()
         .flat_map(|code| code.to_be_bytes())
         .collect();
     socket.set_option(SocketOption::DccpService, OptionValue::Bytes(services))?;
+    options.set(&socket)?;
     Ok(socket)
 }

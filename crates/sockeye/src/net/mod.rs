@@ -14,7 +14,7 @@ mod tcp;
 mod udp;
 
 pub use addr::{ToSocketAddrs, lookup_host};
-pub use dccp::{DccpListener, DccpSocket};
+pub use dccp::{DccpListener, DccpOptions, DccpSocket};
 pub use icmp::IcmpSocket;
 pub use packet::PacketSocket;
 pub use raw::RawSocket;

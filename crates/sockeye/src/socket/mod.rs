@@ -315,6 +315,20 @@ impl Socket {
         }
     }
 
+    /// What only DCCP has.
+    pub(crate) fn dccp<R>(
+        &self,
+        call: impl FnOnce(
+            &mut sockeye_dccp::Dccp,
+            &mut sockeye_core::Context<'_>,
+            sockeye_core::SocketId,
+        ) -> Result<R, Error>,
+    ) -> io::Result<R> {
+        let result = self.call(|op| op.dccp(call))?;
+        self.run();
+        Ok(result)
+    }
+
     /// getsockname(2).
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use sockeye_core::{
     TransportId,
 };
 use sockeye_core::{OptionValue, SocketOption};
+use sockeye_dccp::Dccp;
 use sockeye_sctp::{AssocId, Style};
 use sockeye_tcp::{Opened, SendFlags, Tcp};
 use sockeye_unix::{SocketType, Unix};
@@ -268,6 +269,18 @@ macro_rules! any {
 impl Op<'_> {
     pub(super) fn bind(&mut self, address: SocketAddr) -> Result<(), Error> {
         any!(self, |t, cx, id| t.bind(&mut cx, id, address))
+    }
+
+    /// What only DCCP has.
+    pub(super) fn dccp<R>(
+        &mut self,
+        call: impl FnOnce(&mut Dccp, &mut Context<'_>, SocketId) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        if self.kind != Kind::Dccp {
+            return Err(Error::NotSupported);
+        }
+        let (dccp, mut cx) = self.state.node.dccp(self.now);
+        call(dccp, &mut cx, self.id)
     }
 
     pub(super) fn listen(&mut self, backlog: usize) -> Result<(), Error> {
@@ -595,7 +608,7 @@ impl Op<'_> {
             }
             Kind::Dccp => {
                 let state = self.state.node.dccp(self.now).0.state(self.id)?;
-                Ok(state == sockeye_dccp::State::Listen)
+                Ok(state.listens())
             }
             Kind::Udp
             | Kind::UdpLite
