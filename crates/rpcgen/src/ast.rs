@@ -93,6 +93,8 @@ pub(crate) struct Version {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Body {
     Constant(Placed<Value>),
+    /// A constant that is text: rpcgen takes it, since C does.
+    Text(String),
     Enum(Vec<(String, Placed<Value>)>),
     Struct(Vec<Declaration>),
     Union(Union),

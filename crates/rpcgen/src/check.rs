@@ -81,6 +81,12 @@ impl Checker<'_> {
                 let number = self.value(value)?;
                 self.add_value(*at, name, number)?;
             }
+            Body::Text(_) => {
+                // No type either, but its name is taken.
+                if self.names.types.contains_key(name) || self.names.values.contains_key(name) {
+                    return self.wrong(*at, format!("'{name}' is defined already"));
+                }
+            }
             Body::Enum(values) => {
                 for (constant, value) in values {
                     let number = self.value(value)?;
@@ -168,7 +174,7 @@ impl Checker<'_> {
 
     fn check(&self, definition: &Definition) -> Checked {
         match &definition.body {
-            Body::Constant(_) | Body::Enum(_) => Ok(()),
+            Body::Constant(_) | Body::Text(_) | Body::Enum(_) => Ok(()),
             Body::Struct(members) => self.members(members),
             Body::Union(union) => self.union(union),
             Body::Typedef(kind) => self.kind(kind),
@@ -352,7 +358,7 @@ fn all_types(definitions: &[Definition]) -> Vec<&Type> {
                     types.extend(&procedure.arguments);
                 }
             }
-            Body::Constant(_) | Body::Enum(_) => {}
+            Body::Constant(_) | Body::Text(_) | Body::Enum(_) => {}
         }
     }
     types

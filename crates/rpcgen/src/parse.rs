@@ -44,7 +44,30 @@ pub(crate) fn parse(file: &str, tokens: &[Token]) -> Result<Vec<Definition>, Err
         definitions.append(&mut parser.inner);
         definitions.push(definition);
     }
+    definitions.extend(netobj(tokens, &definitions));
     Ok(definitions)
+}
+
+/// The type that interfaces use without a definition, since C's library has it: any object of up to
+/// 1024 bytes.
+fn netobj(tokens: &[Token], definitions: &[Definition]) -> Option<Definition> {
+    let name = "netobj";
+    let is_it = |token: &&Token| matches!(&token.kind, Kind::Word(word) if word == name);
+    let at = tokens.iter().find(is_it)?.at;
+    if definitions.iter().any(|definition| definition.name == name) {
+        return None;
+    }
+    let bound = Placed {
+        at,
+        is: Value::Number(1024),
+    };
+    let body = Body::Typedef(Type {
+        at,
+        base: Base::Opaque,
+        shape: Shape::Variable(Some(bound)),
+    });
+    let name = name.into();
+    Some(Definition { at, name, body })
 }
 
 struct Parser<'a> {
@@ -81,6 +104,7 @@ impl Parser<'_> {
         let found = match &token.kind {
             Kind::Word(word) => format!("'{word}'"),
             Kind::Number(number) => number.to_string(),
+            Kind::Text(text) => format!("\"{text}\""),
             Kind::Sign(sign) => format!("'{sign}'"),
             Kind::End => "the end of the file".into(),
         };
@@ -98,6 +122,15 @@ impl Parser<'_> {
         let has = self.peek().kind == Kind::Sign(sign);
         self.next += usize::from(has);
         has
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let Kind::Text(text) = &self.peek().kind else {
+            return None;
+        };
+        let text = text.clone();
+        self.next += 1;
+        Some(text)
     }
 
     fn has_word(&mut self, word: &str) -> bool {
@@ -143,7 +176,10 @@ impl Parser<'_> {
             "const" => {
                 let name = self.name()?;
                 self.sign('=')?;
-                (name, Body::Constant(self.value()?))
+                match self.text() {
+                    Some(text) => (name, Body::Text(text)),
+                    None => (name, Body::Constant(self.value()?)),
+                }
             }
             "enum" => (self.name()?, self.enumeration()?),
             "struct" => {

@@ -6,6 +6,8 @@ use crate::error::{Error, Place};
 pub(crate) enum Kind {
     Word(String),
     Number(i64),
+    /// In double quotes, without escapes.
+    Text(String),
     /// One of `{ } ( ) < > [ ] * , ; : =`.
     Sign(char),
     End,
@@ -16,6 +18,9 @@ pub(crate) struct Token {
     pub(crate) at: Place,
     pub(crate) kind: Kind,
 }
+
+/// What is said of a directive that asks for more than is done here.
+const CPP: &str = "is not read here: run cpp -P over the file first";
 
 struct Scanner<'a> {
     file: &'a str,
@@ -109,6 +114,14 @@ impl Scanner<'_> {
                     })?;
                     self.push(place, Kind::Number(number));
                 }
+                '"' => {
+                    let text = run(&chars[at + 1..], |c| c != '"' && c != '\\');
+                    at += text.chars().count() + 2;
+                    if chars.get(at - 1) != Some(&'"') {
+                        return Err(Error::at(self.file, place, "this text has no end"));
+                    }
+                    self.push(place, Kind::Text(text));
+                }
                 c if "{}()<>[]*,;:=".contains(c) => {
                     at += 1;
                     self.push(place, Kind::Sign(c));
@@ -137,6 +150,13 @@ impl Scanner<'_> {
         match name {
             "ifdef" => self.conditions.push((is_defined, at)),
             "ifndef" => self.conditions.push((!is_defined, at)),
+            "if" => {
+                let condition: String = text.split_whitespace().skip(1).collect();
+                match self.holds(&condition) {
+                    Some(holds) => self.conditions.push((holds, at)),
+                    None => return wrong(format!("#if {condition} {CPP}")),
+                }
+            }
             "else" | "endif" if self.conditions.is_empty() => {
                 return wrong(format!("this #{name} has no #ifdef"));
             }
@@ -154,12 +174,27 @@ impl Scanner<'_> {
             "" | "ident" | "pragma" | "undef" | "line" => {}
             number if number.starts_with(|c: char| c.is_ascii_digit()) => {}
             other => {
-                return wrong(format!(
-                    "#{other} is not read here: run cpp -P over the file first"
-                ));
+                return wrong(format!("#{other} {CPP}"));
             }
         }
         Ok(())
+    }
+
+    /// Whether a condition holds that is a number, a name, or asks whether that is defined.
+    fn holds(&self, condition: &str) -> Option<bool> {
+        if let Some(rest) = condition.strip_prefix('!') {
+            return Some(!self.holds(rest)?);
+        }
+        if let Some(number) = number(condition) {
+            return Some(number != 0);
+        }
+        let name = condition
+            .strip_prefix("defined")
+            .map(|name| name.trim_start_matches('(').trim_end_matches(')'));
+        let name = name.unwrap_or(condition);
+        let is_name =
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        is_name.then(|| self.defined.iter().any(|d| d == name))
     }
 
     /// `#define NAME NUMBER` is a constant; any other only defines the name.

@@ -33,6 +33,15 @@ fn what_is_wrong_is_named_with_its_place() {
         "#include <a.x>",
         "1:1: #include is not read here: run cpp -P over the file first",
     );
+    wrong(
+        "#if A + 1\n",
+        "1:1: #if A+1 is not read here: run cpp -P over the file first",
+    );
+    wrong("const A = \"b;", "1:11: this text has no end");
+    wrong(
+        "enum a { B = \"1\" };",
+        "1:14: expected a number or the name of one, found \"1\"",
+    );
     wrong("#ifdef A\n", "1:1: this condition has no #endif");
     wrong("#endif\n", "1:1: this #endif has no #ifdef");
     wrong(
@@ -87,6 +96,35 @@ fn what_c_reads_and_rust_does_not_is_left_out() {
     assert!(!code.contains("stdio") && !code.contains("const A"));
     assert!(code.contains("pub const B: u32 = 2;"));
     assert!(code.contains("pub type D = [i32; 16];"));
+}
+
+#[test]
+fn conditions_ask_for_names_and_numbers() {
+    for (condition, holds) in [
+        ("1", true),
+        ("0", false),
+        ("A", true),
+        ("!A", false),
+        ("defined(A)", true),
+        ("!defined(B)", true),
+        ("defined B", false),
+    ] {
+        let source = format!("#define A\n#if {condition}\nconst C = 1;\n#endif\n");
+        let code = compile(&source).unwrap();
+        assert_eq!(code.contains("const C"), holds, "{condition}");
+    }
+}
+
+#[test]
+fn text_is_a_constant_and_netobj_is_known() {
+    let code = compile("const M = \"d4a0\"; struct a { netobj b; };").unwrap();
+    assert!(code.contains("pub const M: &str = \"d4a0\";"), "{code}");
+    assert!(
+        code.contains("pub type Netobj = ::std::vec::Vec<u8>;"),
+        "{code}"
+    );
+    let own = compile("typedef opaque netobj<8>; struct a { netobj b; };");
+    assert_eq!(own.unwrap().matches("Netobj =").count(), 1);
 }
 
 #[test]

@@ -53,6 +53,10 @@ impl Writer<'_> {
         put!(self, "");
         match &definition.body {
             Body::Constant(value) => self.constant(name, self.names.number(&value.is)),
+            Body::Text(text) => {
+                put!(self, "/// `{name}`.");
+                put!(self, "pub const {}: &str = {text:?};", names::shout(name));
+            }
             Body::Enum(values) => self.enumeration(name, values),
             Body::Struct(members) => self.structure(name, members),
             Body::Union(union) => self.union(name, union),
