@@ -93,6 +93,58 @@ pub trait Service: Send + Sync + 'static {
     ) -> Result<(), Fault>;
 }
 
+/// A service of one function, which looks itself which procedure is called.
+///
+/// ```
+/// use sockeye_rpc::{Fault, Programs, service_fn};
+///
+/// let double = service_fn(0x2000_0000, 1, |call, arguments, results| match call.procedure {
+///     0 => Ok(()),
+///     1 => Ok(results.u32(arguments.u32()?.wrapping_mul(2))?),
+///     _ => Err(Fault::ProcedureUnavailable),
+/// });
+/// let programs = Programs::new().with(double);
+/// # assert_eq!(programs.list().count(), 1);
+/// ```
+pub fn service_fn<F>(program: u32, version: u32, procedures: F) -> impl Service
+where
+    F: Fn(&Call, &mut Decoder<'_>, &mut Encoder<'_>) -> Result<(), Fault> + Send + Sync + 'static,
+{
+    ServiceFn {
+        program,
+        version,
+        procedures,
+    }
+}
+
+struct ServiceFn<F> {
+    program: u32,
+    version: u32,
+    procedures: F,
+}
+
+impl<F> Service for ServiceFn<F>
+where
+    F: Fn(&Call, &mut Decoder<'_>, &mut Encoder<'_>) -> Result<(), Fault> + Send + Sync + 'static,
+{
+    fn program(&self) -> u32 {
+        self.program
+    }
+
+    fn version(&self) -> u32 {
+        self.version
+    }
+
+    fn call(
+        &self,
+        call: &Call,
+        arguments: &mut Decoder<'_>,
+        results: &mut Encoder<'_>,
+    ) -> Result<(), Fault> {
+        (self.procedures)(call, arguments, results)
+    }
+}
+
 /// What becomes of a call of an [`AsyncService`]: the representation of its results.
 pub type CallFuture = Pin<Box<dyn Future<Output = Result<Vec<u8>, Fault>> + Send>>;
 

@@ -4,8 +4,8 @@
 //!   I/O.
 //! - What it is said over: [`transport`], which sockeye's sockets and the system's are.
 //! - Who says it: [`Client`] and [`Server`], blocking; `tokio` (feature `tokio`) has them as
-//!   futures. [`dispatch`] finds the procedure, [`duplicate`] remembers answers, [`backoff`] says
-//!   when to ask again.
+//!   futures, and with TLS (feature `tls`, RFC 9289). [`dispatch`] finds the procedure,
+//!   [`duplicate`] remembers answers, [`backoff`] says when to ask again.
 //! - Where a program is: [`rpcbind`] (RFC 1833).
 //!
 //! Types, clients and server traits are generated from an interface in the RPC language by
@@ -20,11 +20,13 @@ pub mod message;
 pub mod record;
 pub mod rpcbind;
 mod server;
+#[cfg(test)]
+mod testing;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 pub mod transport;
 pub mod xdr;
 
 pub use client::{CALLS_MAX, CallError, Cancellation, Client};
-pub use dispatch::{AsyncService, Call, CallFuture, Fault, Peer, Programs, Service};
+pub use dispatch::{AsyncService, Call, CallFuture, Fault, Peer, Programs, Service, service_fn};
 pub use server::{Limits, Server, ServerCounters};

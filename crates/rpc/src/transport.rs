@@ -104,6 +104,8 @@ macro_rules! streams {
 streams! {
     std::net::TcpStream, std::net::TcpListener, Peer::Inet;
     sockeye::net::TcpStream, sockeye::net::TcpListener, Peer::Inet;
+    sockeye::net::SctpStream, sockeye::net::SctpListener, Peer::Inet;
+    sockeye::unix::UnixStream, sockeye::unix::UnixListener, |_| Peer::Local;
     std::os::unix::net::UnixStream, std::os::unix::net::UnixListener, |_| Peer::Local;
 }
 

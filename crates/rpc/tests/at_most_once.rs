@@ -7,8 +7,7 @@ use sockeye::drivers::{MemoryConfig, MemoryLink};
 use sockeye::net::UdpSocket;
 use sockeye::{LinkConfig, Node};
 use sockeye_rpc::backoff::Backoff;
-use sockeye_rpc::xdr::{Decoder, Encoder};
-use sockeye_rpc::{Call, Client, Fault, Programs, Server, Service};
+use sockeye_rpc::{Client, Fault, Programs, Server, service_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -17,21 +16,6 @@ use std::time::Duration;
 const PROGRAM: u32 = 0x2000_0011;
 const CALLS: u32 = 10_000;
 const CALLERS: u32 = 16;
-
-struct Counter(Arc<AtomicU32>);
-
-impl Service for Counter {
-    fn program(&self) -> u32 {
-        PROGRAM
-    }
-    fn version(&self) -> u32 {
-        1
-    }
-    fn call(&self, _: &Call, _: &mut Decoder<'_>, results: &mut Encoder<'_>) -> Result<(), Fault> {
-        let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
-        results.u32(count).map_err(|_| Fault::SystemError)
-    }
-}
 
 fn node(link: MemoryLink, address: &str, seed: u64) -> Node {
     let netem = NetemConfig {
@@ -49,7 +33,12 @@ fn a_counter_called_ten_thousand_times_is_at_ten_thousand() {
     let (a, b) = MemoryLink::pair_ip(MemoryConfig::default());
     let (here, there) = (node(a, "10.0.0.1/24", 1), node(b, "10.0.0.2/24", 2));
     let count = Arc::new(AtomicU32::new(0));
-    let server = Server::new(Programs::new().with(Counter(count.clone())));
+    let counting = count.clone();
+    let counter = service_fn(PROGRAM, 1, move |_, _, results| {
+        let count = counting.fetch_add(1, Ordering::Relaxed) + 1;
+        results.u32(count).map_err(|_| Fault::SystemError)
+    });
+    let server = Server::new(Programs::new().with(counter));
     let socket = UdpSocket::bind_on(&there, "10.0.0.2:700").unwrap();
     let serving = server.clone();
     thread::spawn(move || serving.serve_datagrams(&socket));

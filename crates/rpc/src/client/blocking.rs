@@ -3,12 +3,7 @@
 //! No thread belongs to a client. Of those who wait for replies one reads, for all of them; when
 //! its own reply has come it hands the reading over. Whoever calls alone never changes threads.
 
-use super::{
-    CALLS_MAX, CallError, Identity, TIMEOUT, Target, encode_call, first_xid, is_rejected,
-    open_reply, xid,
-};
-use crate::backoff::Backoff;
-use crate::message::AuthSys;
+use super::{CALLS_MAX, CallError, Terms, first_xid, negotiable, xid};
 use crate::record::RECORD_MAX;
 use crate::transport::{Datagram, Datagrams, Records, Stream, Transport, lock};
 use crate::xdr::{Decoder, Encoder, Error, Xdr};
@@ -50,18 +45,16 @@ impl Cancellation {
 #[derive(Clone)]
 pub struct Client {
     connection: Arc<Connection>,
-    target: Target,
-    identity: Arc<Identity>,
-    timeout: Duration,
-    deadline: Option<Instant>,
-    backoff: Backoff,
+    terms: Terms,
     cancellation: Option<Cancellation>,
 }
+
+negotiable!(Client, Instant);
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("target", &self.target)
+            .field("target", &self.terms.target)
             .finish_non_exhaustive()
     }
 }
@@ -95,11 +88,7 @@ impl Client {
                 next_xid: AtomicU32::new(first_xid()),
                 state: Mutex::default(),
             }),
-            target: Target { program, version },
-            identity: Arc::default(),
-            timeout: TIMEOUT,
-            deadline: None,
-            backoff: Backoff::default(),
+            terms: Terms::new(program, version),
             cancellation: None,
         }
     }
@@ -114,56 +103,10 @@ impl Client {
         Self::new(Datagrams::new(socket, server), program, version)
     }
 
-    /// The same connection, for another program.
-    #[must_use]
-    pub fn program(&self, program: u32, version: u32) -> Self {
-        Self {
-            target: Target { program, version },
-            ..self.clone()
-        }
-    }
-
-    /// With so much time for each call.
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// With an end that all calls share, beside the time of each.
-    #[must_use]
-    pub fn with_deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
-        self
-    }
-
     /// With calls that `cancellation` ends.
     #[must_use]
     pub fn with_cancellation(mut self, cancellation: &Cancellation) -> Self {
         self.cancellation = Some(cancellation.clone());
-        self
-    }
-
-    /// With other times between repetitions, on datagrams.
-    #[must_use]
-    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = backoff;
-        self
-    }
-
-    /// As `user`, whom nothing proves (AUTH_SYS); by shorthand once the server gives one.
-    ///
-    /// # Errors
-    /// The user has too many groups, or the machine too long a name.
-    pub fn with_auth_sys(mut self, user: &AuthSys) -> Result<Self, Error> {
-        self.identity = Arc::new(Identity::sys(user)?);
-        Ok(self)
-    }
-
-    /// As the one that `other` says to be; what either learns of it both know.
-    #[must_use]
-    pub fn with_identity_of(mut self, other: &Self) -> Self {
-        self.identity = other.identity.clone();
         self
     }
 
@@ -186,15 +129,10 @@ impl Client {
         results: impl FnOnce(&mut Decoder<'_>) -> Result<R, Error>,
     ) -> Result<R, CallError> {
         let mut reply = self.exchange(procedure, &arguments)?;
-        // A shorthand may have been forgotten: the whole credential is worth a try.
-        if is_rejected(&reply) && self.identity.forget() {
+        if self.terms.try_again(&reply) {
             reply = self.exchange(procedure, &arguments)?;
         }
-        let (verifier, mut from) = open_reply(&reply)?;
-        self.identity.learn(verifier);
-        let results = results(&mut from).map_err(CallError::Reply)?;
-        from.finish().map_err(CallError::Reply)?;
-        Ok(results)
+        self.terms.results(&reply, results)
     }
 
     /// Calls `procedure` and does not wait: what it returns is never seen. Over a stream the call
@@ -235,9 +173,7 @@ impl Client {
         arguments: impl Fn(&mut Encoder<'_>) -> Result<(), Error>,
     ) -> Result<Vec<u8>, CallError> {
         let limit = self.connection.transport.message_max();
-        self.identity.with(|credential| {
-            encode_call(xid, self.target, procedure, credential, limit, arguments)
-        })
+        self.terms.message(xid, procedure, limit, arguments)
     }
 
     fn exchange(
@@ -256,13 +192,12 @@ impl Client {
     /// Sends the call, as often as it takes, and waits for its reply.
     fn wait(&self, xid: u32, message: &[u8]) -> Result<Vec<u8>, CallError> {
         let begun = Instant::now();
-        let by_time = begun + self.timeout;
-        let deadline = self.deadline.map_or(by_time, |end| end.min(by_time));
+        let deadline = self.terms.end(begun);
         let connection = &*self.connection;
         connection.transport.send(message, true)?;
         let mut sent = 1;
         let mut again =
-            (!connection.transport.is_reliable()).then(|| begun + self.backoff.after(1));
+            (!connection.transport.is_reliable()).then(|| begun + self.terms.backoff.after(1));
         loop {
             let mut until = again.map_or(deadline, |again| again.min(deadline));
             if self.cancellation.is_some() {
@@ -285,7 +220,7 @@ impl Client {
             if again.is_some_and(|again| now >= again) {
                 connection.transport.send(message, true)?;
                 sent += 1;
-                again = Some(now + self.backoff.after(sent));
+                again = Some(now + self.terms.backoff.after(sent));
             }
         }
     }

@@ -2,24 +2,22 @@
 
 mod blocking;
 mod identity;
+mod terms;
 
 #[cfg(test)]
 mod tests;
 
 pub use blocking::{Cancellation, Client};
 pub(crate) use identity::Identity;
+pub(crate) use terms::{Terms, negotiable};
 
 use crate::message::{Accepted, Auth, AuthStatus, CallHeader, Rejected, ReplyBody, ReplyHeader};
 use crate::xdr::{Decoder, Encoder, Error};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::time::Duration;
 
 /// Calls that may wait for their replies at once, on one connection.
 pub const CALLS_MAX: usize = 4096;
-
-/// How long a call waits for its reply, unless it is told otherwise: as libtirpc.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Why a call has no results.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +134,7 @@ pub(crate) fn open_reply(reply: &[u8]) -> Result<(Auth<'_>, Decoder<'_>), CallEr
 }
 
 /// Whether the server does not take the credential, and may take another.
-pub(crate) fn is_rejected(reply: &[u8]) -> bool {
+fn is_rejected(reply: &[u8]) -> bool {
     let status = AuthStatus::RejectedCredential;
     matches!(open_reply(reply), Err(CallError::Auth(s)) if s == status)
 }

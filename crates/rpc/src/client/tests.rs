@@ -3,68 +3,15 @@
 
 use super::*;
 use crate::backoff::Backoff;
-use crate::message::{AuthSys, Credential};
-use crate::{Call, Client, Fault, Limits, Programs, Server, Service};
-use sockeye::drivers::{MemoryConfig, MemoryLink};
-use sockeye::{LinkConfig, Node};
+use crate::message::AuthSys;
+use crate::testing::{COUNT, DOUBLE, FILL, PROGRAM, SILENT, SLEEP, WHO, desk, nodes, server};
+use crate::xdr::Opaque;
+use crate::{Client, Limits, Programs, Server};
+use sockeye::Node;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Instant;
-
-/// Doubles, counts, sleeps, says who calls.
-#[derive(Default)]
-struct Desk(AtomicU32);
-
-const PROGRAM: u32 = 0x2000_0007;
-const DOUBLE: u32 = 1;
-const COUNT: u32 = 2;
-const SLEEP: u32 = 3;
-const WHO: u32 = 4;
-const SILENT: u32 = 5;
-
-impl Service for Desk {
-    fn program(&self) -> u32 {
-        PROGRAM
-    }
-    fn version(&self) -> u32 {
-        1
-    }
-    fn call(
-        &self,
-        call: &Call,
-        arguments: &mut Decoder<'_>,
-        results: &mut Encoder<'_>,
-    ) -> Result<(), Fault> {
-        let written = match call.procedure {
-            0 => Ok(()),
-            DOUBLE => {
-                let number = arguments.u32()?;
-                results.u32(number.wrapping_mul(2))
-            }
-            COUNT => results.u32(self.0.fetch_add(1, Ordering::Relaxed) + 1),
-            SLEEP => {
-                thread::sleep(Duration::from_millis(u64::from(arguments.u32()?)));
-                Ok(())
-            }
-            WHO => match &call.credential {
-                Credential::Sys(user) => results.u32(user.uid),
-                Credential::None => return Err(Fault::Auth(AuthStatus::TooWeak)),
-            },
-            SILENT => {
-                self.0.fetch_add(1, Ordering::Relaxed);
-                return Err(Fault::Silent);
-            }
-            _ => return Err(Fault::ProcedureUnavailable),
-        };
-        written.map_err(|_| Fault::SystemError)
-    }
-}
-
-fn server() -> Server {
-    Server::new(Programs::new().with(Desk::default()).with_shorthands())
-}
+use std::time::{Duration, Instant};
 
 fn over_unix(server: &Server) -> Client {
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -90,22 +37,29 @@ fn over_udp(server: &Server) -> Client {
     Client::datagram(socket, address, PROGRAM, 1)
 }
 
-fn nodes() -> (Node, Node) {
-    let (a, b) = MemoryLink::pair_ip(MemoryConfig::default());
-    let node = |link, address: &str| {
-        let config = LinkConfig::new().address(address.parse().unwrap());
-        let builder = Node::builder().link("eth0", Box::new(link), config);
-        builder.build().unwrap()
-    };
-    (node(a, "10.0.0.1/24"), node(b, "10.0.0.2/24"))
-}
-
 fn over_sockeye_tcp(server: &Server, nodes: &(Node, Node)) -> Client {
     let listener = sockeye::net::TcpListener::bind_on(&nodes.1, "10.0.0.2:2049").unwrap();
     let server = server.clone();
     thread::spawn(move || server.serve(&listener));
     let stream = sockeye::net::TcpStream::connect_on(&nodes.0, "10.0.0.2:2049").unwrap();
     stream.set_nodelay(true).unwrap();
+    Client::stream(stream, PROGRAM, 1)
+}
+
+fn over_sockeye_sctp(server: &Server, nodes: &(Node, Node)) -> Client {
+    let listener = sockeye::net::SctpListener::bind_on(&nodes.1, "10.0.0.2:2049").unwrap();
+    let server = server.clone();
+    thread::spawn(move || server.serve(&listener));
+    let stream = sockeye::net::SctpStream::connect_on(&nodes.0, "10.0.0.2:2049").unwrap();
+    Client::stream(stream, PROGRAM, 1)
+}
+
+fn over_sockeye_unix(server: &Server, nodes: &(Node, Node)) -> Client {
+    let name = sockeye::unix::SocketAddr::from_abstract_name("rpc").unwrap();
+    let listener = sockeye::unix::UnixListener::bind_on(&nodes.0, &name).unwrap();
+    let server = server.clone();
+    thread::spawn(move || server.serve(&listener));
+    let stream = sockeye::unix::UnixStream::connect_on(&nodes.0, &name).unwrap();
     Client::stream(stream, PROGRAM, 1)
 }
 
@@ -125,19 +79,45 @@ fn calls_return_over_every_transport() {
         over_tcp(&server),
         over_udp(&server),
         over_sockeye_tcp(&server, &nodes),
+        over_sockeye_sctp(&server, &nodes),
+        over_sockeye_unix(&server, &nodes),
         over_sockeye_udp(&server, &nodes),
     ];
     for client in &clients {
         assert_eq!(client.call::<u32>(DOUBLE, &21_u32).unwrap(), 42);
         client.call::<()>(0, &()).unwrap();
     }
-    assert_eq!(server.counters().replies.get(), 10);
+    assert_eq!(server.counters().replies.get(), 14);
+}
+
+#[test]
+fn a_mebibyte_fits_every_stream() {
+    let (server, nodes) = (server(), nodes());
+    let clients = [
+        over_unix(&server),
+        over_tcp(&server),
+        over_sockeye_tcp(&server, &nodes),
+        over_sockeye_sctp(&server, &nodes),
+        over_sockeye_unix(&server, &nodes),
+    ];
+    for client in &clients {
+        let filled: Opaque = client.call(FILL, &(1_u32 << 20)).unwrap();
+        assert!(filled.0 == [7; 1 << 20]);
+    }
+    // No datagram has room for it.
+    let over_udp = over_sockeye_udp(&server, &nodes).call::<Opaque>(FILL, &(1_u32 << 20));
+    assert!(matches!(over_udp, Err(CallError::SystemError)));
 }
 
 #[test]
 fn many_threads_call_over_one_connection() {
     let (server, nodes) = (server(), nodes());
-    for client in [over_tcp(&server), over_sockeye_tcp(&server, &nodes)] {
+    for client in [
+        over_tcp(&server),
+        over_sockeye_tcp(&server, &nodes),
+        over_sockeye_sctp(&server, &nodes),
+        over_sockeye_unix(&server, &nodes),
+    ] {
         thread::scope(|scope| {
             for caller in 0..16_u32 {
                 let client = client.clone();
@@ -252,7 +232,7 @@ fn one_connection_too_many_is_closed() {
         connections_max: 1,
         ..Limits::default()
     };
-    let server = Server::with_limits(Programs::new().with(Desk::default()), limits);
+    let server = Server::with_limits(Programs::new().with(desk()), limits);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serving = server.clone();

@@ -1,44 +1,30 @@
 use super::*;
 
-/// Adds two numbers; speaks versions 2 and 4.
-struct Adder(u32);
-
-impl Service for Adder {
-    fn program(&self) -> u32 {
-        7
-    }
-    fn version(&self) -> u32 {
-        self.0
-    }
-    fn call(
-        &self,
-        call: &Call,
-        arguments: &mut Decoder<'_>,
-        results: &mut Encoder<'_>,
-    ) -> Result<(), Fault> {
-        match call.procedure {
+/// Adds two numbers.
+fn adder(version: u32) -> impl Service {
+    service_fn(7, version, |call, arguments, results| {
+        let written = match call.procedure {
             0 => Ok(()),
             1 => {
                 let (a, b): (u32, u32) = arguments.value()?;
-                results.u32(a + b).map_err(|_| Fault::SystemError)
+                results.u32(a + b)
             }
-            2 => Err(Fault::Auth(AuthStatus::TooWeak)),
-            3 => Err(Fault::Silent),
-            4 => {
-                let Credential::Sys(user) = &call.credential else {
-                    return Err(Fault::Auth(AuthStatus::TooWeak));
-                };
-                results.u32(user.uid).map_err(|_| Fault::SystemError)
-            }
-            _ => Err(Fault::ProcedureUnavailable),
-        }
-    }
+            2 => return Err(Fault::Auth(AuthStatus::TooWeak)),
+            3 => return Err(Fault::Silent),
+            4 => match &call.credential {
+                Credential::Sys(user) => results.u32(user.uid),
+                Credential::None => return Err(Fault::Auth(AuthStatus::TooWeak)),
+            },
+            _ => return Err(Fault::ProcedureUnavailable),
+        };
+        written.map_err(|_| Fault::SystemError)
+    })
 }
 
 fn programs() -> Programs {
     Programs::new()
-        .with(Adder(2))
-        .with(Adder(4))
+        .with(adder(2))
+        .with(adder(4))
         .with_shorthands()
 }
 

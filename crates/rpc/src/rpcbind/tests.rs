@@ -1,37 +1,11 @@
 use super::interface::RPCBPROG;
 use super::*;
 use crate::message::AuthSys;
-use crate::xdr::{Decoder, Encoder};
-use crate::{Call, CallError, Client, Fault, Programs, Server, Service};
+use crate::testing::{PROGRAM, desk};
+use crate::{CallError, Client, Programs, Server};
 use std::net::UdpSocket;
 use std::thread;
 use std::time::Duration;
-
-const PROGRAM: u32 = 0x2000_0042;
-
-/// Says twice the number.
-struct Twice;
-
-impl Service for Twice {
-    fn program(&self) -> u32 {
-        PROGRAM
-    }
-    fn version(&self) -> u32 {
-        1
-    }
-    fn call(
-        &self,
-        call: &Call,
-        arguments: &mut Decoder<'_>,
-        results: &mut Encoder<'_>,
-    ) -> Result<(), Fault> {
-        match call.procedure {
-            0 => Ok(()),
-            1 => Ok(results.u32(arguments.u32()?.wrapping_mul(2))?),
-            _ => Err(Fault::ProcedureUnavailable),
-        }
-    }
-}
 
 fn udp(server: SocketAddr, program: u32, version: u32) -> std::io::Result<Client> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
@@ -47,7 +21,7 @@ fn served() -> (SocketAddr, SocketAddr) {
     thread::spawn(move || server.serve_datagrams(&socket));
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let program = socket.local_addr().unwrap();
-    let server = Server::new(Programs::new().with(Twice));
+    let server = Server::new(Programs::new().with(desk()));
     thread::spawn(move || server.serve_datagrams(&socket));
     (address, program)
 }

@@ -4,11 +4,7 @@
 use super::channel::Channel;
 use super::transport::AsyncDatagram;
 use crate::CallError;
-use crate::backoff::Backoff;
-use crate::client::{
-    CALLS_MAX, Identity, TIMEOUT, Target, encode_call, first_xid, is_rejected, open_reply, xid,
-};
-use crate::message::AuthSys;
+use crate::client::{CALLS_MAX, Terms, first_xid, negotiable, xid};
 use crate::record::{self, RECORD_MAX};
 use crate::transport::{DATAGRAM_MAX, lock};
 use crate::xdr::{Decoder, Encoder, Error, Xdr};
@@ -19,7 +15,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
@@ -31,12 +26,10 @@ const TURN: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Client {
     handle: Arc<Handle>,
-    target: Target,
-    identity: Arc<Identity>,
-    timeout: Duration,
-    deadline: Option<Instant>,
-    backoff: Backoff,
+    terms: Terms,
 }
+
+negotiable!(Client, Instant);
 
 /// The last one ends the connection.
 #[derive(Debug)]
@@ -114,51 +107,8 @@ impl Client {
                 next_xid: AtomicU32::new(first_xid()),
                 is_reliable,
             }))),
-            target: Target { program, version },
-            identity: Arc::default(),
-            timeout: TIMEOUT,
-            deadline: None,
-            backoff: Backoff::default(),
+            terms: Terms::new(program, version),
         }
-    }
-
-    /// The same connection, for another program.
-    #[must_use]
-    pub fn program(&self, program: u32, version: u32) -> Self {
-        Self {
-            target: Target { program, version },
-            ..self.clone()
-        }
-    }
-
-    /// With so much time for each call.
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// With an end that all calls share, beside the time of each.
-    #[must_use]
-    pub fn with_deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
-        self
-    }
-
-    /// With other times between repetitions, on datagrams.
-    #[must_use]
-    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = backoff;
-        self
-    }
-
-    /// As `user`, whom nothing proves (AUTH_SYS); by shorthand once the server gives one.
-    ///
-    /// # Errors
-    /// The user has too many groups, or the machine too long a name.
-    pub fn with_auth_sys(mut self, user: &AuthSys) -> Result<Self, Error> {
-        self.identity = Arc::new(Identity::sys(user)?);
-        Ok(self)
     }
 
     /// Calls `procedure` and waits for its results.
@@ -181,15 +131,10 @@ impl Client {
         results: impl FnOnce(&mut Decoder<'_>) -> Result<R, Error>,
     ) -> Result<R, CallError> {
         let mut reply = self.exchange(procedure, &arguments).await?;
-        // A shorthand may have been forgotten: the whole credential is worth a try.
-        if is_rejected(&reply) && self.identity.forget() {
+        if self.terms.try_again(&reply) {
             reply = self.exchange(procedure, &arguments).await?;
         }
-        let (verifier, mut from) = open_reply(&reply)?;
-        self.identity.learn(verifier);
-        let results = results(&mut from).map_err(CallError::Reply)?;
-        from.finish().map_err(CallError::Reply)?;
-        Ok(results)
+        self.terms.results(&reply, results)
     }
 
     /// Calls `procedure` and does not wait: what it returns is never seen (batching, RFC 5531
@@ -214,9 +159,7 @@ impl Client {
         } else {
             DATAGRAM_MAX
         };
-        let message = self.identity.with(|credential| {
-            encode_call(number, self.target, procedure, credential, limit, arguments)
-        })?;
+        let message = self.terms.message(number, procedure, limit, arguments)?;
         Ok((number, message))
     }
 
@@ -230,11 +173,10 @@ impl Client {
         let shared = &*self.handle.0;
         let place = shared.begin(number)?;
         shared.send(&message)?;
-        let by_time = begun + self.timeout;
-        let deadline = self.deadline.map_or(by_time, |end| end.min(by_time));
+        let deadline = Instant::from_std(self.terms.end(begun.into_std()));
         let mut sent = 1;
         loop {
-            let again = begun + self.backoff.after(sent);
+            let again = begun + self.terms.backoff.after(sent);
             let until = if shared.is_reliable {
                 deadline
             } else {

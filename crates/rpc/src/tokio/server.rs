@@ -34,7 +34,7 @@ struct Connection<'a, S> {
 }
 
 /// How a connection ended.
-pub(crate) enum End<S> {
+pub(super) enum End<S> {
     Closed,
     /// TLS begins on it.
     StartTls(S),
@@ -46,6 +46,22 @@ impl Server {
     /// # Errors
     /// The listener's; it serves until then.
     pub async fn serve_async(&self, listener: impl AsyncListener) -> io::Result<()> {
+        self.serve_each(listener, |server, stream, peer| async move {
+            server.serve_stream_async(stream, peer).await
+        })
+        .await
+    }
+
+    /// Takes connections and has each served by `serve`, in a task of its own.
+    pub(super) async fn serve_each<L, S>(
+        &self,
+        listener: L,
+        serve: impl Fn(Self, L::Stream, Peer) -> S,
+    ) -> io::Result<()>
+    where
+        L: AsyncListener,
+        S: Future<Output = io::Result<()>> + Send + 'static,
+    {
         let mut connections = JoinSet::new();
         loop {
             let accepted = poll_fn(|cx| {
@@ -60,10 +76,10 @@ impl Server {
                 self.counters().connections_refused.add();
                 continue;
             };
-            let server = self.clone();
+            let served = serve(self.clone(), stream, peer);
             connections.spawn(async move {
                 // How a connection ends is its peer's affair.
-                let _ = server.serve_stream_async(stream, peer).await;
+                let _ = served.await;
                 drop(place);
             });
         }
@@ -77,14 +93,13 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        match self.serve_until_tls(stream, peer, true).await? {
-            // Whoever asks for TLS here was told that there is none.
-            End::Closed | End::StartTls(_) => Ok(()),
-        }
+        self.counters().connections.add();
+        // Whoever asks for TLS here is told that there is none.
+        self.serve_until_tls(stream, peer, true).await.map(drop)
     }
 
     /// Serves one connection until it ends or TLS begins on it; that is refused if `is_tls`.
-    pub(crate) async fn serve_until_tls<S>(
+    pub(super) async fn serve_until_tls<S>(
         &self,
         stream: S,
         peer: Peer,
@@ -93,7 +108,6 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        self.counters().connections.add();
         let limits = self.limits();
         let mut connection = Connection {
             server: self,
@@ -107,11 +121,15 @@ impl Server {
             starts_tls: false,
         };
         poll_fn(|cx| connection.poll(cx)).await?;
-        Ok(if connection.starts_tls {
-            End::StartTls(connection.channel.stream)
-        } else {
-            End::Closed
-        })
+        if !connection.starts_tls {
+            return Ok(End::Closed);
+        }
+        // What comes between the question and TLS is discarded, and the connection with it (RFC
+        // 9289 §5.1.1).
+        if !connection.channel.reader.is_between_records() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(End::StartTls(connection.channel.stream))
     }
 
     /// Answers datagrams, the same call never executed twice.

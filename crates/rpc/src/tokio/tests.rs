@@ -2,42 +2,13 @@
 
 use super::Client;
 use crate::dispatch::CallFuture;
-use crate::message::AuthStatus;
-use crate::xdr::{Decoder, Encoder};
-use crate::{AsyncService, Call, CallError, Fault, Limits, Programs, Server, Service};
-use sockeye::drivers::{MemoryConfig, MemoryLink};
-use sockeye::{LinkConfig, Node};
+use crate::testing::{DOUBLE, FILL, PROGRAM, SLEEP, desk, nodes};
+use crate::xdr::{Decoder, Opaque};
+use crate::{AsyncService, Call, CallError, Limits, Programs, Server};
+use sockeye::Node;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
-
-const PROGRAM: u32 = 0x2000_0009;
-const DOUBLE: u32 = 1;
-const SLEEP: u32 = 2;
-
-/// Doubles at once.
-struct Now;
-
-impl Service for Now {
-    fn program(&self) -> u32 {
-        PROGRAM
-    }
-    fn version(&self) -> u32 {
-        1
-    }
-    fn call(
-        &self,
-        call: &Call,
-        arguments: &mut Decoder<'_>,
-        results: &mut Encoder<'_>,
-    ) -> Result<(), Fault> {
-        match call.procedure {
-            0 => Ok(()),
-            DOUBLE => Ok(results.u32(arguments.u32()?.wrapping_mul(2))?),
-            _ => Err(Fault::Auth(AuthStatus::TooWeak)),
-        }
-    }
-}
 
 /// Sleeps, and says for how long.
 struct Later;
@@ -59,17 +30,7 @@ impl AsyncService for Later {
 }
 
 fn server() -> Server {
-    Server::new(Programs::new().with(Now).with_async(Later))
-}
-
-fn nodes() -> (Node, Node) {
-    let (a, b) = MemoryLink::pair_ip(MemoryConfig::default());
-    let node = |link, address: &str| {
-        let config = LinkConfig::new().address(address.parse().unwrap());
-        let builder = Node::builder().link("eth0", Box::new(link), config);
-        builder.build().unwrap()
-    };
-    (node(a, "10.0.0.1/24"), node(b, "10.0.0.2/24"))
+    Server::new(Programs::new().with(desk()).with_async(Later))
 }
 
 async fn clients(server: &Server, nodes: &(Node, Node)) -> Vec<Client> {
@@ -99,6 +60,20 @@ async fn clients(server: &Server, nodes: &(Node, Node)) -> Vec<Client> {
     let stream = sockeye::tokio::TcpStream::connect_on(&nodes.0, "10.0.0.2:9");
     clients.push(Client::stream(stream.await.unwrap(), PROGRAM, 1));
 
+    let listener = sockeye::tokio::SctpListener::bind_on(&nodes.1, "10.0.0.2:9");
+    let listener = listener.await.unwrap();
+    let serving = server.clone();
+    tokio::spawn(async move { serving.serve_async(listener).await });
+    let stream = sockeye::tokio::SctpStream::connect_on(&nodes.0, "10.0.0.2:9");
+    clients.push(Client::stream(stream.await.unwrap(), PROGRAM, 1));
+
+    let name = sockeye::unix::SocketAddr::from_abstract_name("rpc").unwrap();
+    let listener = sockeye::tokio::UnixListener::bind_on(&nodes.0, &name).unwrap();
+    let serving = server.clone();
+    tokio::spawn(async move { serving.serve_async(listener).await });
+    let stream = sockeye::tokio::UnixStream::connect_on(&nodes.0, &name);
+    clients.push(Client::stream(stream.await.unwrap(), PROGRAM, 1));
+
     let socket = sockeye::tokio::UdpSocket::bind_on(&nodes.1, "10.0.0.2:9");
     let socket = socket.await.unwrap();
     let serving = server.clone();
@@ -117,7 +92,24 @@ async fn calls_return_over_every_transport() {
         let later = client.program(PROGRAM, 2);
         assert_eq!(later.call::<u32>(SLEEP, &5_u32).await.unwrap(), 5);
     }
-    assert_eq!(server.counters().replies.get(), 10);
+    assert_eq!(server.counters().replies.get(), 14);
+}
+
+#[tokio::test]
+async fn a_mebibyte_fits_every_stream() {
+    let (server, nodes) = (server(), nodes());
+    let mut streams = 0;
+    // No datagram has room for it.
+    for client in clients(&server, &nodes).await {
+        match client.call::<Opaque>(FILL, &(1_u32 << 20)).await {
+            Ok(filled) => {
+                assert!(filled.0 == [7; 1 << 20]);
+                streams += 1;
+            }
+            Err(error) => assert!(matches!(error, CallError::SystemError), "{error}"),
+        }
+    }
+    assert_eq!(streams, 5);
 }
 
 #[tokio::test]
@@ -145,7 +137,7 @@ async fn so_many_calls_are_executed_at_once_and_no_more() {
         calls_max: 2,
         ..Limits::default()
     };
-    let server = Server::with_limits(Programs::new().with(Now).with_async(Later), limits);
+    let server = Server::with_limits(Programs::new().with(desk()).with_async(Later), limits);
     let nodes = nodes();
     let client = &clients(&server, &nodes).await[3];
     let later = client.program(PROGRAM, 2);

@@ -85,4 +85,6 @@ listeners! {
     tokio::net::TcpListener, tokio::net::TcpStream, Peer::Inet;
     tokio::net::UnixListener, tokio::net::UnixStream, |_| Peer::Local;
     sockeye::tokio::TcpListener, sockeye::tokio::TcpStream, Peer::Inet;
+    sockeye::tokio::SctpListener, sockeye::tokio::SctpStream, Peer::Inet;
+    sockeye::tokio::UnixListener, sockeye::tokio::UnixStream, |_| Peer::Local;
 }

@@ -1,11 +1,12 @@
 //! SCTP: [`SctpListener`] and [`SctpStream`] shaped like TCP's, and [`SctpSocket`] of many
 //! associations.
 
-use super::{ToSocketAddrs, common, domain, each};
+use super::{ToSocketAddrs, common, domain, each, options};
 use crate::sctp::{AssocId, Incoming, Settings, SndInfo, Status};
 use crate::{MessageFlags, Node, Protocol, Socket, Type};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
 /// The backlog that std asks for.
 const BACKLOG: i32 = 128;
@@ -21,6 +22,12 @@ fn all(node: &Node, addrs: impl ToSocketAddrs) -> io::Result<(SocketAddr, Vec<So
         Some(&first) => Ok((first, all)),
         None => Err(io::ErrorKind::InvalidInput.into()),
     }
+}
+
+/// What one write sends: a message of all of `buf`, or of what the send buffer can hold.
+pub(crate) fn one_message<'a>(socket: &Socket, buf: &'a [u8]) -> io::Result<&'a [u8]> {
+    let most = socket.send_buffer_size()?;
+    Ok(&buf[..buf.len().min(most)])
 }
 
 /// A socket that takes associations.
@@ -64,8 +71,8 @@ impl SctpListener {
     }
 }
 
-/// One association. Read and written as a stream, each write is a message and no read goes over the
-/// end of one. Dropping the last handle closes it; what was written still arrives.
+/// One association. Read and written as a stream, each write is a message (as long as the send buffer,
+/// at most) and no read goes over the end of one. Dropping the last handle closes it; what was written still arrives.
 #[derive(Debug)]
 pub struct SctpStream {
     socket: Socket,
@@ -155,6 +162,13 @@ impl SctpStream {
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.socket.shutdown(how)
     }
+
+    options! {
+        /// How long reads wait (SO_RCVTIMEO); `None` is forever.
+        set_read_timeout / read_timeout: Option<Duration> => set_read_timeout / read_timeout;
+        /// How long writes wait (SO_SNDTIMEO); `None` is forever.
+        set_write_timeout / write_timeout: Option<Duration> => set_write_timeout / write_timeout;
+    }
 }
 
 impl Read for &SctpStream {
@@ -165,7 +179,7 @@ impl Read for &SctpStream {
 
 impl Write for &SctpStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.socket.send(buf)
+        self.socket.send(one_message(&self.socket, buf)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {

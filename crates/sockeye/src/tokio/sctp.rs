@@ -2,6 +2,8 @@
 
 use super::addr::{ToSocketAddrs, no_address, resolve};
 use super::options::common;
+use super::ready::cooperate;
+use crate::net::one_message;
 use crate::sctp::{AssocId, Incoming, Settings, SndInfo};
 use crate::{Domain, Node, Protocol, Socket, Type};
 use std::future::poll_fn;
@@ -59,10 +61,19 @@ impl SctpListener {
         let (socket, peer) = cooperative(self.socket.accept_async()).await?;
         Ok((SctpStream { socket }, peer))
     }
+
+    /// Polls for [`accept`](Self::accept).
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(SctpStream, SocketAddr)>> {
+        let (socket, peer) = ready!(cooperate(cx, |cx| self.socket.poll_accept(cx)))?;
+        Poll::Ready(Ok((SctpStream { socket }, peer)))
+    }
 }
 
-/// One association, the counterpart of [`crate::net::SctpStream`]: each write is a message, and no
-/// read goes over the end of one.
+/// One association, the counterpart of [`crate::net::SctpStream`]: each write is a message (as long
+/// as the send buffer, at most), and no read goes over the end of one.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -172,7 +183,7 @@ impl AsyncWrite for SctpStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.socket.poll_send(cx, buf)
+        self.socket.poll_send(cx, one_message(&self.socket, buf)?)
     }
 
     /// Nothing is held back here.
