@@ -9,6 +9,8 @@ mod tests;
 
 pub use blocking::{Cancellation, Client};
 pub(crate) use identity::Identity;
+#[cfg(feature = "tls")]
+pub(crate) use terms::TIMEOUT;
 pub(crate) use terms::{Terms, negotiable};
 
 use crate::message::{Accepted, Auth, AuthStatus, CallHeader, Rejected, ReplyBody, ReplyHeader};

@@ -6,6 +6,8 @@
 mod channel;
 mod client;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 
 #[cfg(test)]
