@@ -12,7 +12,9 @@
 //!
 //! What is read is what rpcgen(1) reads: also `unsigned` alone, `long`, `short`, `char` and the
 //! `u_int` family, `struct` before a type's name, several arguments to a procedure, `%` lines (which
-//! are C and are left out), and `#ifdef`, `#ifndef`, `#else`, `#endif` and `#define` of a constant.
+//! are C and are left out; a number that they `#define` is known as a bound), and `#if`, `#ifdef`,
+//! `#ifndef`, `#else`, `#endif` and `#define` of a constant. `netobj`, `des_block` and
+//! MAXNETNAMELEN are known, as they are to C.
 //!
 //! | RPC language | Rust |
 //! |---|---|
@@ -26,14 +28,15 @@
 //! | a structure that ends in `*` of itself, and is used by `*` alone | `Vec` of what precedes |
 //! | `program P { version V { … } = 1; } = 2;` | `struct VClient`, `trait V`, `struct VServer` |
 //!
-//! Inside: [`scan`](Error) makes words, `parse` definitions, `check` knows their names, and
-//! `generate` writes.
+//! Inside: [`scan`](Error) makes words, `parse` definitions, `known` adds those of C, `check` knows
+//! their names, and `generate` writes.
 #![forbid(unsafe_code)]
 
 mod ast;
 mod check;
 mod error;
 mod generate;
+mod known;
 mod names;
 mod parse;
 mod scan;
@@ -96,8 +99,9 @@ impl Compiler {
     /// # Errors
     /// Where the source is wrong, and how.
     pub fn compile(&self, file: &str, source: &str) -> Result<String, Error> {
-        let tokens = scan::scan(file, source, &self.defines)?;
-        let definitions = parse::parse(file, &tokens)?;
+        let source = scan::scan(file, source, &self.defines)?;
+        let mut definitions = parse::parse(file, &source.tokens)?;
+        definitions.extend(known::missing(&source, &definitions));
         let names = check::check(file, &definitions)?;
         Ok(generate::generate(
             &definitions,

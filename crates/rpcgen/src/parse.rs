@@ -42,32 +42,17 @@ pub(crate) fn parse(file: &str, tokens: &[Token]) -> Result<Vec<Definition>, Err
     while parser.peek().kind != Kind::End {
         let definition = parser.definition()?;
         definitions.append(&mut parser.inner);
-        definitions.push(definition);
+        if !names_itself(&definition) {
+            definitions.push(definition);
+        }
     }
-    definitions.extend(netobj(tokens, &definitions));
     Ok(definitions)
 }
 
-/// The type that interfaces use without a definition, since C's library has it: any object of up to
-/// 1024 bytes.
-fn netobj(tokens: &[Token], definitions: &[Definition]) -> Option<Definition> {
-    let name = "netobj";
-    let is_it = |token: &&Token| matches!(&token.kind, Kind::Word(word) if word == name);
-    let at = tokens.iter().find(is_it)?.at;
-    if definitions.iter().any(|definition| definition.name == name) {
-        return None;
-    }
-    let bound = Placed {
-        at,
-        is: Value::Number(1024),
-    };
-    let body = Body::Typedef(Type {
-        at,
-        base: Base::Opaque,
-        shape: Shape::Variable(Some(bound)),
-    });
-    let name = name.into();
-    Some(Definition { at, name, body })
+/// `typedef struct a a;`, which C needs.
+fn names_itself(definition: &Definition) -> bool {
+    matches!(&definition.body, Body::Typedef(kind)
+        if kind.shape == Shape::Plain && kind.base == Base::Named(definition.name.clone()))
 }
 
 struct Parser<'a> {

@@ -22,9 +22,17 @@ pub(crate) struct Token {
 /// What is said of a directive that asks for more than is done here.
 const CPP: &str = "is not read here: run cpp -P over the file first";
 
+/// A source as it is parsed.
+#[derive(Debug, Default)]
+pub(crate) struct Source {
+    pub(crate) tokens: Vec<Token>,
+    /// Numbers that `%#define` gives a name in C.
+    pub(crate) of_c: Vec<(String, i64)>,
+}
+
 struct Scanner<'a> {
     file: &'a str,
-    tokens: Vec<Token>,
+    source: Source,
     defined: Vec<String>,
     /// One for each open `#if`: whether it holds, and where it stands.
     conditions: Vec<(bool, Place)>,
@@ -32,10 +40,10 @@ struct Scanner<'a> {
     comment: Option<Place>,
 }
 
-pub(crate) fn scan(file: &str, source: &str, defines: &[String]) -> Result<Vec<Token>, Error> {
+pub(crate) fn scan(file: &str, source: &str, defines: &[String]) -> Result<Source, Error> {
     let mut scanner = Scanner {
         file,
-        tokens: Vec::new(),
+        source: Source::default(),
         defined: defines.to_vec(),
         conditions: Vec::new(),
         comment: None,
@@ -55,8 +63,8 @@ pub(crate) fn scan(file: &str, source: &str, defines: &[String]) -> Result<Vec<T
         return Err(Error::at(file, *began, "this condition has no #endif"));
     }
     let kind = Kind::End;
-    scanner.tokens.push(Token { at: end, kind });
-    Ok(scanner.tokens)
+    scanner.push(end, kind);
+    Ok(scanner.source)
 }
 
 impl Scanner<'_> {
@@ -66,7 +74,8 @@ impl Scanner<'_> {
             column: 1,
         };
         if self.comment.is_none() {
-            if line.starts_with('%') {
+            if let Some(of_c) = line.strip_prefix('%') {
+                let _ = self.define_in_c(of_c);
                 return Ok(());
             }
             if let Some(directive) = line.trim_start().strip_prefix('#') {
@@ -136,7 +145,7 @@ impl Scanner<'_> {
     }
 
     fn push(&mut self, at: Place, kind: Kind) {
-        self.tokens.push(Token { at, kind });
+        self.source.tokens.push(Token { at, kind });
     }
 
     /// What cpp would have done, as far as interfaces use it.
@@ -195,6 +204,21 @@ impl Scanner<'_> {
         let is_name =
             !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         is_name.then(|| self.defined.iter().any(|d| d == name))
+    }
+
+    /// Takes a name that a line of C gives to a number, or to a sum of numbers and such names.
+    fn define_in_c(&mut self, line: &str) -> Option<()> {
+        let line = line.split("/*").next()?.trim().strip_prefix("#define")?;
+        let (name, sum) = line.trim_start().split_once(char::is_whitespace)?;
+        let of_c = &mut self.source.of_c;
+        let one = |summand: &str| {
+            let known = of_c.iter().find(|(name, _)| name == summand.trim());
+            known.map_or_else(|| number(summand.trim()), |(_, number)| Some(*number))
+        };
+        let numbers: Option<Vec<i64>> = sum.split('+').map(one).collect();
+        let sum = numbers?.into_iter().try_fold(0, i64::checked_add)?;
+        of_c.push((name.into(), sum));
+        Some(())
     }
 
     /// `#define NAME NUMBER` is a constant; any other only defines the name.

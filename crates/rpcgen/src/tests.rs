@@ -128,6 +128,16 @@ fn text_is_a_constant_and_netobj_is_known() {
 }
 
 #[test]
+fn bounds_of_c_are_known_where_the_interface_has_none() {
+    let source = "%#define L 4 /* 4 */\n%#define N L+1\n%#define M 6\nconst M = 7;\ntypedef opaque a<N>; typedef opaque b<M>;\n\
+        typedef string c<MAXNETNAMELEN>; struct d { a x; }; typedef struct d d;";
+    let code = compile(source).unwrap();
+    for constant in ["N: u32 = 5", "M: u32 = 7", "MAXNETNAMELEN: u32 = 255"] {
+        assert!(code.contains(constant), "no {constant} in {code}");
+    }
+}
+
+#[test]
 fn chains_become_vectors_where_nothing_else_uses_their_links() {
     let chain = "struct link { int x; link *next; }; typedef link *chain;";
     let code = compile(chain).unwrap();
