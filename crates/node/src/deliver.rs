@@ -140,6 +140,7 @@ impl Node {
                     self.transports
                         .each(|t| t.on_path_mtu(&mut cx, remote, mtu));
                 }
+                Notice::RouterAlert(alert) => self.transports.raw.alert_arrives(&mut cx, *alert),
                 Notice::Address(change) => {
                     self.dhcp.on_address(&mut cx, change);
                     self.transports.each(|t| t.on_address(&mut cx, change));

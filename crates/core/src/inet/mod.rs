@@ -25,6 +25,7 @@ pub use notice::{Notice, OwnedIcmpError};
 use crate::icmp::Limits;
 use crate::iface::{self, Interface};
 use crate::ip::Identifications;
+use crate::ip::alert::RouterAlerts;
 use crate::ip::pmtu::PathMtus;
 use crate::ip::policy::AddressPolicy;
 use crate::ip::reassembly::Reassembly;
@@ -38,7 +39,7 @@ use sockeye_wire::IpProtocol;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-/// ICMP errors that wait to be handed up; the node takes them after every packet.
+/// ICMP errors and router alerts that wait to be handed up; the node takes them after every packet.
 const NOTICES_MAX: usize = 4096;
 
 /// An interface of a node: 1 is the loopback, links count from 2.
@@ -136,6 +137,7 @@ pub struct Inet {
     pub(crate) reassembly: Reassembly,
     pub(crate) identifications: Identifications,
     pub(crate) icmp_limits: Limits,
+    pub(crate) router_alerts: RouterAlerts,
     /// Protocols whose packets for others are handed up, one bit each.
     intercept: [u64; 4],
     /// Labels and precedences of addresses.
@@ -162,6 +164,7 @@ impl Inet {
             reassembly: Reassembly::default(),
             identifications: Identifications::new(rng),
             icmp_limits: Limits::default(),
+            router_alerts: RouterAlerts::default(),
             intercept: [0; 4],
             address_policy: config.address_policy.clone(),
             secret: (rng.next_u64(), rng.next_u64()),
@@ -344,7 +347,8 @@ impl Inet {
 
     pub(crate) fn notify(&mut self, notice: Notice) {
         let full = self.notices.len() >= NOTICES_MAX;
-        if !(full && matches!(notice, Notice::IcmpError(_))) {
+        let packet = matches!(notice, Notice::IcmpError(_) | Notice::RouterAlert(_));
+        if !(full && packet) {
             self.notices.push_back(notice);
         }
     }

@@ -1,5 +1,6 @@
 //! What waits for the transports and is not a packet.
 
+use crate::ip::alert::RouterAlert;
 use crate::transport::IcmpErrorKind;
 use crate::{AddressChange, IcmpError};
 use sockeye_wire::IpProtocol;
@@ -19,6 +20,8 @@ pub enum Notice {
     },
     /// An address of the node changed.
     Address(AddressChange),
+    /// A packet for others that raw sockets want to see.
+    RouterAlert(Box<RouterAlert>),
 }
 
 /// An [`IcmpError`] with its quote.

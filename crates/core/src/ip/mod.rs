@@ -5,6 +5,7 @@
 //! - `send` is [`Context::send`].
 //! - `forward` sends on what is for others, where that is wanted.
 
+pub mod alert;
 mod destination;
 pub mod extras;
 mod forward;

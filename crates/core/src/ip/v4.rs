@@ -45,6 +45,11 @@ pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet
     Ok(Some((info(arrival, &header, audience), packet)))
 }
 
+/// What is known of a packet for others.
+pub(super) fn info_of(arrival: Arrival, header: &Header) -> IpInfo {
+    info(arrival, header, Audience::Foreign)
+}
+
 fn info(arrival: Arrival, header: &Header, audience: Audience) -> IpInfo {
     IpInfo {
         interface: arrival.interface,
@@ -107,7 +112,7 @@ fn is_tiny(header: &Header) -> bool {
 
 /// Keeps a fragment (RFC 791 §3.2). With the last one missing, the whole comes back at its IP
 /// header.
-fn reassemble(
+pub(super) fn reassemble(
     cx: &mut Context<'_>,
     arrival: Arrival,
     header: &Header,

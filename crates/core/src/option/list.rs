@@ -340,7 +340,8 @@ options! {
             HeaderIncluded IP_HDRINCL = 0 3, rw Flag, Any, "what a raw socket sends starts with the IP header";
             IpOptions IP_OPTIONS = 0 4, rw Struct(64), Said("up to 40 bytes; a stream's are ENOPROTOOPT, as its segments have no room for them"), "the IP options of what is sent (RFC 791 §3.1)"
                 ["crates/udp/src/tests/headers.rs" "ip_options_travel_in_every_packet"];
-            RouterAlert IP_ROUTER_ALERT = 0 5, rw Flag, Said("of a raw socket; else EINVAL"), "is kept alone: packets to be forwarded that carry a router alert are forwarded as others are, where Linux hands them to the socket";
+            RouterAlert IP_ROUTER_ALERT = 0 5, rw Flag, Said("of a raw socket for another protocol than 255, else EINVAL; twice EADDRINUSE"), "packets of its protocol that carry a router alert (RFC 2113) are handed to it, where they would be sent on"
+                ["crates/node/tests/nodes/forward/alerts.rs" "who_has_asked_gets_them_instead_of_the_next_router"];
             ReceiveOptions IP_RECVOPTS = 0 6, rw Flag, Any, "recvmsg tells the IP options"
                 ["crates/udp/src/tests/headers.rs" "ip_options_travel_in_every_packet"];
             ReturnOptions IP_RETOPTS = 0 7, rw Flag, Any, "recvmsg tells the IP options as they would be answered with"
@@ -429,7 +430,8 @@ options! {
             DropMembershipV6 IPV6_DROP_MEMBERSHIP = 41 21, wo Membership, Said("a group and an interface"), "leaves a group";
             MulticastAllV6 IPV6_MULTICAST_ALL = 41 29, rw Flag, Any, "it hears groups of its port that others have joined"
                 ["crates/udp/src/tests/groups.rs" "who_hears_whom"];
-            RouterAlertV6 IPV6_ROUTER_ALERT = 41 22, rw Int, Said("of a raw socket for protocol 255; else ENOPROTOOPT"), "is kept alone: packets to be forwarded that carry a router alert are forwarded as others are, where Linux hands them to the socket";
+            RouterAlertV6 IPV6_ROUTER_ALERT = 41 22, rw Int, Said("of a raw socket for protocol 255, else ENOPROTOOPT; twice EADDRINUSE; below zero takes it back"), "packets that carry a router alert (RFC 2711) of this value are handed to it, where they would be sent on; reads as 0"
+                ["crates/node/tests/nodes/forward/alerts.rs" "over_ipv6_the_value_says_whose_it_is"];
             MtuDiscoverV6 IPV6_MTU_DISCOVER = 41 23, rw Int, Said("IPV6_PMTUDISC_*"), "what is done about the size of packets";
             MtuV6 IPV6_MTU = 41 24, rw Int, Said("0 or from 1280 on"), "set, the size that what is sent is fragmented to; read, the MTU of a connected socket's path"
                 ["crates/udp/src/tests/headers.rs" "ipv6_mtu_says_how_large_fragments_are"];

@@ -132,6 +132,7 @@ impl Raw {
             }
         }
         self.waiters.forget(id, &mut socket.base);
+        cx.inet.router_alerts.set(id, None, None);
         socket.base.groups.leave_all(cx);
         Ok(())
     }
@@ -240,7 +241,14 @@ impl Raw {
                 _ => return Err(Error::Invalid),
             },
             SocketOption::Mtu => return Err(Error::NoProtocolOption),
-            _ => return socket.base.set_option(cx, option, &value),
+            SocketOption::RouterAlert | SocketOption::RouterAlertV6 => {
+                return self.set_router_alert(cx, id, option, &value);
+            }
+            _ => {
+                socket.base.set_option(cx, option, &value)?;
+                let device = socket.base.common.device;
+                cx.inet.router_alerts.rebind(id, device);
+            }
         }
         Ok(())
     }
@@ -297,7 +305,8 @@ impl Raw {
             if !socket.wants(ip, packet) {
                 continue;
             }
-            let datagram = copy.get_or_insert_with(|| copy_of(ip, packet));
+            let datagram =
+                copy.get_or_insert_with(|| copy_of(ip, packet, ip.destination.is_ipv4()));
             if !socket.base.deliver(cx, handle(id), datagram.clone()) {
                 cx.drop_packet(Counter::RawRcvbufErrors);
             }
@@ -414,13 +423,13 @@ fn overlay(filter: &mut [u8], part: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What raw sockets get of a packet: with its IPv4 header, all checksums made.
-fn copy_of(ip: &IpInfo, packet: &Packet) -> Datagram {
+/// What raw sockets get of a packet: all checksums made, with its IP header or without.
+pub(super) fn copy_of(ip: &IpInfo, packet: &Packet, with_header: bool) -> Datagram {
     let mut packet = packet.clone();
     // One that can't be made is shown as it came.
     let _ = offload::fill_checksum(&mut packet);
     let headers = Datagram::headers_of(ip, &packet, 0);
-    if ip.destination.is_ipv4() {
+    if with_header {
         packet.unpull(ip.header_len.into());
     }
     Datagram::new(ip, (0, 0), packet).with_headers(headers)

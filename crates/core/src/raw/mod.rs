@@ -5,6 +5,7 @@
 //! - [`Ping`]: ICMP echo sockets (icmp(7), `SOCK_DGRAM`), which need no permission; and echo
 //!   requests to addresses that are not the node's, for its owner to answer.
 
+mod alert;
 mod echo;
 mod ip;
 pub mod packet;

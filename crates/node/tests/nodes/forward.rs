@@ -1,5 +1,7 @@
 //! A node between two networks: what it sends on, what not, and whom it tells.
 
+mod alerts;
+
 use crate::common::{Probe, link, send};
 use sockeye_core::config::{InterfaceSettings, ReversePath};
 use sockeye_core::{Checksum, Counter, Gso, GsoKind, MacAddr, Medium};

@@ -3,9 +3,11 @@
 use super::{Onward, cut, onward, wire_len};
 use crate::icmp::{self, Detour, Problem};
 use crate::ip::Arrival;
+use crate::ip::alert::{self, Selector};
+use crate::ip::v4::{info_of, reassemble};
 use crate::{Context, Counter, Instant, IpInfo, Packet, iface};
 use sockeye_wire::ipv4::{self, Header};
-use sockeye_wire::ipv4_options;
+use sockeye_wire::ipv4_options::{self, Ipv4Option};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// RFC 791 §3.1: the mark of a timestamp that does not count from midnight UT.
@@ -29,6 +31,14 @@ pub(in crate::ip) fn forward(
     // RFC 2644 §2: broadcasts on another network are not sent there from outside.
     if way.broadcast {
         return Err(Counter::IpInAddrErrors);
+    }
+    // RFC 2113 §2.1: who has asked for it looks at it more closely, whole, in its place.
+    let wanted = Selector::Protocol(header.protocol);
+    if has_alert(header) && alert::is_wanted(cx, wanted, arrival.interface) {
+        if let Some((info, packet)) = whole(cx, arrival, header, info, packet)? {
+            alert::hand_over(cx, wanted, info, packet);
+        }
+        return Ok(());
     }
     // RFC 1812 §5.3.1: a packet that has used up its hops ends here.
     if header.ttl <= 1 {
@@ -58,6 +68,27 @@ pub(in crate::ip) fn forward(
     }
     packet.meta.queue = 0;
     send(cx, &way, packet, fits)
+}
+
+/// RFC 2113 §2.1: of its values zero alone is defined.
+fn has_alert(header: &Header) -> bool {
+    let mut options = ipv4_options::iter(&header.options);
+    options.any(|option| option == Ok(Ipv4Option::RouterAlert(0)))
+}
+
+/// The packet at its IP header, once all of its fragments have come.
+fn whole(
+    cx: &mut Context<'_>,
+    arrival: Arrival,
+    header: &Header,
+    info: &IpInfo,
+    packet: Packet,
+) -> Result<Option<(IpInfo, Packet)>, Counter> {
+    if !header.is_fragment() {
+        return Ok(Some((*info, packet)));
+    }
+    let whole = reassemble(cx, arrival, header, *info, packet)?;
+    Ok(whole.map(|(header, packet)| (info_of(arrival, &header), packet)))
 }
 
 /// Hands the packet to the way's interface, in fragments where it does not fit.

@@ -3,6 +3,7 @@
 use super::{onward, wire_len};
 use crate::icmp::{self, Detour, Problem};
 use crate::ip::Arrival;
+use crate::ip::alert::{self, Selector};
 use crate::ip::v6::info_of;
 use crate::{Context, Counter, Packet, iface};
 use sockeye_wire::ipv6::{self, HEADER_LEN, Header};
@@ -24,14 +25,24 @@ pub(in crate::ip) fn forward(
         complain(cx, arrival, header, packet, Problem::BeyondScope);
         return Err(Counter::IpInMartians);
     }
-    if let Err(refusal) = hop_by_hop(header, &mut packet) {
-        return Err(refused(cx, arrival, header, packet, refusal));
-    }
+    let asks = match hop_by_hop(header, &mut packet) {
+        Ok(asks) => asks,
+        Err(refusal) => return Err(refused(cx, arrival, header, packet, refusal)),
+    };
     let (source, destination) = (header.source.into(), header.destination.into());
     let Some(way) = onward(cx, source, destination) else {
         complain(cx, arrival, header, packet, Problem::NetworkUnreachable);
         return Err(Counter::IpExtInNoRoutes);
     };
+    // RFC 2711 §2: who has asked for it looks at it more closely, in its place.
+    if let Some(wanted) = asks.map(|value| Selector::Value(value.into()))
+        && alert::is_wanted(cx, wanted, arrival.interface)
+    {
+        let (protocol, header_len) = upper(header, &mut packet);
+        let info = info_of(arrival, header, protocol, header_len)?;
+        alert::hand_over(cx, wanted, info, packet);
+        return Ok(());
+    }
     // RFC 8200 §3: a packet that has used up its hops ends here.
     if header.hop_limit <= 1 {
         complain(cx, arrival, header, packet, Problem::HopLimitExceeded);
@@ -67,14 +78,15 @@ pub(in crate::ip) fn forward(
     Ok(())
 }
 
-/// RFC 8200 §4.3: every node on the way may look at the hop-by-hop options; this one does.
-fn hop_by_hop(header: &Header, packet: &mut Packet) -> Result<(), Refusal> {
+/// RFC 8200 §4.3: every node on the way may look at the hop-by-hop options; this one does, and tells
+/// the value of a router alert.
+fn hop_by_hop(header: &Header, packet: &mut Packet) -> Result<Option<u16>, Refusal> {
     if header.next_header != IpProtocol::HOP_BY_HOP {
-        return Ok(());
+        return Ok(None);
     }
     packet.linearize();
     let behind = packet.head().get(HEADER_LEN..).unwrap_or_default();
-    ipv6_ext::hop_by_hop(behind).map(|_router_alert| ())
+    ipv6_ext::hop_by_hop(behind)
 }
 
 /// What becomes of a packet whose hop-by-hop options say so.
