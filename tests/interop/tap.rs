@@ -60,13 +60,13 @@ pub(crate) fn open_with(
         .address(format!("{NODE_V6}/64").parse()?)
         // Nobody else is on this wire: the address may be used at once.
         .detect_duplicates(false);
-    let settings = sockeye::Config {
+    let mut settings = sockeye::Config {
         tcp_time_wait: TIME_WAIT,
         tcp_fast_open: FastOpenMode::CLIENT | FastOpenMode::SERVER,
-        // What groups it is in it says at once: later it would be counted among other things.
-        mldv2_unsolicited_report_interval: Duration::from_millis(1),
         ..sockeye::Config::default()
     };
+    // What groups it is in it says at once: later it would be counted among other things.
+    settings.interfaces.default.v6.report_interval = Duration::from_millis(1);
     let node = Node::builder()
         .config(settings)
         .link("tap", shape(tap)?, configure(config))

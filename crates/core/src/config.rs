@@ -45,21 +45,6 @@ pub struct Config {
     pub mld_qrv: u8,
     /// `net.ipv4.igmp_link_local_mcast_reports`: groups of 224.0.0.0/24 are reported too: on.
     pub igmp_link_local_mcast_reports: bool,
-    /// `net.ipv4.conf.all.force_igmp_version`: the version of IGMP whatever queriers speak, 1 to 3;
-    /// 0, as they do.
-    pub force_igmp_version: u8,
-    /// `net.ipv6.conf.all.force_mld_version`: the version of MLD whatever queriers speak, 1 or 2; 0,
-    /// as they do.
-    pub force_mld_version: u8,
-    /// `net.ipv4.conf.all.igmpv2_unsolicited_report_interval`: the longest time between reports of
-    /// a group that was joined: 10 s.
-    pub igmpv2_unsolicited_report_interval: Duration,
-    /// `net.ipv4.conf.all.igmpv3_unsolicited_report_interval`: the same in version 3: 1 s.
-    pub igmpv3_unsolicited_report_interval: Duration,
-    /// `net.ipv6.conf.all.mldv1_unsolicited_report_interval`: 10 s.
-    pub mldv1_unsolicited_report_interval: Duration,
-    /// `net.ipv6.conf.all.mldv2_unsolicited_report_interval`: 1 s.
-    pub mldv2_unsolicited_report_interval: Duration,
     /// `net.ipv4.tcp_rmem`: min, default, max in bytes.
     pub tcp_rmem: (usize, usize, usize),
     /// `net.ipv4.tcp_wmem`: min, default, max in bytes.
@@ -251,12 +236,6 @@ impl Default for Config {
             igmp_qrv: 2,
             mld_qrv: 2,
             igmp_link_local_mcast_reports: true,
-            force_igmp_version: 0,
-            force_mld_version: 0,
-            igmpv2_unsolicited_report_interval: Duration::from_secs(10),
-            igmpv3_unsolicited_report_interval: Duration::from_secs(1),
-            mldv1_unsolicited_report_interval: Duration::from_secs(10),
-            mldv2_unsolicited_report_interval: Duration::from_secs(1),
             tcp_rmem: (4096, 131_072, 6_291_456),
             tcp_wmem: (4096, 16_384, 4_194_304),
             tcp_mem: (192 << 8, 256 << 8, 384 << 8),

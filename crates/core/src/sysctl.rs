@@ -8,9 +8,8 @@ mod text;
 
 use crate::Config;
 use text::{
-    addr_gen_mode, congestion_control, count, ecn, fast_open, flag, igmp_version, keys, millis,
-    mld_version, number, pair, reverse_path, robustness, seconds, secret, syn_cookies, temporary,
-    triple,
+    addr_gen_mode, congestion_control, count, ecn, fast_open, flag, keys, millis, number, pair,
+    robustness, seconds, secret, syn_cookies, temporary, triple,
 };
 
 impl Config {
@@ -23,7 +22,7 @@ impl Config {
     pub fn set_sysctl(&mut self, name: &str, text: &str) -> Result<(), SysctlError> {
         let (text, dotted) = (text.trim(), dotted(name));
         let (set, name, takes) = match interface::find(&dotted) {
-            Some((key, of)) => (key.set(self, of, text), key.name, key.takes()),
+            Some((key, of)) => (key.set(self, of, text), key.name, (key.takes)()),
             None => {
                 let (row, of) = find_named(name, &dotted)?;
                 let done = match of {
@@ -136,21 +135,6 @@ static TABLE: &[Row] = &[
     row!("net.dccp.encap_port", dccp.encap_port, number),
     row!("net.dccp.udp_port", dccp.udp_port, number),
     row!(
-        "net.ipv4.conf.all.force_igmp_version",
-        force_igmp_version,
-        igmp_version
-    ),
-    row!(
-        "net.ipv4.conf.all.igmpv2_unsolicited_report_interval",
-        igmpv2_unsolicited_report_interval,
-        millis
-    ),
-    row!(
-        "net.ipv4.conf.all.igmpv3_unsolicited_report_interval",
-        igmpv3_unsolicited_report_interval,
-        millis
-    ),
-    row!(
         "net.ipv4.conf.default.accept_redirects",
         accept_redirects,
         flag
@@ -232,21 +216,6 @@ static TABLE: &[Row] = &[
     row!("net.ipv4.tcp_timestamps", tcp_timestamps, flag),
     row!("net.ipv4.tcp_window_scaling", tcp_window_scaling, flag),
     row!("net.ipv4.tcp_wmem", tcp_wmem, triple),
-    row!(
-        "net.ipv6.conf.all.force_mld_version",
-        force_mld_version,
-        mld_version
-    ),
-    row!(
-        "net.ipv6.conf.all.mldv1_unsolicited_report_interval",
-        mldv1_unsolicited_report_interval,
-        millis
-    ),
-    row!(
-        "net.ipv6.conf.all.mldv2_unsolicited_report_interval",
-        mldv2_unsolicited_report_interval,
-        millis
-    ),
     row!("net.ipv6.conf.default.accept_ra", ipv6.accept_ra, flag),
     row!(
         "net.ipv6.conf.default.accept_ra_defrtr",

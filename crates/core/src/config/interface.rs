@@ -1,5 +1,6 @@
 //! Settings of single interfaces: what Linux keeps under `net.ipv4.conf` and `net.ipv6.conf`.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 /// How the source of a received packet is compared with the routes (RFC 3704): `rp_filter`.
@@ -26,6 +27,15 @@ pub struct FamilySettings {
     pub rp_filter: ReversePath,
     /// `send_redirects`: neighbours are told of better first hops. On; for IPv6 Linux knows no other.
     pub send_redirects: bool,
+    /// `force_igmp_version`, `force_mld_version`: the version that is spoken whatever queriers speak:
+    /// of IGMP 1 to 3, of MLD 1 or 2; 0, as they do.
+    pub force_version: u8,
+    /// `igmpv2_unsolicited_report_interval`, `mldv1_unsolicited_report_interval`: the longest time
+    /// between reports of a group that was joined, in versions before the newest: 10 s.
+    pub report_interval_older: Duration,
+    /// `igmpv3_unsolicited_report_interval`, `mldv2_unsolicited_report_interval`: the same in the
+    /// newest version: 1 s.
+    pub report_interval: Duration,
 }
 
 impl Default for FamilySettings {
@@ -34,6 +44,9 @@ impl Default for FamilySettings {
             forwarding: false,
             rp_filter: ReversePath::Off,
             send_redirects: true,
+            force_version: 0,
+            report_interval_older: Duration::from_secs(10),
+            report_interval: Duration::from_secs(1),
         }
     }
 }
@@ -50,8 +63,8 @@ pub struct InterfaceSettings {
 /// Settings of all interfaces by their names, those that are not there yet included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interfaces {
-    /// `conf.all`: added to those of each interface, as Linux does: the larger `rp_filter`, and
-    /// redirects where either allows them.
+    /// `conf.all`: added to those of each interface, as Linux does: the larger `rp_filter`, redirects
+    /// where either allows them, and a version of IGMP and MLD before the interface's own.
     pub all: InterfaceSettings,
     /// `conf.default`: what interfaces have of which nothing else is said.
     pub default: InterfaceSettings,
@@ -107,9 +120,13 @@ impl Interfaces {
 impl FamilySettings {
     fn and(&self, all: &Self) -> Self {
         Self {
-            forwarding: self.forwarding,
             rp_filter: self.rp_filter.max(all.rp_filter),
             send_redirects: self.send_redirects || all.send_redirects,
+            force_version: match all.force_version {
+                0 => self.force_version,
+                forced => forced,
+            },
+            ..*self
         }
     }
 }
@@ -129,6 +146,11 @@ mod tests {
         assert!(settings.effective("eth1").v4.send_redirects);
         settings.all.v4.rp_filter = ReversePath::Loose;
         assert_eq!(settings.effective("eth0").v4.rp_filter, ReversePath::Loose);
+        settings.get_mut("eth0").v6.force_version = 2;
+        let forced = |settings: &Interfaces| settings.effective("eth0").v6.force_version;
+        assert_eq!(forced(&settings), 2);
+        settings.all.v6.force_version = 1;
+        assert_eq!(forced(&settings), 1);
     }
 
     #[test]

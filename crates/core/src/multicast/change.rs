@@ -169,7 +169,11 @@ impl Host {
 
     /// Plans the next report of a change, if there is to be one.
     fn again(&mut self, env: &mut Env<'_>, group: IpAddr, mode: Mode) {
-        let interval = self.protocol.unsolicited_report_interval(mode, env.config);
+        // RFC 3376 §8.11, RFC 2236 §8.10, RFC 3810 §9.11, RFC 2710 §7.10.
+        let interval = match mode {
+            Mode::V3 => env.settings.report_interval,
+            Mode::V1 | Mode::V2 => env.settings.report_interval_older,
+        };
         let Some(entry) = self.groups.get_mut(&group) else {
             return;
         };

@@ -33,12 +33,11 @@ pub(super) struct Queriers {
 }
 
 impl Queriers {
-    /// Host Compatibility Mode: as the node was told, else by who was heard.
-    pub(super) fn mode(&self, protocol: Protocol, now: Instant, config: &Config) -> Mode {
+    /// Host Compatibility Mode: the version that is `forced`, else by who was heard.
+    pub(super) fn mode(&self, protocol: Protocol, now: Instant, forced: u8) -> Mode {
         let forced = match protocol {
-            Protocol::Igmp => config.force_igmp_version,
-            Protocol::Mld if config.force_mld_version == 0 => 0,
-            Protocol::Mld => config.force_mld_version.saturating_add(1),
+            Protocol::Mld if forced > 0 => forced.saturating_add(1),
+            _ => forced,
         };
         match forced {
             1 => Mode::V1,

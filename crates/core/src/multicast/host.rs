@@ -4,6 +4,7 @@
 use super::compat::{Mode, Queriers};
 use super::listeners::Listeners;
 use super::{Protocol, SourceFilter};
+use crate::config::FamilySettings;
 use crate::{Config, Error, Instant, Rng};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,8 @@ pub(super) struct Env<'a> {
     pub(super) now: Instant,
     pub(super) rng: &'a mut Rng,
     pub(super) config: &'a Config,
+    /// Those of the interface, for the protocol's family.
+    pub(super) settings: FamilySettings,
 }
 
 impl Env<'_> {
@@ -88,7 +91,8 @@ impl Host {
     }
 
     pub(super) fn mode(&self, env: &Env<'_>) -> Mode {
-        self.queriers.mode(self.protocol, env.now, env.config)
+        self.queriers
+            .mode(self.protocol, env.now, env.settings.force_version)
     }
 
     /// Replaces one listener's filter of `group` by another; none is that of nobody.

@@ -30,8 +30,6 @@ pub use host::{GROUP_SOURCES_MAX, GROUPS_MAX};
 pub use membership::Memberships;
 
 use crate::{Config, Context, Error, Instant, InterfaceId};
-use compat::Mode;
-use core::time::Duration;
 use host::{Env, Host};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -63,16 +61,6 @@ impl Protocol {
             IpAddr::V6(v6) => {
                 v6.octets()[1] & 0x0f > 1 && v6 != Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1)
             }
-        }
-    }
-
-    /// RFC 3376 §8.11, RFC 2236 §8.10, RFC 3810 §9.11, RFC 2710 §7.10.
-    const fn unsolicited_report_interval(self, mode: Mode, config: &Config) -> Duration {
-        match (self, mode) {
-            (Self::Igmp, Mode::V3) => config.igmpv3_unsolicited_report_interval,
-            (Self::Igmp, _) => config.igmpv2_unsolicited_report_interval,
-            (Self::Mld, Mode::V3) => config.mldv2_unsolicited_report_interval,
-            (Self::Mld, _) => config.mldv1_unsolicited_report_interval,
         }
     }
 }
@@ -250,11 +238,16 @@ fn with_host<T>(
     } = cx;
     let link = inet.interface_mut(interface)?;
     let silent = interface == InterfaceId::LOOPBACK || !link.is_up();
+    let settings = match protocol {
+        Protocol::Igmp => link.settings().v4,
+        Protocol::Mld => link.settings().v6,
+    };
     let host = link.groups_mut().host(protocol);
     let mut env = Env {
         now: *now,
         rng,
         config,
+        settings,
     };
     let done = step(host, &mut env);
     if silent {

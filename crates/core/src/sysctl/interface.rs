@@ -1,58 +1,71 @@
 //! Settings of interfaces: `net.ipv4.conf.IFACE.KEY` and `net.ipv6.conf.IFACE.KEY`, where IFACE is
 //! an interface's name, `all` or `default`.
 
-use super::{flag, reverse_path};
+use super::text::{flag, igmp_version, millis, mld_version, reverse_path};
 use crate::Config;
 use crate::config::{FamilySettings, Interfaces};
-
-/// What is set for each interface, by its name with `all`.
-pub(super) static KEYS: &[Key] = &[
-    Key {
-        all: "net.ipv4.conf.all.forwarding",
-        name: "net.ipv4.conf.IFACE.forwarding",
-        what: What::Forwarding,
-    },
-    Key {
-        all: "net.ipv4.conf.all.rp_filter",
-        name: "net.ipv4.conf.IFACE.rp_filter",
-        what: What::RpFilter,
-    },
-    Key {
-        all: "net.ipv4.conf.all.send_redirects",
-        name: "net.ipv4.conf.IFACE.send_redirects",
-        what: What::SendRedirects,
-    },
-    Key {
-        all: "net.ipv6.conf.all.forwarding",
-        name: "net.ipv6.conf.IFACE.forwarding",
-        what: What::Forwarding,
-    },
-    Key {
-        all: "net.ipv6.conf.all.rp_filter",
-        name: "net.ipv6.conf.IFACE.rp_filter",
-        what: What::RpFilter,
-    },
-    Key {
-        all: "net.ipv6.conf.all.send_redirects",
-        name: "net.ipv6.conf.IFACE.send_redirects",
-        what: What::SendRedirects,
-    },
-];
 
 /// One setting.
 pub(super) struct Key {
     pub(super) all: &'static str,
     /// For messages.
     pub(super) name: &'static str,
-    what: What,
+    show: fn(&FamilySettings) -> String,
+    read: fn(&mut FamilySettings, &str) -> Option<()>,
+    pub(super) takes: fn() -> String,
 }
 
-#[derive(Clone, Copy)]
-enum What {
-    Forwarding,
-    RpFilter,
-    SendRedirects,
+/// The family, the key, the field, and the module that reads, shows and describes its text.
+macro_rules! key {
+    ($family:literal, $key:literal, $field:ident, $kind:ident) => {
+        Key {
+            all: concat!("net.", $family, ".conf.all.", $key),
+            name: concat!("net.", $family, ".conf.IFACE.", $key),
+            show: |settings| $kind::show(&settings.$field),
+            read: |settings, text| {
+                settings.$field = $kind::read(text)?;
+                Some(())
+            },
+            takes: $kind::takes,
+        }
+    };
 }
+
+/// What is set for each interface.
+pub(super) static KEYS: &[Key] = &[
+    key!("ipv4", "force_igmp_version", force_version, igmp_version),
+    key!("ipv4", "forwarding", forwarding, flag),
+    key!(
+        "ipv4",
+        "igmpv2_unsolicited_report_interval",
+        report_interval_older,
+        millis
+    ),
+    key!(
+        "ipv4",
+        "igmpv3_unsolicited_report_interval",
+        report_interval,
+        millis
+    ),
+    key!("ipv4", "rp_filter", rp_filter, reverse_path),
+    key!("ipv4", "send_redirects", send_redirects, flag),
+    key!("ipv6", "force_mld_version", force_version, mld_version),
+    key!("ipv6", "forwarding", forwarding, flag),
+    key!(
+        "ipv6",
+        "mldv1_unsolicited_report_interval",
+        report_interval_older,
+        millis
+    ),
+    key!(
+        "ipv6",
+        "mldv2_unsolicited_report_interval",
+        report_interval,
+        millis
+    ),
+    key!("ipv6", "rp_filter", rp_filter, reverse_path),
+    key!("ipv6", "send_redirects", send_redirects, flag),
+];
 
 /// The setting that `dotted` names, and the interface's name.
 pub(super) fn find(dotted: &str) -> Option<(&'static Key, &str)> {
@@ -79,16 +92,12 @@ impl Key {
         } else {
             &settings.v6
         };
-        match self.what {
-            What::Forwarding => flag::show(&family.forwarding),
-            What::RpFilter => reverse_path::show(&family.rp_filter),
-            What::SendRedirects => flag::show(&family.send_redirects),
-        }
+        (self.show)(family)
     }
 
     pub(super) fn set(&self, config: &mut Config, interface: &str, text: &str) -> Option<()> {
         let interfaces = &mut config.interfaces;
-        if let (What::Forwarding, "all") = (self.what, interface) {
+        if self.name.ends_with(".forwarding") && interface == "all" {
             let on = flag::read(text)?;
             match self.is_v4() {
                 true => interfaces.set_forwarding_v4(on),
@@ -96,35 +105,23 @@ impl Key {
             }
             return Some(());
         }
-        let mut family = FamilySettings::default();
-        match self.what {
-            What::Forwarding => family.forwarding = flag::read(text)?,
-            What::RpFilter => family.rp_filter = reverse_path::read(text)?,
-            What::SendRedirects => family.send_redirects = flag::read(text)?,
-        }
-        let settings = match interface {
+        let mut settings = match interface {
+            "all" => interfaces.all,
+            "default" => interfaces.default,
+            name => *interfaces.get(name),
+        };
+        let family = match self.is_v4() {
+            true => &mut settings.v4,
+            false => &mut settings.v6,
+        };
+        // What can't be read makes no interface known.
+        (self.read)(family, text)?;
+        *match interface {
             "all" => &mut interfaces.all,
             "default" => &mut interfaces.default,
             name => interfaces.get_mut(name),
-        };
-        let own = if self.is_v4() {
-            &mut settings.v4
-        } else {
-            &mut settings.v6
-        };
-        match self.what {
-            What::Forwarding => own.forwarding = family.forwarding,
-            What::RpFilter => own.rp_filter = family.rp_filter,
-            What::SendRedirects => own.send_redirects = family.send_redirects,
-        }
+        } = settings;
         Some(())
-    }
-
-    pub(super) fn takes(&self) -> String {
-        match self.what {
-            What::Forwarding | What::SendRedirects => flag::takes(),
-            What::RpFilter => reverse_path::takes(),
-        }
     }
 
     fn is_v4(&self) -> bool {
@@ -146,6 +143,11 @@ mod tests {
             ("net/ipv6/conf/eth0.7/forwarding", "1"),
             ("net.ipv4.conf.default.rp_filter", "2"),
             ("net.ipv4.conf.eth0.send_redirects", "0"),
+            ("net.ipv4.conf.eth0.force_igmp_version", "2"),
+            (
+                "net.ipv6.conf.eth0.mldv2_unsolicited_report_interval",
+                "500",
+            ),
         ] {
             config.set_sysctl(name, text).unwrap();
             assert_eq!(config.sysctl(name).unwrap(), text, "{name}");
@@ -155,6 +157,8 @@ mod tests {
         assert!(settings("eth0.7").v6.forwarding);
         assert_eq!(settings("eth1").v4.rp_filter, ReversePath::Loose);
         assert!(!settings("eth0").v4.send_redirects);
+        let version = |name| settings(name).v4.force_version;
+        assert_eq!((version("eth0"), version("eth1")), (2, 0));
     }
 
     #[test]

@@ -202,10 +202,11 @@ fn another_version_cancels_what_was_pending() {
 /// Linux's force_igmp_version and force_mld_version.
 #[test]
 fn a_version_may_be_forced() {
-    let force = |igmp, mld| Config {
-        force_igmp_version: igmp,
-        force_mld_version: mld,
-        ..Config::default()
+    let force = |igmp, mld| {
+        let mut config = Config::default();
+        let own = config.interfaces.get_mut("test0");
+        (own.v4.force_version, own.v6.force_version) = (igmp, mld);
+        config
     };
     for (config, family, told) in [
         (force(1, 0), Family::V4, report(Family::V4, 1)),
