@@ -221,8 +221,9 @@ impl Tcp {
             reset::refuse(cx, flow, &segment, signer);
             return;
         }
-        let (irs, iss) = (segment.seq - 1, segment.ack - 1);
-        let Some(mss) = self.syn_cookies.check(flow, irs, iss, cx.now) else {
+        let iss = segment.ack - 1;
+        let check = |irs| Some((irs, self.syn_cookies.check(flow, irs, iss, cx.now)?));
+        let Some((irs, mss)) = initial_numbers(&segment).find_map(check) else {
             cx.counters.add(Counter::TcpExtSyncookiesFailed);
             reset::refuse(cx, flow, &segment, None);
             return;
@@ -260,4 +261,14 @@ impl Tcp {
             cx.set_ready(Self::handle(listener), Readiness::READABLE);
         }
     }
+}
+
+/// The peer's initial numbers with which `segment` would end a handshake: the one before it, and, where
+/// the acknowledgment was lost with the text behind it, that of a later segment of the first window.
+/// These are as long as each other; RFC 6928 §2: there are ten at the most.
+fn initial_numbers(segment: &Segment) -> impl Iterator<Item = SeqNum> + use<> {
+    const INITIAL_WINDOW: u32 = 10;
+    let (seq, len) = (segment.seq, segment.text_len);
+    let places = if len > 0 { INITIAL_WINDOW } else { 1 };
+    (0..places).map(move |place| seq - 1 - place.saturating_mul(len))
 }

@@ -198,6 +198,24 @@ fn a_cookie_makes_a_connection_without_anything_kept() {
     assert_eq!(info.srtt, None);
 }
 
+/// The acknowledgment and the text behind it are lost together.
+#[test]
+fn a_later_segment_of_the_first_window_brings_a_cookie_back() {
+    for (place, good) in [(0, true), (2, true), (9, true), (10, false)] {
+        let mut s = crowded(Config::default());
+        s.arrives(peer(Flags::SYN, 0, 0));
+        s.sent();
+        s.arrives(text(1 + place * 500, 1, 500));
+        assert_eq!(accept(&mut s).is_ok(), good, "segment {place}");
+        assert_eq!(count(&s, Counter::TcpOutRsts) > 0, !good);
+        if place == 2 {
+            assert_eq!(s.sent(), [". 1:1 ack 1"]);
+            s.arrives(text(1, 1, 1000));
+            assert_eq!(s.sent(), [". 1:1 ack 1501"]);
+        }
+    }
+}
+
 #[test]
 fn a_cookie_remembers_scale_sack_and_ecn_in_the_timestamp() {
     let mut s = crowded(Config::default());
