@@ -32,10 +32,6 @@ const KNOWN: &[(&str, &str)] = &[
         "a node is tied to no CPU, so it can't be set",
     ),
     (
-        "headers of a stream",
-        "Linux sends segments with IP options and extension headers; here they are ENOPROTOOPT",
-    ),
-    (
         "IPV6_V6ONLY of a bound socket",
         "the kernel's sockets here are bound to ::1, which sets it",
     ),
@@ -145,7 +141,6 @@ fn compare<R: Iterator<Item = &'static Row>>(
     states: &[State],
     rows: impl Fn() -> R,
 ) -> Result {
-    let stream = pair.ty.1 == Type::STREAM;
     let mut differences = String::new();
     let mut compared = 0;
     for v6 in [false, true] {
@@ -160,7 +155,7 @@ fn compare<R: Iterator<Item = &'static Row>>(
                 for ((call, want), got) in calls.iter().zip(&theirs).zip(&mine) {
                     compared += 1;
                     was_set |= matches!((call, want), (Call::Set(_), Ok(_)));
-                    if !is_same(row, (stream, state), was_set, want, got) {
+                    if !is_same(row, state, was_set, want, got) {
                         let family = if v6 { "IPv6" } else { "IPv4" };
                         let _ = writeln!(
                             differences,
@@ -199,7 +194,7 @@ fn compare_inheritance() -> Result {
             drop(kernel);
             let want = child.get(row.level, row.number, 64);
             let got = ours.get(row.level, row.number, 64);
-            if !is_same(row, (true, State::Accepted), false, &want, &got) {
+            if !is_same(row, State::Accepted, false, &want, &got) {
                 let _ = writeln!(
                     differences,
                     "v6 {v6} {}: the kernel {want:?}, we {got:?}",
@@ -347,13 +342,7 @@ pub(crate) fn run(side: &dyn Side, row: &Row, calls: &[Call]) -> Vec<Answer> {
 }
 
 /// Whether the answers say the same. Before it `was_set`, a connection may have another value.
-fn is_same(
-    row: &Row,
-    (stream, state): (bool, State),
-    was_set: bool,
-    kernel: &Answer,
-    ours: &Answer,
-) -> bool {
+fn is_same(row: &Row, state: State, was_set: bool, kernel: &Answer, ours: &Answer) -> bool {
     let connected = matches!(state, State::Connected | State::Accepted);
     // KNOWN has the reasons.
     let known = |what: &str| KNOWN.iter().any(|(name, _)| *name == what);
@@ -364,13 +353,6 @@ fn is_same(
     }
     if known(row.name) && ours != kernel {
         return true;
-    }
-    if is_header(row) && known("headers of a stream") {
-        let refused = *ours == Err(libc::ENOPROTOOPT) || *ours == Ok(Vec::new());
-        // Only a stream refuses them.
-        if refused && stream {
-            return true;
-        }
     }
     match (kernel, ours) {
         (Ok(a), Ok(b)) if a == b => true,
@@ -391,16 +373,6 @@ fn is_same(
         },
         (a, b) => a == b,
     }
-}
-
-fn is_header(row: &Row) -> bool {
-    let names = [
-        "IP_OPTIONS",
-        "IPV6_HOPOPTS",
-        "IPV6_DSTOPTS",
-        "IPV6_RTHDRDSTOPTS",
-    ];
-    names.contains(&row.name)
 }
 
 fn near(a: &[u8], b: &[u8], distance: i32) -> bool {

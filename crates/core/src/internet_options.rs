@@ -253,6 +253,13 @@ impl InternetOptions {
         self.sticky.as_ref().map(|sticky| &sticky.extras)
     }
 
+    /// Forgets the IPv4 options.
+    pub fn forget_options(&mut self) {
+        if let Some(sticky) = &mut self.sticky {
+            sticky.extras.options = None;
+        }
+    }
+
     /// IPV6_PKTINFO: the interface that packets leave by, and their source.
     #[must_use]
     pub fn packet_info(&self) -> (Option<InterfaceId>, Option<Ipv6Addr>) {
@@ -358,11 +365,12 @@ impl InternetOptions {
         let OptionValue::Bytes(bytes) = value else {
             return Err(Error::Invalid);
         };
-        if owner.stream && !bytes.is_empty() {
-            return Err(Error::NoProtocolOption);
-        }
         if option == SocketOption::IpOptions {
             let options = Ipv4Options::new(bytes, owner.net_raw)?;
+            // RFC 7126 §4.3, §4.4: nobody would send its segments on.
+            if owner.stream && options.as_ref().is_some_and(Ipv4Options::is_source_route) {
+                return Err(Error::NotPermitted);
+            }
             self.sticky.get_or_insert_default().extras.options = options;
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 use crate::auth::Signer;
 use sockeye_core::demux::Flow;
+use sockeye_core::ip::extras::Extras;
 use sockeye_core::socket::SocketCommon;
 use sockeye_core::{
     Checksum, Context, Counter, Error, Gso, GsoKind, Packet, Payload, Route, SendInfo, Tags,
@@ -19,6 +20,8 @@ pub(crate) struct Carrier {
     pub(crate) flow_label: u32,
     pub(crate) dont_fragment: bool,
     tags: Tags,
+    /// IP options and extension headers, which few have.
+    extras: Option<Box<Extras>>,
     signer: Option<Signer>,
 }
 
@@ -32,8 +35,17 @@ impl Carrier {
             flow_label,
             dont_fragment: common.mtu_policy(remote).sets_dont_fragment(),
             tags: common.tags,
+            extras: common.internet.extras().cloned().map(Box::new),
             signer: None,
         }
+    }
+
+    /// The same without a listener's IPv4 options, which Linux keeps from its connections.
+    pub(crate) fn of_connection(mut self) -> Self {
+        if let Some(extras) = &mut self.extras {
+            extras.options = None;
+        }
+        self
     }
 
     /// The same, with what signs.
@@ -49,6 +61,7 @@ impl Carrier {
             flow_label: 0,
             dont_fragment: true,
             tags: Tags::default(),
+            extras: None,
             signer: None,
         }
     }
@@ -109,7 +122,10 @@ pub(crate) fn send(
         dont_fragment: carrier.dont_fragment,
         tags: carrier.tags,
     };
-    cx.send(&info, packet)
+    match &carrier.extras {
+        None => cx.send(&info, packet),
+        Some(extras) => cx.send_with_extras(&info, extras, packet, true),
+    }
 }
 
 /// How a super-segment to `remote` is cut.

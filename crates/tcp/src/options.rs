@@ -141,7 +141,7 @@ impl Tcb {
         if self.settings.max_segment > 0 {
             mss = mss.min(self.settings.max_segment.into());
         }
-        let mss = mss.saturating_sub(self.options_len());
+        let mss = mss.saturating_sub(self.options_len() + self.extras_len());
         let mss = mss.max(u32::from(MSS_MIN) - TIMESTAMPS_LEN);
         if mss != self.mss {
             self.mss = mss;
@@ -157,6 +157,13 @@ impl Tcb {
             0
         };
         timestamps + self.signature_len()
+    }
+
+    /// Bytes between the IP header and TCP's: IP options, extension headers.
+    pub(crate) fn extras_len(&self) -> u32 {
+        let extras = self.settings.common.internet.extras();
+        let (before, behind) = extras.map_or((0, 0), |e| e.len(self.flow.remote.ip.is_ipv4()));
+        u32::try_from(before + behind).unwrap_or(u32::MAX)
     }
 
     /// The MSS that we say: what the interface carries (RFC 9293 §3.7.1, MUST-67), or TCP_MAXSEG.

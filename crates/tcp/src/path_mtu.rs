@@ -58,11 +58,11 @@ impl Search {
 }
 
 impl Tcb {
-    /// Bytes of an IP packet beside the text, options of every segment counted.
+    /// Bytes of an IP packet beside the text, options of every segment and every packet counted.
     fn overhead(&self) -> u32 {
         let full = u32::from(mss_for(u32::from(u16::MAX), self.flow.remote.ip));
         let headers = u32::from(u16::MAX).saturating_sub(full);
-        headers + self.options_len()
+        headers + self.options_len() + self.extras_len()
     }
 
     /// At the start of a connection: `net.ipv4.tcp_mtu_probing` 2 searches from a size that every path

@@ -300,6 +300,7 @@ impl Tcb {
             return size;
         }
         let headers = ip_header_len(self.flow.remote.ip) + HEADER_LEN as u32 + 40;
+        let headers = headers + self.extras_len();
         let room = route
             .offload
             .gso_max

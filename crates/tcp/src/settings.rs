@@ -180,6 +180,16 @@ impl Settings {
         }
     }
 
+    /// What a connection has of its listener's: Linux keeps the IPv4 options from it.
+    pub(crate) fn of_connection(mut listeners: Arc<Self>) -> Arc<Self> {
+        let extras = listeners.common.internet.extras();
+        if extras.is_some_and(|extras| extras.options.is_some()) {
+            let internet = &mut Arc::make_mut(&mut listeners).common.internet;
+            internet.forget_options();
+        }
+        listeners
+    }
+
     /// What an accepted connection has of its listener's: all but what Linux begins anew.
     pub(crate) fn of_accepted(mut listeners: Arc<Self>) -> Arc<Self> {
         if listeners.common.tags.priority != 0 || listeners.defer_accept > 0 {

@@ -177,7 +177,11 @@ impl Tcb {
                 self.marks.override_sws = self.unsent() > 0;
                 self.marks.more_follows = false;
             }
-            SocketOption::MaxSegment => {
+            SocketOption::MaxSegment
+            | SocketOption::IpOptions
+            | SocketOption::HopOptions
+            | SocketOption::RoutingDestinationOptions
+            | SocketOption::DestinationOptions => {
                 if let Some(route) = self.route {
                     self.update_mss(&route);
                 }

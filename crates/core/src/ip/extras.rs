@@ -164,6 +164,12 @@ impl Ipv4Options {
         Ok(Some(Self { bytes, first_hop }))
     }
 
+    /// Whether the packet has to pass other hosts on its way.
+    #[must_use]
+    pub const fn is_source_route(&self) -> bool {
+        self.first_hop.is_some()
+    }
+
     /// As they were set: IP_OPTIONS.
     #[must_use]
     pub fn as_set(&self) -> &[u8] {

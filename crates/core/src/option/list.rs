@@ -338,8 +338,8 @@ options! {
             Tos IP_TOS = 0 1, rw Int, Any, "the TOS of what is sent";
             Ttl IP_TTL = 0 2, rw Int, Said("1 to 255, -1 for the default"), "the TTL of what is sent";
             HeaderIncluded IP_HDRINCL = 0 3, rw Flag, Any, "what a raw socket sends starts with the IP header";
-            IpOptions IP_OPTIONS = 0 4, rw Struct(64), Said("up to 40 bytes; a stream's are ENOPROTOOPT, as its segments have no room for them"), "the IP options of what is sent (RFC 791 §3.1)"
-                ["crates/udp/src/tests/headers.rs" "ip_options_travel_in_every_packet"];
+            IpOptions IP_OPTIONS = 0 4, rw Struct(64), Said("up to 40 bytes; of a stream no source route (EPERM)"), "the IP options of what is sent (RFC 791 §3.1), of a stream of every segment"
+                ["crates/tcp/src/tests/options.rs" "ip_options_travel_in_every_segment"];
             RouterAlert IP_ROUTER_ALERT = 0 5, rw Flag, Said("of a raw socket for another protocol than 255, else EINVAL; twice EADDRINUSE"), "packets of its protocol that carry a router alert (RFC 2113) are handed to it, where they would be sent on"
                 ["crates/node/tests/nodes/forward/alerts.rs" "who_has_asked_gets_them_instead_of_the_next_router"];
             ReceiveOptions IP_RECVOPTS = 0 6, rw Flag, Any, "recvmsg tells the IP options"
@@ -446,15 +446,15 @@ options! {
             ReceiveHopLimit IPV6_RECVHOPLIMIT = 41 51, rw Flag, Any, "recvmsg tells the hop limit";
             ReceiveHopOptions IPV6_RECVHOPOPTS = 41 53, rw Flag, Any, "recvmsg tells the hop-by-hop options"
                 ["crates/udp/src/tests/headers.rs" "extension_headers_travel_in_their_order"];
-            HopOptions IPV6_HOPOPTS = 41 54, rw Struct(2048), Said("a header; none takes it away; EPERM without `raw_sockets`; of a stream ENOPROTOOPT"), "the hop-by-hop options of what is sent (RFC 3542 §7)"
+            HopOptions IPV6_HOPOPTS = 41 54, rw Struct(2048), Said("a header; none takes it away; EPERM without `raw_sockets`"), "the hop-by-hop options of what is sent (RFC 3542 §7)"
                 ["crates/udp/src/tests/headers.rs" "extension_headers_travel_in_their_order"];
-            RoutingDestinationOptions IPV6_RTHDRDSTOPTS = 41 55, rw Struct(2048), Said("a header; none takes it away; EPERM without `raw_sockets`; of a stream ENOPROTOOPT"), "destination options before a routing header, without which they are not sent";
+            RoutingDestinationOptions IPV6_RTHDRDSTOPTS = 41 55, rw Struct(2048), Said("a header; none takes it away; EPERM without `raw_sockets`"), "destination options before a routing header, without which they are not sent";
             ReceiveRoutingHeader IPV6_RECVRTHDR = 41 56, rw Flag, Any, "recvmsg tells the routing header"
                 ["crates/udp/src/tests/headers.rs" "extension_headers_travel_in_their_order"];
             RoutingHeader IPV6_RTHDR = 41 57, rw Struct(2048), Said("none takes it away; else EINVAL: type 0 is deprecated (RFC 5095), of the others a node knows none"), "the routing header of what is sent";
             ReceiveDestinationOptions IPV6_RECVDSTOPTS = 41 58, rw Flag, Any, "recvmsg tells the destination options"
                 ["crates/udp/src/tests/headers.rs" "extension_headers_travel_in_their_order"];
-            DestinationOptions IPV6_DSTOPTS = 41 59, rw Struct(2048), Said("a header; none takes it away; EPERM without `raw_sockets`; of a stream ENOPROTOOPT"), "the destination options of what is sent (RFC 3542 §9)"
+            DestinationOptions IPV6_DSTOPTS = 41 59, rw Struct(2048), Said("a header; none takes it away; EPERM without `raw_sockets`"), "the destination options of what is sent (RFC 3542 §9)"
                 ["crates/udp/src/tests/headers.rs" "extension_headers_travel_in_their_order"];
             ReceivePathMtu IPV6_RECVPATHMTU = 41 60, rw Flag, Any, "recvmsg tells the MTU of a path that something did not fit (RFC 3542 §11.3)"
                 ["crates/udp/src/tests/headers.rs" "who_does_not_fragment_hears_of_the_path"];

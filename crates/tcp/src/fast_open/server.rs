@@ -214,7 +214,7 @@ impl Tcp {
         };
         socket.fast_open.pending += 1;
         let tie = socket.settings.common.device;
-        let settings = socket.settings.clone();
+        let settings = Settings::of_connection(socket.settings.clone());
         let claim = Claim {
             sharing: Sharing {
                 listening: false,

@@ -70,8 +70,9 @@ impl HalfOpen {
             ..Header::default()
         };
         let label = answer.flow_label;
-        let carrier =
-            Carrier::new(&settings.common, flow.remote.ip, label).signed(answer.signer.clone());
+        let carrier = Carrier::new(&settings.common, flow.remote.ip, label)
+            .of_connection()
+            .signed(answer.signer.clone());
         // When it can't go out it is as good as lost: the timer sends it again.
         let _ = emit::send(
             cx,

@@ -5,6 +5,7 @@ use crate::Tcp;
 use crate::isn::{Secrets, timestamp};
 use crate::reset;
 use crate::segment::Segment;
+use crate::settings::Settings;
 use crate::socket::Socket;
 use crate::tcb::{Origin, Tcb};
 use crate::window::ReceiveSequence;
@@ -189,7 +190,7 @@ impl Tcp {
         let Some(Socket::Listening(socket)) = self.sockets.get_mut(listener) else {
             return;
         };
-        let settings = socket.settings.clone();
+        let settings = Settings::of_connection(socket.settings.clone());
         let auth = socket
             .auth
             .as_ref()

@@ -3,7 +3,7 @@
 use super::pair::{A, B, Pair, Wire};
 use super::stage::{Stage, ack, peer, text};
 use core::time::Duration;
-use sockeye_core::{Config, Counter, Error, OptionValue, Readiness, SocketOption};
+use sockeye_core::{Config, Counter, Domain, Error, OptionValue, Readiness, SocketOption};
 use sockeye_wire::tcp::Flags;
 use sockeye_wire::tcp_options::{Options, Timestamps};
 
@@ -278,13 +278,56 @@ fn segments_are_no_larger_than_it_was_told() {
     assert!(s.headers().iter().all(|(_, len)| *len <= 100));
 }
 
+/// RFC 9293 §3.7.1 (MUST-16): what of every packet is options is not text.
+#[test]
+fn ip_options_travel_in_every_segment() {
+    let mut pair = Pair::new(Wire::default());
+    let set = |pair: &mut Pair, n: usize, id, bytes: &[u8]| {
+        let (tcp, mut cx) = pair.host(n);
+        let value = OptionValue::Bytes(bytes.to_vec());
+        tcp.set_option(&mut cx, id, SocketOption::IpOptions, value)
+    };
+    let alert = [148, 4, 0, 0];
+    let listener = pair.listen(80);
+    set(&mut pair, B, listener, &alert).unwrap();
+    let (tcp, mut cx) = pair.host(A);
+    let a = tcp.open(&mut cx, Domain::V4).unwrap();
+    set(&mut pair, A, a, &alert).unwrap();
+    let route = [131, 7, 4, 10, 0, 0, 9];
+    assert_eq!(set(&mut pair, A, a, &route), Err(Error::NotPermitted));
+    pair.packets = Some(Vec::new());
+    let (tcp, mut cx) = pair.host(A);
+    let to = "10.0.0.2:80".parse().unwrap();
+    assert_eq!(tcp.connect(&mut cx, a, to), Err(Error::InProgress));
+    let b = pair.accept(listener).unwrap();
+    pair.transfer(A, [a, b], &[1; 100_000]);
+    let packets = pair.packets.take().unwrap();
+    let largest = packets.iter().map(|(_, packet)| packet.len()).max();
+    assert_eq!(largest, Some(1500));
+    for (from, packet) in packets {
+        let bytes = packet.to_vec();
+        let options = &bytes[20..usize::from(bytes[0] & 0x0f) * 4];
+        // Linux: those of a listener are not for its connections.
+        let expected = if from == A { &alert[..] } else { &[] };
+        assert_eq!(options, expected, "from {from}");
+    }
+    // Without them there is room again.
+    set(&mut pair, A, a, &[]).unwrap();
+    pair.packets = Some(Vec::new());
+    pair.transfer(A, [a, b], &[1; 10_000]);
+    let packets = pair.packets.take().unwrap();
+    let mut from_a = packets.iter().filter(|(from, _)| *from == A);
+    assert!(from_a.all(|(_, packet)| packet.head()[0] == 0x45));
+    assert!(packets.iter().any(|(_, packet)| packet.len() == 1500));
+}
+
 #[test]
 fn a_time_out_changes_the_flow_label_unless_told_not_to() {
     for (rehash, changes) in [(1, true), (0, false), (-1, true)] {
         let mut pair = Pair::new(Wire::default());
         pair.listen(80);
         let (tcp, mut cx) = pair.host(A);
-        let id = tcp.open(&mut cx, sockeye_core::Domain::V6).unwrap();
+        let id = tcp.open(&mut cx, Domain::V6).unwrap();
         tcp.set_option(&mut cx, id, SocketOption::TransmitRehash, int(rehash))
             .unwrap();
         let to = "[fd00::2]:80".parse().unwrap();
@@ -359,7 +402,7 @@ fn sockets_that_say_so_share_a_port() {
     let (tcp, mut cx) = pair.host(B);
     let any: std::net::SocketAddr = "[::]:80".parse().unwrap();
     let bind = |tcp: &mut crate::Tcp, cx: &mut sockeye_core::Context<'_>, share| {
-        let id = tcp.open(cx, sockeye_core::Domain::V6).unwrap();
+        let id = tcp.open(cx, Domain::V6).unwrap();
         tcp.set_option(cx, id, SocketOption::ReusePort, OptionValue::Flag(share))
             .unwrap();
         tcp.bind(cx, id, any)?;

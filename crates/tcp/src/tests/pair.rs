@@ -385,7 +385,10 @@ impl Pair {
 /// The TCP header of an IP packet, and how many bytes of text follow it.
 fn read(packet: &Packet) -> (Header, usize) {
     let bytes = packet.to_vec();
-    let start = if bytes[0] >> 4 == 4 { 20 } else { 40 };
+    let start = match bytes[0] >> 4 {
+        4 => usize::from(bytes[0] & 0x0f) * 4,
+        _ => 40,
+    };
     let (_, offset) = Header::parse_fixed(&bytes[start..]).unwrap();
     let header = Header::parse(&bytes[start..]).unwrap();
     (header, bytes.len() - start - offset)
