@@ -9,7 +9,7 @@ mod text;
 use crate::Config;
 use text::{
     addr_gen_mode, congestion_control, count, ecn, fast_open, flag, keys, millis, number, pair,
-    robustness, seconds, secret, syn_cookies, temporary, triple,
+    probe_interval, robustness, seconds, secret, syn_cookies, temporary, triple,
 };
 
 impl Config {
@@ -359,7 +359,7 @@ static TABLE: &[Row] = &[
     row!(
         "net.sctp.plpmtud_probe_interval",
         sctp.plpmtud_probe_interval,
-        millis
+        probe_interval
     ),
     row!("net.sctp.prsctp_enable", sctp.prsctp_enable, flag),
     row!("net.sctp.reconf_enable", sctp.reconf_enable, flag),

@@ -189,6 +189,31 @@ fn options_are_laid_out_as_linux_has_them() {
     assert_eq!(server.status().unwrap().state, State::Established);
 }
 
+/// struct sctp_probeinterval: by socket, or by address; as on Linux no shorter than 5 s.
+#[test]
+fn the_interval_of_mtu_probes() {
+    const INTERVAL: i32 = 133;
+    let (a, b) = pair();
+    let (client, _server) = connected(&a, &b);
+    let socket = client.as_socket();
+    let value = |millis: u32| [&[0; 136][..], &millis.to_ne_bytes(), &[0; 4]].concat();
+    let set = |millis| {
+        let set = socket.set_option_raw(SOL_SCTP, INTERVAL, &value(millis));
+        set.map_err(|error| error.raw_os_error().unwrap())
+    };
+    let get = || {
+        let out: [u8; 144] = raw(socket, INTERVAL, &[&[0; 136]]).unwrap();
+        u32::from_ne_bytes(out[136..140].try_into().unwrap())
+    };
+    assert_eq!(get(), 0);
+    assert_eq!(set(4999), Err(libc::EINVAL));
+    assert_eq!((set(5000), get()), (Ok(()), 5000));
+    assert_eq!((set(0), get()), (Ok(()), 0));
+    let sysctl =
+        |value| sockeye::Config::default().set_sysctl("net.sctp.plpmtud_probe_interval", value);
+    assert!(sysctl("4999").is_err() && sysctl("5000").is_ok() && sysctl("0").is_ok());
+}
+
 #[test]
 fn control_messages_and_notifications_are_laid_out_as_linux_has_them() {
     let (a, b) = pair();

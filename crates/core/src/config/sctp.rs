@@ -62,6 +62,11 @@ pub struct SctpConfig {
     pub associations_max: usize,
 }
 
+impl SctpConfig {
+    /// The shortest [`plpmtud_probe_interval`](Self::plpmtud_probe_interval) but for none, as in Linux.
+    pub const PROBE_INTERVAL_MIN: Duration = Duration::from_secs(5);
+}
+
 impl Default for SctpConfig {
     fn default() -> Self {
         Self {

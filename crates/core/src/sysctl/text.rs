@@ -155,6 +155,25 @@ pub(super) mod millis {
     }
 }
 
+/// A whole number of milliseconds, 5000 at least, or 0.
+pub(super) mod probe_interval {
+    use crate::config::SctpConfig;
+    use core::time::Duration;
+
+    pub(in crate::sysctl) fn read(text: &str) -> Option<Duration> {
+        super::millis::read(text)
+            .filter(|time| time.is_zero() || *time >= SctpConfig::PROBE_INTERVAL_MIN)
+    }
+
+    pub(in crate::sysctl) fn show(value: &Duration) -> String {
+        super::millis::show(value)
+    }
+
+    pub(in crate::sysctl) fn takes() -> String {
+        "0, or a number of milliseconds from 5000 on".into()
+    }
+}
+
 /// 0, 1 or 2.
 pub(super) mod reverse_path {
     use crate::config::ReversePath;

@@ -166,6 +166,7 @@ impl Get<'_> {
             n::RECVNXTINFO => self.int(asked, |settings| settings.told.next_info.into())?,
             n::PEER_ADDR_THLDS | n::PEER_ADDR_THLDS_V2 => self.thresholds(asked)?,
             n::REMOTE_UDP_ENCAPS_PORT => self.encapsulation(asked)?,
+            n::PLPMTUD_PROBE_INTERVAL => self.probe_interval(asked)?,
             _ => return self.supported(name, asked),
         })
     }
@@ -380,6 +381,14 @@ impl Get<'_> {
         let (assoc, addr, path) = self.asked_path(asked, 144)?;
         let new = Writer::default().assoc(assoc).u32(0).storage(addr);
         Ok(new.u16(path.encap_port.to_be()).pad_to(144).0)
+    }
+
+    fn probe_interval(&self, asked: &[u8]) -> Result<Vec<u8>, Error> {
+        let (assoc, addr, path) = self.asked_path(asked, 144)?;
+        let new = Writer::default().assoc(assoc).u32(0).storage(addr);
+        let millis = path.probe_interval.as_millis();
+        let millis = u32::try_from(millis).unwrap_or(u32::MAX);
+        Ok(new.u32(millis).pad_to(144).0)
     }
 
     /// An association, then the address of a path, as structures begin that are not packed.

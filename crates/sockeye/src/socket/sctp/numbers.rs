@@ -69,6 +69,7 @@ numbers! {
     AUTH_SUPPORTED = 129
     ECN_SUPPORTED = 130
     REMOTE_UDP_ENCAPS_PORT = 132
+    PLPMTUD_PROBE_INTERVAL = 133
 }
 
 /// SCTP_ASSOC_CHANGE: the first of the numbers of events, and the events in their order.

@@ -5,7 +5,7 @@ use super::layout::Fields;
 use super::numbers::{self as n, EVENTS_IN_ORDER, FIRST_EVENT, spp};
 use crate::error::to_io;
 use crate::socket::{Kind, Socket};
-use sockeye_core::{Context, Error, SocketId};
+use sockeye_core::{Context, Error, SctpConfig, SocketId};
 use sockeye_node::Sctp;
 use sockeye_sctp::{AssocId, Events, PathSettings, Settings, SndFlags, SndInfo, Style};
 use std::io;
@@ -112,6 +112,7 @@ impl Set<'_, '_> {
             n::PEER_ADDR_THLDS | n::PEER_ADDR_THLDS_V2 => self.thresholds(value),
             n::REUSE_PORT => self.reuse_port(value),
             n::REMOTE_UDP_ENCAPS_PORT => self.encapsulation(value),
+            n::PLPMTUD_PROBE_INTERVAL => self.probe_interval(value),
             n::PR_SUPPORTED => {
                 self.supported(value, |settings, on| settings.partial_reliability = on)
             }
@@ -474,6 +475,18 @@ impl Set<'_, '_> {
         let addr = fields.storage()?;
         let port = u16::from_be(fields.u16()?);
         self.path(assoc, addr, |path| path.encap_port = port)
+    }
+
+    fn probe_interval(&mut self, value: &[u8]) -> Result<(), Error> {
+        let mut fields = Fields::exactly(value, 144)?;
+        let assoc = fields.assoc()?;
+        fields.skip(4)?;
+        let addr = fields.storage()?;
+        let interval = Duration::from_millis(fields.u32()?.into());
+        if !interval.is_zero() && interval < SctpConfig::PROBE_INTERVAL_MIN {
+            return Err(Error::Invalid);
+        }
+        self.path(assoc, addr, |path| path.probe_interval = interval)
     }
 
     /// Changes one path, or those of `assoc`.
