@@ -22,6 +22,15 @@ pub(crate) mod showcase {
     include!(concat!(env!("OUT_DIR"), "/showcase.rs"));
 }
 
+/// What it makes of Debian's.
+#[allow(
+    dead_code,
+    reason = "that they compile is all that is asked, and there may be none"
+)]
+mod debian {
+    include!(concat!(env!("OUT_DIR"), "/debian.rs"));
+}
+
 use showcase::{
     Everything, SHOWCASE_PROG, SHOWCASE_VERS, ShowcaseVers, ShowcaseVersClient, ShowcaseVersServer,
 };
@@ -31,6 +40,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_client_of_libtirpc_calls_our_server,
     our_client_calls_a_server_of_libtirpc,
     unix_streams_carry_calls_of_both,
+    interfaces_of_debian_compile,
 ];
 
 /// Both TESTS and those about rpcbind.
@@ -185,5 +195,30 @@ fn unix_streams_carry_calls_of_both() -> Result {
     let (_unix, _) = started(&program, &["server", "unix", text])?;
     let stream = UnixStream::connect(&path)?;
     calls(Client::stream(stream, SHOWCASE_PROG, SHOWCASE_VERS))?;
+    Ok(Outcome::Passed)
+}
+
+/// As the build script of these tests compiled them, and rustc what came of that.
+fn interfaces_of_debian_compile() -> Result {
+    if debian::FILES.is_empty() {
+        return ignore!("there is no rpcsvc-proto");
+    }
+    for (file, became) in debian::FILES {
+        // Those of NIS+ lean on one another by C's headers, which are not read.
+        let expected = match *file {
+            "/usr/include/rpcsvc/nis.x" => {
+                Err("57:1: #include is not read here: run cpp -P over the file first")
+            }
+            "/usr/include/rpcsvc/nis_callback.x" => Err("51:9: 'nis_object' is no type"),
+            _ => Ok(()),
+        };
+        let expected = expected.map_err(|error| format!("{file}:{error}"));
+        check!(
+            became.map_err(str::to_owned) == expected,
+            "{file}: {became:?}"
+        );
+    }
+    let compiled = debian::FILES.iter().filter(|(_, became)| became.is_ok());
+    check!(compiled.count() >= 15, "only {:?}", debian::FILES);
     Ok(Outcome::Passed)
 }
