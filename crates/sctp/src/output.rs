@@ -36,7 +36,7 @@ impl Association {
                         return Some(at);
                     }
                 }
-                None if self.may_send_new() => return Some(self.data_path),
+                None if self.may_send_new(self.fragment_len()) => return Some(self.data_path),
                 None => {}
             }
         }
@@ -71,9 +71,8 @@ impl Association {
         }
     }
 
-    /// Whether new data may go (RFC 9260 §6.1 A and B).
-    fn may_send_new(&self) -> bool {
-        let most = self.fragment_len();
+    /// Whether new data may go (RFC 9260 §6.1 A and B), `most` bytes in a chunk.
+    fn may_send_new(&self, most: usize) -> bool {
         let Some(next) = self.outbound.next_len(most) else {
             return false;
         };
@@ -247,7 +246,7 @@ impl Association {
         let header = data_header_len(self.abilities.interleaving);
         let most = self.fragment_len();
         let mut chunks = 0;
-        while self.may_send_new() {
+        while self.may_send_new(most) {
             let Some(next) = self.outbound.next_len(most) else {
                 break;
             };

@@ -263,7 +263,7 @@ impl Sctp {
         if quiet {
             return;
         }
-        let delivered = core::mem::take(&mut association.delivered);
+        let mut delivered = core::mem::take(&mut association.delivered);
         let notices = core::mem::take(&mut association.notices);
         let writable = core::mem::take(&mut association.writable);
         let assoc = association.assoc;
@@ -281,7 +281,7 @@ impl Sctp {
         let mut overflow = 0;
         // What tells of an association's beginning comes before its data, of its end behind it.
         let (first, last): (Vec<_>, Vec<_>) = notices.into_iter().partition(is_beginning);
-        let messages = delivered.into_iter().filter_map(|delivered| {
+        let messages = delivered.drain(..).filter_map(|delivered| {
             Some(Item::Message {
                 association: id,
                 assoc,
@@ -305,6 +305,10 @@ impl Sctp {
         }
         if writable {
             ready |= Readiness::WRITABLE;
+        }
+        if let Some(association) = self.association_mut(id) {
+            // Its memory is used again.
+            association.delivered = delivered;
         }
         cx.counters.add_n(Counter::SctpEventOverflows, overflow);
         if !ready.is_empty() {

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 /// How far into a packet IPv6 extension headers are followed.
 const EXTENSION_HEADERS_LEN_MAX: usize = 1024;
+/// Where an IPv4 header says what it carries (RFC 791 §3.1).
+const V4_PROTOCOL: usize = 9;
 
 /// The places of a packet's headers, counted from its front, and what they say of its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,11 @@ impl Layout {
         need(packet, ip + ipv4::HEADER_LEN)?;
         let options_end = ip + usize::from(packet.head()[ip] & 0x0f) * 4;
         need(packet, options_end)?;
+        // Others are told apart before their headers are summed.
+        let protocol = IpProtocol(packet.head()[ip + V4_PROTOCOL]);
+        if !matches!(protocol, IpProtocol::TCP | IpProtocol::UDP) {
+            return Err(ParseError::Unsupported);
+        }
         let header = ipv4::Header::parse(&packet.head()[ip..])?;
         header.check_len(packet.len() - ip)?;
         if header.is_fragment() {

@@ -117,6 +117,10 @@ impl Reassembly {
             return Outcome::Message(whole(arrived));
         }
         let key = key(&arrived, fragment.position);
+        let arrived = match self.go_on(arrived, key, fragment) {
+            Ok(outcome) => return outcome,
+            Err(arrived) => arrived,
+        };
         let (before, after) = (self.before(&key), self.after(&key));
         if self.contradicts(&arrived, before.as_ref(), after.as_ref()) {
             return Outcome::Violation;
@@ -138,6 +142,37 @@ impl Reassembly {
         self.join(arrived, key, before, after)
     }
 
+    /// Takes a fragment that goes on where the last run ends, as most do: there is nothing behind it,
+    /// and it contradicts nothing. Gives back all others.
+    fn go_on(
+        &mut self,
+        arrived: Arrived,
+        key: Key,
+        fragment: Fragment,
+    ) -> Result<Outcome, Arrived> {
+        let Some(mut last) = self.runs.last_entry() else {
+            return Err(arrived);
+        };
+        let (at, run) = (*last.key(), last.get_mut());
+        let next = Key {
+            at: at.at + run.count,
+            ..at
+        };
+        let orphan = !arrived.end && fragment.precedes_seen;
+        if next != key || arrived.begin || run.end || orphan || !run.is_of(&arrived) {
+            return Err(arrived);
+        }
+        self.bytes += arrived.payload.len();
+        run.push_back(arrived);
+        if run.begin && run.end {
+            let run = last.remove();
+            self.bytes -= run.bytes;
+            return Ok(Outcome::Message(run.into_delivered()));
+        }
+        let bytes = if run.begin { run.bytes } else { 0 };
+        Ok(Outcome::Kept(Grown { key: at, bytes }))
+    }
+
     fn after(&self, key: &Key) -> Option<Key> {
         let next = key.next();
         self.runs.contains_key(&next).then_some(next)
@@ -145,18 +180,14 @@ impl Reassembly {
 
     /// Whether the runs on both sides cannot be if the fragment is.
     fn contradicts(&self, arrived: &Arrived, before: Option<&Key>, after: Option<&Key>) -> bool {
-        let same = |run: &Run| {
-            run.stream == arrived.stream
-                && run.unordered == arrived.unordered
-                && (run.number == arrived.number || (run.unordered && !arrived.interleaved))
-        };
         let run = |key: Option<&Key>| key.and_then(|key| self.runs.get(key));
         let bad_before = run(before).is_some_and(|run| {
             // A run that lacks its end goes on in the next fragment, unless its sender has given the
             // message up (RFC 3758 §3.5 A3); one that has it does not.
-            !arrived.begin && (run.end || !same(run))
+            !arrived.begin && (run.end || !run.is_of(arrived))
         });
-        let bad_after = run(after).is_some_and(|run| !run.begin && (arrived.end || !same(run)));
+        let bad_after =
+            run(after).is_some_and(|run| !run.begin && (arrived.end || !run.is_of(arrived)));
         // A message that interleaves begins at fragment 0, and nowhere else.
         let bad_start = arrived.interleaved && arrived.begin != (arrived.fsn == 0);
         bad_before || bad_after || bad_start || self.overlaps(arrived)
@@ -349,6 +380,13 @@ impl Run {
         };
         run.push_back(arrived);
         run
+    }
+
+    /// Whether it is a piece of the same message as a fragment.
+    fn is_of(&self, arrived: &Arrived) -> bool {
+        self.stream == arrived.stream
+            && self.unordered == arrived.unordered
+            && (self.number == arrived.number || (self.unordered && !arrived.interleaved))
     }
 
     /// Whether it is the beginning of a message that may be delivered now.

@@ -101,6 +101,8 @@ pub(crate) struct Outbound {
     next_message: u64,
     messages: usize,
     bytes: usize,
+    /// Bytes in one piece at the head of whose turn it is; 0 when nobody has one.
+    ahead: usize,
     /// No message ends before.
     soonest_end: Instant,
     unsent: Vec<Unsent>,
@@ -120,6 +122,7 @@ impl Outbound {
             next_message: 0,
             messages: 0,
             bytes: 0,
+            ahead: 0,
             soonest_end: Instant::FAR,
             unsent: Vec::new(),
             abandoned: Abandoned::default(),
@@ -226,10 +229,15 @@ impl Outbound {
         }
     }
 
+    fn look_ahead(&self) -> usize {
+        let stream = self.turn().and_then(|id| self.streams.get(&id));
+        stream.map_or(0, Stream::ahead)
+    }
+
     /// Bytes that [`pop`](Self::pop) will give.
     pub(crate) fn next_len(&self, most: usize) -> Option<usize> {
-        let stream = self.streams.get(&self.turn()?)?;
-        Some(stream.next_len(most))
+        debug_assert_eq!(self.ahead, self.look_ahead());
+        (self.ahead > 0).then(|| self.ahead.min(most))
     }
 
     /// The next fragment, of at most `most` bytes.
@@ -253,8 +261,8 @@ impl Outbound {
         };
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.served = self.scheduler.next_turn();
-            self.scheduler.place(id, stream);
         }
+        self.schedule(id);
     }
 
     /// Chooses the scheduler (RFC 8260 §4.3.2).
@@ -324,11 +332,12 @@ impl Outbound {
         }
     }
 
-    /// Puts a stream to its place with the scheduler, or takes it out.
+    /// Puts a stream to its place with the scheduler, or takes it out, and sees whose turn it is.
     fn schedule(&mut self, id: u16) {
         if let Some(stream) = self.streams.get_mut(&id) {
             self.scheduler.place(id, stream);
         }
+        self.ahead = self.look_ahead();
     }
 
     /// Gives up the rest of a message that is under way (RFC 3758 §3.5 A3); says whether there was

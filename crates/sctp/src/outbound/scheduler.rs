@@ -89,26 +89,27 @@ impl Scheduler {
 
     /// Puts a stream to its place, or takes it out when it has nothing to send.
     pub(super) fn place(&mut self, id: u16, stream: &mut Stream) {
-        let was_busy = stream.rank.is_some();
-        if let Some(rank) = stream.rank.take() {
-            self.ranks.remove(&(rank, id));
+        let busy = stream.has_bytes();
+        if !busy && self.packet == Some(id) {
+            self.packet = None;
         }
-        if !stream.has_bytes() {
-            if self.packet == Some(id) {
-                self.packet = None;
-            }
-            return;
-        }
-        if !was_busy {
+        if busy && stream.rank.is_none() {
             stream.served = self.beginning(stream.served);
         }
-        let rank = match self.discipline {
+        let rank = busy.then(|| match self.discipline {
             Discipline::FirstCome => (stream.head().unwrap_or(0), 0),
             Discipline::Priority => (stream.value.into(), stream.served),
             _ => (stream.served, 0),
-        };
-        stream.rank = Some(rank);
-        self.ranks.insert((rank, id));
+        });
+        if rank == stream.rank {
+            return;
+        }
+        if let Some(old) = core::mem::replace(&mut stream.rank, rank) {
+            self.ranks.remove(&(old, id));
+        }
+        if let Some(new) = rank {
+            self.ranks.insert((new, id));
+        }
     }
 
     /// Where a stream begins that becomes busy, and was served up to `served` before.

@@ -26,8 +26,10 @@ pub(super) struct Stream {
 #[derive(Debug)]
 pub(super) struct Message {
     id: u64,
-    parts: VecDeque<Bytes>,
-    /// Bytes in `parts`.
+    /// What is cut next, and what the user has said behind it.
+    part: Bytes,
+    more: VecDeque<Bytes>,
+    /// Bytes in both.
     len: usize,
     /// The user has said all of it.
     complete: bool,
@@ -78,9 +80,9 @@ impl Stream {
         self.queue.front().map(|message| message.id)
     }
 
-    pub(super) fn next_len(&self, most: usize) -> usize {
-        let part = self.queue.front().and_then(|m| m.parts.front());
-        part.map_or(0, |part| part.len().min(most))
+    /// Bytes in one piece at the head.
+    pub(super) fn ahead(&self) -> usize {
+        self.queue.front().map_or(0, |message| message.part.len())
     }
 
     /// The next fragment. It lies in one of the user's parts.
@@ -170,7 +172,8 @@ impl Message {
         Self {
             id,
             len: message.data.len(),
-            parts: VecDeque::from([message.data]),
+            part: message.data,
+            more: VecDeque::new(),
             complete,
             number: None,
             fragments: 0,
@@ -184,7 +187,10 @@ impl Message {
 
     pub(super) fn append(&mut self, part: Bytes, end: bool) {
         self.len += part.len();
-        self.parts.push_back(part);
+        match self.part.is_empty() {
+            true => self.part = part,
+            false => self.more.push_back(part),
+        }
         self.complete = end;
     }
 
@@ -206,10 +212,12 @@ impl Message {
     }
 
     fn cut(&mut self, most: usize) -> Option<Bytes> {
-        let part = self.parts.front_mut()?;
-        let data = part.split_to(part.len().min(most));
-        if part.is_empty() {
-            self.parts.pop_front();
+        if self.part.is_empty() {
+            return None;
+        }
+        let data = self.part.split_to(self.part.len().min(most));
+        if self.part.is_empty() {
+            self.part = self.more.pop_front().unwrap_or_default();
         }
         self.len -= data.len();
         Some(data)
@@ -222,7 +230,7 @@ impl Message {
             context: self.context,
             unordered: self.unordered,
             begun: self.number.is_some(),
-            data: self.parts.into(),
+            data: [self.part].into_iter().chain(self.more).collect(),
         }
     }
 }
