@@ -25,6 +25,8 @@ const ACK_DELAY: Duration = Duration::from_millis(200);
 
 impl Conn {
     /// RFC 4340 §8.5 from step 4 on.
+    /// RFC 4340 §8.5-1, §11.4-5, §11.4-6, §11.4-7 and §11.4-8: nothing is processed or acknowledged
+    /// before its numbers are.
     pub(crate) fn packet_arrives(&mut self, cx: &mut Context<'_>, mut packet: Incoming) {
         if packet.ty() == PacketType::Listen {
             self.listen_arrives(cx, &packet);
@@ -33,6 +35,7 @@ impl Conn {
         if self.state == State::Request && !self.prepare_request(cx, &packet) {
             return;
         }
+        // RFC 4340 §7.6.1-2: ignored unless they were agreed on.
         // Step 6, first: short numbers.
         if !packet.extended {
             if self.features.remote(Feature::AllowShort) == 0 {
@@ -42,6 +45,7 @@ impl Conn {
             packet.extend(self.seqs.gsr, self.seqs.gss);
         }
         if self.validity(cx, &packet) != Validity::Valid {
+            // RFC 4340 §7.5.4-9 and §7.5.4-10: not processed, nor its options.
             self.challenge(cx, &packet);
             return;
         }
@@ -103,6 +107,7 @@ impl Conn {
         let ack = packet.ack();
         let known = ack.is_some_and(|ack| self.seqs.is_acknowledgeable(ack, self.widths()));
         if !answers || !known {
+            // RFC 4340 §7.5.4-8: in REQUEST.
             // §7.5.4: a Reset, not a SyncAck, ends the half-open connection of who sent a Sync.
             let data = [packet.ty().number(), 0, 0];
             let answer = reset::answer_to(packet, ResetCode::PACKET_ERROR, data);
@@ -139,6 +144,7 @@ impl Conn {
     fn is_unexpected(&self, packet: &Incoming) -> bool {
         let late = |seq: Seq| self.seqs.osr.is_some_and(|osr| !seq.before(osr));
         match packet.ty() {
+            // RFC 4340 §8.3-4: a server gets none.
             PacketType::CloseReq => self.server,
             PacketType::Response => self.server || (self.state >= State::Open && late(packet.seq)),
             PacketType::Request => !self.server || (self.state >= State::Open && late(packet.seq)),
@@ -175,16 +181,20 @@ impl Conn {
             }
         }
         match ty {
+            // RFC 4340 §5.4-1, §5.5-2 and §5.7-4: the areas of what is no data are not looked at.
             // Step 13.
+            // RFC 4340 §8.3-1: a Close.
             PacketType::CloseReq if self.state < State::CloseReq => self.begin_close(cx),
             // §8.3: MUST be answered by a Close, again if need be.
             PacketType::CloseReq => self.send_state_packet(cx),
+            // RFC 4340 §8.3-2: a Reset, "Closed".
             // Step 14.
             PacketType::Close => {
                 self.send_reset(cx, ResetCode::CLOSED, [0; 3]);
                 self.reset = Some(ResetCode::CLOSED);
                 self.ended(cx, State::Closed, None);
             }
+            // RFC 4340 §8.2-1, §8.2-2, §5.7-3 and §7.5.4-7: by the number of the Sync.
             // Step 15: §8.2, immediately.
             PacketType::Sync => {
                 if self.sync_acks.allows(cx.now, SYNC_ACKS_PER_SECOND) {
@@ -241,10 +251,11 @@ impl Conn {
     }
 
     /// Step 16: data, and the acknowledgement that it is owed.
+    /// RFC 4340 §5.1-3: CCVal is for the receivers of the CCIDs that have one.
     fn data_arrived(&mut self, cx: &mut Context<'_>, packet: Incoming, disordered: bool) {
         let (ty, seq) = (packet.ty(), packet.seq);
         if ty == PacketType::Response {
-            // An empty one has no data; the application MUST NOT get that of two.
+            // RFC 4340 §8.5-2: an empty one has no data; the application MUST NOT get that of two.
             if packet.data_len == 0 || core::mem::replace(&mut self.marks.early_data, true) {
                 return;
             }
@@ -282,6 +293,7 @@ impl Conn {
         if packet.coverage != 0 && (least == 0 || covered < least) {
             return Err(Drop::Protocol);
         }
+        // RFC 4340 §9.3-4: dropped, and told as corrupt.
         if !crate::options::data_is_intact(&packet) {
             return Err(Drop::Corrupt);
         }

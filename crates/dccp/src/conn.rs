@@ -212,6 +212,7 @@ impl Conn {
             (Side::Remote, &settings.rx_ccids),
         ] {
             features.prefer(Feature::Ccid, side, ccids);
+            // RFC 4340 §10-1 and §10.3-1: of clients and servers.
             // RFC 4340 §10: who does not take the default MUST say so, Mandatory.
             let mandatory = !ccids.contains(&crate::ccid::CCID2);
             features.ask(Feature::Ccid, side, mandatory);
@@ -226,6 +227,7 @@ impl Conn {
                 features.ask(Feature::MinimumCoverage, side, false);
             }
         }
+        // RFC 4341 §4-1: Change R(Send Ack Vector, 1).
         // RFC 4341 §4: MUST be asked for; both directions are, so that the handshake settles it.
         features.ask(Feature::SendAckVector, Side::Remote, true);
         features.ask(Feature::SendAckVector, Side::Local, false);
@@ -261,6 +263,7 @@ impl Conn {
         self.sender = Sender::new(ccid, size, cx.now);
         self.begin_receiving(cx);
         if ccid == CCID3 {
+            // RFC 4342 §8.4-1: negotiated.
             // RFC 4342 §8.4: the rate beside the intervals.
             self.features
                 .ask(Feature::SendLossEventRate, Side::Remote, false);
@@ -343,6 +346,7 @@ impl Conn {
             self.tuple.flow.remote.ip,
             self.flow_label,
         );
+        // RFC 4340 §12.1-2: so they are.
         // RFC 4340 §12.1: MUST be sent as ECN incapable to who can't read it.
         match self.features.remote(Feature::EcnIncapable) == 1 {
             true => carrier,
@@ -362,6 +366,7 @@ impl Conn {
     }
 
     /// RFC 4340 §14: MPS, the largest packet that the user may send.
+    /// RFC 4340 §14-1 and §14.1-1: as the route has the path's MTU.
     pub(crate) fn max_packet_size(&self, route: &Route) -> usize {
         let header = fixed_len(PacketType::DataAck, true) + OPTIONS_RESERVE;
         self.room(route).saturating_sub(header)

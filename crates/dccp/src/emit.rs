@@ -115,7 +115,7 @@ pub(crate) fn send(
     };
     let fixed = header.fixed_len();
     let options = &outgoing.options[..outgoing.options.len().min(HEADER_MAX - fixed)];
-    // RFC 4340 §5.8: padded to whole words.
+    // RFC 4340 §5.8-1, §5.8-2 and §5.8.1-1: padded to whole words.
     let padded = options.len().next_multiple_of(4);
     header.options_len = u16::try_from(padded).map_err(|_| Error::MessageSize)?;
     let len = header.header_len() + data_len;

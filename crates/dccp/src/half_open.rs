@@ -102,9 +102,10 @@ impl HalfOpen {
         }
         self.features.write(seq, true, &mut options);
         if request.data_len > 0 {
-            // §8.1.3: data on Requests is not taken here, and that is told.
+            // RFC 4340 §8.1.3-4: data on Requests is not taken here, and that is told.
             Meaning::DataDropped(&[block(Some(0), 1)]).write(&mut options);
         }
+        // RFC 4340 §5.3-2 and §8.1.3-2: the Service Code of the Request, under the next number.
         let kind = Kind::Response {
             ack: self.seqs.gsr,
             service: self.service,
@@ -205,6 +206,7 @@ impl Dccp {
             PacketType::Reset => {
                 self.forget_half_open(cx, id);
             }
+            // RFC 4340 §8.1.3-1: each Request is answered.
             // §8.1.3: every valid one MUST elicit a new Response; one that the network doubled is
             // not valid twice.
             PacketType::Request => {

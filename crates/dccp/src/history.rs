@@ -68,6 +68,8 @@ impl History {
     /// A packet was received. True when it came out of order: packets before it are missing, or it
     /// was missing itself.
     pub(crate) fn received(&mut self, seq: Seq, marked: bool) -> bool {
+        // RFC 4340 §11.4-1, §11.4-2 and §11.4-9: CE is State 1, all else State 0, whatever becomes
+        // of the data.
         let state = match marked {
             true => ack_state::MARKED,
             false => ack_state::RECEIVED,
@@ -180,6 +182,8 @@ impl History {
     }
 
     /// RFC 4340 §11.7: the blocks up to the oldest packet of the window whose data was dropped.
+    /// RFC 4340 §11.7-3 and §11.7-6: in Drop Blocks is what was received, all else in Normal
+    /// Blocks.
     pub(crate) fn write_dropped(&self, out: &mut impl Extend<u8>) {
         let window = self.entries.iter().take(self.window);
         let Some(last) = window.clone().rposition(|entry| entry.dropped.is_some()) else {
@@ -231,6 +235,7 @@ mod tests {
     }
 
     /// RFC 4340 §11.4: the example.
+    /// RFC 4340 §11.4-1, §11.4-2 and §12.1-1: the states.
     #[test]
     fn the_example_of_the_rfc() {
         let mut history = after(&[88, 89, 90, 91, 92, 93]);
@@ -242,6 +247,7 @@ mod tests {
     }
 
     /// RFC 4340 §11.7: the example, but for the packet that it counts twice.
+    /// RFC 4340 §11.7-6: Normal Blocks for all else.
     #[test]
     fn dropped_data_is_told_by_blocks() {
         let seqs: Vec<u64> = (90..=100).collect();

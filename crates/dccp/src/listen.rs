@@ -96,7 +96,7 @@ impl Dccp {
         let Some(Socket::Listening(socket)) = self.sockets.get_mut(listener) else {
             return;
         };
-        // RFC 4340 §8.1.2: MUST reject other Service Codes.
+        // RFC 4340 §8.1.2-3: MUST reject other Service Codes.
         let service = packet.kind.service().unwrap_or_default();
         if !socket.settings.serves(service) {
             cx.counters.add(Counter::DccpBadService);
@@ -207,6 +207,7 @@ impl Dccp {
 }
 
 /// RFC 4340 §8.1.4: cookies count on neither Requests nor Data.
+/// RFC 4340 §8.1.4-2: not of Data, and a Request has been looked at before.
 fn has_cookie(packet: &Incoming) -> bool {
     packet.ty() != PacketType::Data
         && packet.any_option(|raw| matches!(raw.meaning(), Meaning::InitCookie(_)))

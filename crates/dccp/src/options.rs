@@ -17,6 +17,7 @@ use sockeye_wire::dccp::{PacketType, ResetCode, Seq};
 const COOKIES_MAX: usize = 512;
 /// Options that one packet may have; what follows is not looked at.
 const OPTIONS_MAX: usize = 128;
+/// RFC 4340 §13.3-1: hundredths of milliseconds.
 /// RFC 4340 §13: units of times in options.
 const UNIT: Duration = Duration::from_micros(10);
 /// Elapsed times from here on are told.
@@ -26,6 +27,8 @@ const ELAPSED_MIN: Duration = Duration::from_millis(1);
 pub(crate) type Bytes = SmallVec<[u8; 64]>;
 
 /// One option after the other, with whether Mandatory stood before it.
+/// RFC 4340 §5.8-3, §5.8-8, §15-1 and §15-2: in their order; what may not be there and what nobody
+/// knows is passed over.
 pub(crate) fn each<'a>(
     packet: &'a Incoming,
     mut take: impl FnMut(Meaning<'a>, RawOption<'a>, bool) -> Result<(), Fault>,
@@ -33,6 +36,7 @@ pub(crate) fn each<'a>(
     let mut mandatory = false;
     for raw in packet.options().take(OPTIONS_MAX) {
         let meaning = raw.meaning();
+        // RFC 4340 §5.8-9, §5.8.2-3, §6-2, §11.4-4, §11.7-5 and §13.2-1: ignored there.
         // RFC 4340 §5.8: on Data, only what can't do harm (§7.5.5).
         if packet.ty() == PacketType::Data && !meaning.is_for_data() {
             continue;
@@ -44,6 +48,8 @@ pub(crate) fn each<'a>(
             mandatory = true;
             continue;
         }
+        // RFC 4340 §5.8.2-1, §5.8.2-4 and §15-4: what stands behind Mandatory; before Padding it is
+        // padding.
         // RFC 4340 §5.8.2: MUST reset for what is not understood.
         if let (true, Meaning::Unknown(_)) = (mandatory, meaning) {
             return Err(Fault::of(ResetCode::MANDATORY_ERROR, raw.kind, raw.data));
@@ -81,6 +87,7 @@ pub(crate) fn negotiate(features: &mut Features, packet: &Incoming) -> Result<()
 }
 
 /// RFC 4340 §9.3: whether the data is what its Data Checksum says, where it has one.
+/// RFC 4340 §9.3-1 and §9.3.1-1: always, whether it was asked for or not.
 pub(crate) fn data_is_intact(packet: &Incoming) -> bool {
     let mut checksums = packet.options().filter_map(|raw| match raw.meaning() {
         Meaning::DataChecksum(crc) => Some(crc),
@@ -118,6 +125,10 @@ impl Conn {
         packet: &Incoming,
     ) -> Result<(), Fault> {
         let mut said = Said::default();
+        if packet.ty() == PacketType::Response && packet.seq == self.seqs.gsr {
+            // RFC 4340 §8.1.4-5: the cookies that are echoed are those of the Response that is acknowledged.
+            self.cookies.clear();
+        }
         each(packet, |meaning, raw, mandatory| {
             self.take_option(cx, packet, meaning, raw, mandatory, &mut said)
         })?;
@@ -170,6 +181,7 @@ impl Conn {
                     }
                 }
             }
+            // RFC 4340 §5.8-7 and §11-2: each of several, but on packets that acknowledge alone.
             // §11.4: nothing is acknowledged by what has no Acknowledgement Number.
             Meaning::AckVector { vector, .. } if ack.is_some() => {
                 said.vector.extend_from_slice(vector);
@@ -185,7 +197,8 @@ impl Conn {
             Meaning::Timestamp(time) => self.owed.echo = Some((time, cx.now)),
             Meaning::InitCookie(cookie)
                 if matches!(self.state, State::Request | State::PartOpen)
-                    && packet.ty() == PacketType::Response =>
+                    && packet.ty() == PacketType::Response
+                    && seq == self.seqs.gsr =>
             {
                 // §8.1.4: MUST be echoed, in the same order.
                 if self.cookies.len() + cookie.len() + 2 > COOKIES_MAX {
@@ -193,12 +206,16 @@ impl Conn {
                 }
                 Meaning::InitCookie(cookie).write(&mut self.cookies);
             }
+            // RFC 4340 §10.3-2: those of the CCID that was agreed on alone.
+            // RFC 4342 §8-1, §8.3-3, §8.5-2, §8.6-3 and §8.6.1-4: ignored on Data, and wherever
+            // nothing is acknowledged.
             // RFC 4342 §8: not on Data.
             Meaning::Ccid(option)
                 if ack.is_some() && self.sender.rate().is_some() && said.feedback.take(option) => {}
             Meaning::Ccid(_) if mandatory => {
                 return Err(Fault::of(ResetCode::MANDATORY_ERROR, raw.kind, raw.data));
             }
+            // RFC 4340 §5.8-4 and §15-3: ignored.
             Meaning::Ccid(_) | Meaning::Unknown(_) => {
                 cx.counters.add(Counter::DccpUnknownOptions);
             }
@@ -232,10 +249,12 @@ impl Conn {
             ty,
             PacketType::Request | PacketType::Data | PacketType::Listen
         );
+        // RFC 4340 §8.1.4-1, §8.1.4-3 and §8.1.5-2: on every packet in PARTOPEN, which sends
+        // neither Requests nor Data.
         if self.state == State::PartOpen && acks && ty != PacketType::Reset {
             out.extend_from_slice(&self.cookies);
         }
-        // §7.7: MUST where it was asked for.
+        // RFC 4340 §7.7-1 and §7.7.2-1: MUST where it was asked for.
         if self.no_data_run > 0 && self.features.local(Feature::SendNdpCount) == 1 {
             Meaning::NdpCount(self.no_data_run).write(&mut out);
         }
@@ -249,6 +268,7 @@ impl Conn {
         if self.settings.slow_receiver && acks {
             Meaning::SlowReceiver.write(&mut out);
         }
+        // RFC 4340 §5.8.2-2 and §6-1: no negotiation on Data.
         if ty != PacketType::Data && ty != PacketType::Reset {
             self.features.write(seq, acks, &mut out);
         }
@@ -259,8 +279,11 @@ impl Conn {
     }
 
     /// What acknowledgements carry.
+    /// RFC 4340 §11-1, §11.4-3, §11.5-1, §11.7-4 and §13.2-3: Ack Vector or feedback, dropped data,
+    /// and how long the newest packet has waited; not on Data.
     fn acknowledge(&mut self, now: Instant, seq: Seq, out: &mut Bytes) {
         let elapsed = now - self.newest_at;
+        // RFC 4342 §8.2-1 and §8.2-2: Elapsed Time.
         // RFC 4342 §8.2: MUST be on all feedback.
         if elapsed >= ELAPSED_MIN || self.receiver.is_some() {
             Meaning::ElapsedTime(units(elapsed)).write(out);
@@ -268,8 +291,10 @@ impl Conn {
         // §11.5: MUST where it was asked for; CCID 2 asks (RFC 4341 §6).
         if let Some(receiver) = &mut self.receiver {
             let loss_rate = self.features.local(Feature::SendLossEventRate) == 1;
+            // RFC 4342 §8.3-2, §8.5-1, §8.6-2 and §8.6.1-3: on acknowledgements alone.
             receiver.write(now, loss_rate, out);
             self.history.write_dropped(out);
+        // RFC 4341 §6-1: on all acknowledgements.
         } else if self.features.local(Feature::SendAckVector) == 1 {
             self.history.write(out);
             self.history.told(seq);

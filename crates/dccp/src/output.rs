@@ -98,13 +98,14 @@ impl Conn {
         let (Ok(route), Some(len)) = (self.route(cx), self.queue.next_len()) else {
             return false;
         };
-        // RFC 4340 §14.2: what the path no longer carries MUST NOT go unfragmentable.
+        // RFC 4340 §14.2-2: what the path no longer carries MUST NOT go unfragmentable.
         if len > self.max_packet_size(&route) {
             self.queue.pop();
             cx.drop_packet(sockeye_core::Counter::DccpTooBig);
             return true;
         }
-        // §8.1.5: in PARTOPEN, data goes with an acknowledgement only.
+        // RFC 4340 §4.3-1, §8.1.5-1 and §8.1.4-4: in PARTOPEN, data goes with an acknowledgement
+        // only.
         let part_open = self.state == State::PartOpen;
         if part_open || self.owed.ack || self.sender.wants_ack_of_acks() {
             if self.fits_with_ack(cx.now) {
@@ -173,6 +174,7 @@ impl Conn {
         let size = data.iter().map(|slice| slice.len()).sum();
         // RFC 4342 §8.1: on every data packet; RFC 4340 §5.1: zero else.
         let carries = matches!(ty, PacketType::Data | PacketType::DataAck);
+        // RFC 4340 §5.1-2: zero else.
         let ccval = if carries {
             self.sender.ccval(cx.now)
         } else {
@@ -187,6 +189,8 @@ impl Conn {
             ) {
                 carrier = carrier.fragmentable();
             }
+            // RFC 4340 §5.2-1, §5.3-1, §5.5-1, §5.6-1, §5.7-1 and §7.6.1-1: short numbers are for
+            // Data, Ack and DataAck, where they were agreed on.
             let extended = !(ty.may_be_short() && self.sends_short());
             let outgoing = Outgoing {
                 kind,
@@ -235,6 +239,7 @@ impl Conn {
     }
 
     /// RFC 4340 §7.5.2: the Sequence Window is about five times what is under way.
+    /// RFC 4340 §7.5.2-2 and §7.5.2-3: it stays ahead of what may be under way.
     fn follow_window(&mut self) {
         let window = self.sender.in_flight();
         let current = self.features.local(Feature::SequenceWindow);
@@ -288,6 +293,7 @@ impl Conn {
     pub(crate) fn send_state_packet(&mut self, cx: &mut Context<'_>) {
         let gsr = self.seqs.gsr;
         let kind = match self.state {
+            // RFC 4340 §8.1.1-1 and §8.1.1-2: with the next number, and else the same.
             State::Request => Kind::Request {
                 service: self.service,
             },
@@ -296,6 +302,7 @@ impl Conn {
             State::PartOpen if !self.queue.is_empty() && !self.fits_with_ack(cx.now) => {
                 Kind::Sync(gsr)
             }
+            // RFC 4340 §7.4-1: GSR, as on every packet but Sync and SyncAck.
             State::PartOpen => Kind::Ack(gsr),
             State::CloseReq => Kind::CloseReq(gsr),
             State::Closing => Kind::Close(gsr),
@@ -307,7 +314,7 @@ impl Conn {
 
     /// A Reset of this connection.
     pub(crate) fn send_reset(&mut self, cx: &mut Context<'_>, code: ResetCode, data: [u8; 3]) {
-        // §8.1.1: a client in REQUEST has no number to acknowledge.
+        // RFC 4340 §8.1.1-3: a client in REQUEST has no number to acknowledge.
         let ack = match self.state {
             State::Request => sockeye_wire::dccp::Seq::default(),
             _ => self.seqs.gsr,
@@ -316,6 +323,7 @@ impl Conn {
     }
 
     /// RFC 4340 §6.6.3: Changes go again, after not less than a round trip, less and less often.
+    /// RFC 4340 §6.6.3-2: by a timer of not less than a round trip.
     pub(crate) fn schedule_features(&mut self, now: Instant) {
         let first = self.sender.rtt() + Duration::from_millis(100);
         self.backoff.features = match self.backoff.features {

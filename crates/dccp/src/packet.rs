@@ -46,7 +46,7 @@ impl Incoming {
         let header = Header::parse(packet.head()).map_err(|_| Counter::DccpInErrs)?;
         let covered = coverage::covered(header.coverage, len, packet.len())
             .map_err(|_| Counter::DccpInErrs)?;
-        // RFC 4340 §9.1: packets with invalid checksums MUST be ignored. Links check whole packets
+        // RFC 4340 §9.1-1 and §9.1-2: packets with invalid checksums MUST be ignored. Links check whole packets
         // alone, so that what is covered in part is looked at here.
         let unchecked = packet.meta.checksum == Checksum::Unverified || covered < packet.len();
         // RFC 6773 §3.3: in UDP the field MUST be ignored; the sum of UDP covers all.
@@ -75,6 +75,7 @@ impl Incoming {
             data,
             data_len,
             pinned,
+            // RFC 4340 §12.1-1: ECN is read always.
             ecn: Ecn::of(ip.traffic_class),
             encap,
             interface: ip.interface,

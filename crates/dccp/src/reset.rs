@@ -48,6 +48,7 @@ pub(crate) fn answer_to(packet: &Incoming, code: ResetCode, data: [u8; 3]) -> Op
 }
 
 /// Answers a packet that belongs to no connection.
+/// RFC 4340 §5.6-2: Data 1 to 3 are zero.
 pub(crate) fn refuse(
     cx: &mut Context<'_>,
     limit: &mut RateLimit,

@@ -23,6 +23,8 @@ impl Secrets {
 
     /// RFC 4340 §7.2: each pair of ends MUST have a number space of its own: a keyed hash, and a clock
     /// of 4 µs, as TCP's, so that it goes on behind what was sent of late.
+    /// RFC 4340 §7.2-1, §7.2-2, §7.2-4 and §7.3-1: no number can be guessed, and none is near one
+    /// of before, be that before the node began.
     pub(crate) fn isn(&self, tuple: &Tuple, now: Instant) -> Seq {
         Seq::new(self.isn.hash_one(tuple).wrapping_add(now.as_micros() / 4))
     }

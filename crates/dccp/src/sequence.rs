@@ -68,6 +68,8 @@ impl Sequence {
     }
 
     /// SWL and SWH. RFC 4340 §7.5.1: at the beginning SWL is not less than ISR.
+    /// RFC 4340 §7.5.1-1 and §7.5.1-2: adjusted to the initial number at the beginning alone, which
+    /// is not known by comparing numbers that wrap.
     pub(crate) fn sequence_window(&self, widths: Widths) -> (Seq, Seq) {
         let below = widths.remote / 4;
         let low = match self.received < below {
@@ -106,6 +108,7 @@ impl Sequence {
         let (awl, awh) = self.ack_window(widths);
         let ack_in = |low: Seq| ack.is_none_or(|ack| ack.is_within(low, awh));
         match ty {
+            // RFC 4340 §7.5.4-1: ignored.
             PacketType::Sync | PacketType::SyncAck => {
                 let near = match active {
                     true => seq.is_within(swl, swh),
@@ -120,6 +123,8 @@ impl Sequence {
                 if seq.is_within(self.gsr + 1, swh) && ack_in(self.gar) {
                     return Validity::Valid;
                 }
+                // RFC 4340 §7.5.4-2, §7.5.4-3, §7.5.4-4, §7.5.4-5 and §7.5.4-6: a Sync, for a Reset
+                // of GSR.
                 // §7.5.4: a Reset may come from who had no numbers; ours make the next one right.
                 Validity::Sync(match ty {
                     PacketType::Reset => self.gsr,
@@ -138,7 +143,7 @@ impl Sequence {
             self.received = self.received.saturating_add(ahead);
             self.gsr = seq;
         }
-        // §7.1: of every packet but Syncs.
+        // RFC 4340 §5.7-2: of every packet but Syncs, whose acknowledgements say nothing.
         if let Some(ack) = ack
             && ty != PacketType::Sync
         {
@@ -164,6 +169,7 @@ mod tests {
     }
 
     /// RFC 4340 §7.5.1: the windows and their adjustment at the beginning.
+    /// RFC 4340 §7.5.1-1 and §7.5.1-2: at the beginning alone.
     #[test]
     fn windows_begin_at_the_initial_numbers_and_move_on() {
         let mut seqs = started();
@@ -179,6 +185,7 @@ mod tests {
     }
 
     /// RFC 4340 §7.5.3: the table of checks.
+    /// RFC 4340 §7.5.4-5, §7.5.4-6 and §5.7-2: the Syncs; a Sync acknowledges nothing.
     #[test]
     fn numbers_are_checked_by_type() {
         use PacketType as T;
@@ -230,5 +237,7 @@ mod tests {
             let strict = seqs.check(ty, Seq::new(9000), Some(Seq::new(1004)), W, true);
             assert_eq!(strict, Validity::Ignored, "{ty}");
         }
+        seqs.update(T::Sync, Seq::new(5012), Some(Seq::new(1009)));
+        assert_eq!((seqs.gsr, seqs.gar), (Seq::new(5012), Seq::new(1005)));
     }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     /// SO_DONTROUTE
     pub(crate) dont_route: bool,
     /// DCCP_SOCKOPT_SERVICE, the first one; RFC 4340 §8.1.2: every socket has one.
+    /// RFC 4340 §8.1.2-1 and §8.1.2-2: every socket has one, an active one no more.
     pub(crate) service: u32,
     /// The others of a listener.
     pub(crate) more_services: SmallVec<[u32; 4]>,
@@ -90,6 +91,7 @@ impl Settings {
     }
 
     /// Whether a listener answers Requests for `service`.
+    /// RFC 4340 §8.1.2-6: 4,294,967,295 is nobody's.
     pub(crate) fn serves(&self, service: u32) -> bool {
         service != SERVICE_INVALID
             && (self.service == service || self.more_services.contains(&service))

@@ -66,7 +66,8 @@ impl Conn {
             self.owed.ack = true;
         }
         if self.deadlines.features <= cx.now {
-            // §6.6.3: MUST go on until there is an answer; a packet of its own if need be.
+            // RFC 4340 §6.6.3-1: MUST go on until there is an answer; a packet of its own if need
+            // be.
             self.deadlines.features = Instant::FAR;
             if self.features.is_changing() {
                 self.schedule_features(cx.now);
@@ -91,6 +92,7 @@ impl Conn {
             self.give_up(cx);
             return;
         }
+        // RFC 4340 §8.3-3: CloseReq and Close, too.
         self.backoff.again = (self.backoff.again * 2).min(BACKOFF_MAX);
         self.send_state_packet(cx);
     }

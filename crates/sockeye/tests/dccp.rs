@@ -151,22 +151,18 @@ fn options_of_a_connection() {
     let mut settings = Config::default();
     settings.set_sysctl("net.dccp.udp_port", "6511").unwrap();
     let (a, b) = pair_with(&settings);
-    let options = DccpOptions {
-        tx_ccids: vec![3, 2],
-        rx_ccids: vec![2],
+    let options = |tx_ccids: &[u8], rx_ccids: &[u8]| DccpOptions {
+        tx_ccids: tx_ccids.to_vec(),
+        rx_ccids: rx_ccids.to_vec(),
         send_coverage: 1,
         receive_coverage: 1,
         short_sequences: true,
         data_checksum: true,
         udp_port: Some(6511),
     };
-    let server = DccpOptions {
-        tx_ccids: vec![2],
-        rx_ccids: vec![3, 2],
-        ..options.clone()
-    };
+    let (server, client) = (options(&[2], &[3, 2]), options(&[3, 2], &[2]));
     let listener = DccpListener::bind_with(&b, "10.0.0.2:5001", &[1], &server).unwrap();
-    let client = DccpSocket::connect_with(&a, "10.0.0.2:5001", 1, &options).unwrap();
+    let client = DccpSocket::connect_with(&a, "10.0.0.2:5001", 1, &client).unwrap();
     let (server, _) = listener.accept().unwrap();
     for n in 0..100u8 {
         client.send(&[n; 100]).unwrap();

@@ -111,6 +111,7 @@ impl Ccid2 {
     }
 
     /// §5: while pipe is below cwnd.
+    /// RFC 4341 §5-1: not while pipe is cwnd or more.
     pub(crate) fn when(&self) -> When {
         match self.pipe < self.cwnd() && self.sent.len() < SENT_MAX {
             true => When::Now,
@@ -118,6 +119,7 @@ impl Ccid2 {
         }
     }
 
+    /// RFC 4341 §5-5: data alone is in the pipe.
     pub(crate) fn departed(&mut self, packet: &Departed) {
         // What carries no data counts only as something sent after data.
         if !packet.data && self.sent.is_empty() {
@@ -195,6 +197,7 @@ impl Ccid2 {
         news
     }
 
+    /// RFC 4341 §5-2, §5-3 and §5-4: once, and not again when it was lost before.
     fn arrived(&mut self, seq: Seq, marked: bool, news: &mut News) {
         let Some(sent) = find(&mut self.sent, seq) else {
             return;
@@ -245,6 +248,7 @@ impl Ccid2 {
 
     /// §5.2: packets newly reported as dropped in a receive buffer; other codes but 0 and 1 count as
     /// marks (RFC 4340 §11.7.2).
+    /// RFC 4340 §11.7-1, §11.7-2 and §11.7.2-1: as marks.
     fn drops(&mut self, report: &Report<'_>) -> Drops {
         let mut drops = Drops::default();
         let mut seq = report.ack;
@@ -296,6 +300,7 @@ impl Ccid2 {
             self.recovery = None;
             self.control.on_recovered(now, self.pipe);
         }
+        // RFC 4340 §11.7.1-1 and §11.7.1-2: together: what the one takes the other does not give.
         let marked = news.marked.or(news.dropped.marked);
         let events = [(news.lost, Cause::Loss), (marked, Cause::Ecn)];
         for (seq, cause) in events {
@@ -315,6 +320,7 @@ impl Ccid2 {
                 .set_window(cwnd, self.control.ssthresh().min(cwnd));
         }
         // §5.2: MUST exit slow start.
+        // RFC 4341 §5.2-1: slow start ends.
         let exits = report.slow_receiver || news.dropped.buffer > 0;
         if exits && self.control.cwnd() < self.control.ssthresh() {
             let cwnd = self.control.cwnd();
@@ -422,6 +428,7 @@ impl Ccid2 {
     }
 
     /// §6.2: once for each congestion window.
+    /// RFC 4341 §6.2-1: so that the receiver can forget.
     pub(crate) fn wants_ack_of_acks(&self) -> bool {
         self.acks.heard && self.acks.data >= self.cwnd().min(64)
     }
@@ -462,6 +469,7 @@ impl News {
 }
 
 /// Packets are numbered one after the other, but for those that were not kept.
+/// RFC 4340 §11.4.1-1: what was forgotten is acknowledged in vain.
 fn find(sent: &mut VecDeque<Sent>, seq: Seq) -> Option<&mut Sent> {
     let first = sent.front()?.seq;
     let at = sent.partition_point(|s| first.packets_to(s.seq) < first.packets_to(seq));
@@ -521,6 +529,7 @@ mod tests {
     }
 
     /// RFC 4341 §5: three packets of 1,400 bytes by RFC 3390, then one for every two acknowledged.
+    /// RFC 4341 §5-1: no more than the window.
     #[test]
     fn slow_start_takes_one_packet_for_two() {
         let mut flow = Flow::new();
@@ -544,6 +553,8 @@ mod tests {
     }
 
     /// RFC 4341 §5: NUMDUPACK, and one event for a window.
+    /// RFC 4341 §5-2, §5-3 and §5-4: what was acknowledged or lost is so once.
+    /// RFC 4340 §11.4.1-1: what is not remembered counts for nothing.
     #[test]
     fn losses_halve_the_window_once() {
         let mut flow = grown();
@@ -581,6 +592,8 @@ mod tests {
     }
 
     /// RFC 4341 §5.2.
+    /// RFC 4341 §5.2-1: slow start ends.
+    /// RFC 4340 §11.7-1, §11.7-2, §11.7.1-1, §11.7.1-2 and §11.7.2-1: the smaller window.
     #[test]
     fn a_full_receiver_takes_one_packet_each_and_ends_slow_start() {
         let mut flow = grown();
@@ -623,5 +636,21 @@ mod tests {
         let half = flow.sender.cwnd().div_ceil(2);
         assert_eq!(later(&mut flow, true), half);
         assert_eq!(later(&mut flow, false), half - 1);
+    }
+
+    /// RFC 4341 §5-5: what carries no data is not in the pipe.
+    #[test]
+    fn acknowledgements_are_not_in_the_pipe() {
+        let mut flow = Flow::new();
+        flow.sender.departed(&Departed {
+            seq: Seq::new(100),
+            at: flow.now,
+            data: false,
+            size: 0,
+            last: true,
+        });
+        assert_eq!(flow.sender.pipe(), 0);
+        flow.report(100, &[run(0, 1)], &[]);
+        assert_eq!(flow.sender.pipe(), 0);
     }
 }

@@ -5,6 +5,7 @@ use crate::rtt::Rtt;
 use core::time::Duration;
 use sockeye_core::Instant;
 use sockeye_wire::dccp::Seq;
+use sockeye_wire::dccp::options::blocks;
 use std::collections::VecDeque;
 
 /// RFC 5348 §4.3: t_mbi.
@@ -13,6 +14,8 @@ const BACKOFF_MAX: f64 = 64.0;
 const SENT_MAX: usize = 4096;
 /// RFC 5348 §4.6: the most that is made up for at once.
 const BURST: u32 = 2;
+/// RFC 4340 §11.7: the Drop Code of a full receive buffer.
+const BUFFER_DROP: u8 = 2;
 
 /// The sender.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub(crate) struct Ccid3 {
     idle: bool,
     /// The rate was not made use of since the last feedback.
     limited: bool,
+    /// The newest packet of which it was told whether its data was dropped.
+    told: Option<Seq>,
 }
 
 impl Ccid3 {
@@ -66,6 +71,7 @@ impl Ccid3 {
             last_counter: 0,
             idle: true,
             limited: true,
+            told: None,
         }
     }
 
@@ -109,6 +115,7 @@ impl Ccid3 {
             // At most five.
             self.counter = ((self.counter.0 + quarters.min(5) as u8) & 15, now);
         }
+        // RFC 4342 §8.1-1: five ahead at the most.
         // Counters of adjacent packets MUST NOT differ so much that they might have wrapped.
         let ahead = self.counter.0.wrapping_sub(self.last_counter) & 15;
         if ahead > 5 {
@@ -171,6 +178,7 @@ impl Ccid3 {
         self.loss = p;
         let limit = self.receive_limit(now, f64::from(rate), worse);
         self.set_rate(now, limit, report.slow_receiver);
+        self.spare_buffer(report);
         self.feedback = true;
         self.limited = true;
         self.set_timer(now);
@@ -216,6 +224,26 @@ impl Ccid3 {
         }
         let soon = now + self.interval();
         self.next = self.next.min(soon);
+    }
+
+    /// RFC 4342 §5.2-1: for each packet newly told as dropped in the receive buffer (Drop Code 2) the rate is
+    /// a packet a round trip lower, and one at the least.
+    fn spare_buffer(&mut self, report: &Report<'_>) {
+        let mut seq = report.ack;
+        let mut dropped = 0.0;
+        for (code, packets) in blocks(report.dropped) {
+            for n in 0..u64::from(packets) {
+                let new = self.told.is_none_or(|told| (seq - n).after(told));
+                dropped += f64::from(u8::from(code == Some(BUFFER_DROP) && new));
+            }
+            seq = seq - u64::from(packets);
+        }
+        self.told = Some(self.told.map_or(report.ack, |told| told.later(report.ack)));
+        // RFC 4340 §11.7.1-3: beside what the equation says.
+        let packet = self.size / self.rtt.estimate().as_secs_f64().max(1e-6);
+        if dropped > 0.0 {
+            self.rate = (self.rate - dropped * packet).max(packet.min(self.rate));
+        }
     }
 
     fn set_timer(&mut self, now: Instant) {
@@ -290,5 +318,56 @@ impl Ccid3 {
 
     pub(crate) fn loss_event_rate(&self) -> f64 {
         self.loss
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ccid::ccid3_receiver::Feedback;
+    use sockeye_wire::dccp::options::block;
+
+    /// RFC 4342 §5.2-1: each packet that found no room counts once, and one a round trip remains.
+    /// RFC 4340 §11.7.1-3: of a rate.
+    #[test]
+    fn a_full_receiver_takes_one_packet_a_round_trip_each() {
+        let rtt = Duration::from_millis(100);
+        let rate = |dropped: &[u8], again: &[u8]| {
+            let mut now = Instant::from_millis(1000);
+            let mut sender = Ccid3::new(1000, now);
+            sender.measured(rtt, now);
+            for seq in 0..20 {
+                sender.departed(&Departed {
+                    seq: Seq::new(seq),
+                    at: now,
+                    data: true,
+                    size: 1000,
+                    last: false,
+                });
+            }
+            for (ack, dropped) in [(10, dropped), (11, again)] {
+                now += rtt;
+                sender.reported(&Report {
+                    now,
+                    ack: Seq::new(ack),
+                    vector: &[],
+                    dropped,
+                    elapsed: None,
+                    slow_receiver: ack == 11,
+                    feedback: &Feedback {
+                        receive_rate: Some(1_000_000),
+                        ..Feedback::default()
+                    },
+                });
+            }
+            sender.rate
+        };
+        let packet = 10_000.0;
+        let plain = rate(&[], &[]);
+        let two = block(Some(2), 2);
+        assert!((plain - rate(&[two], &[]) - 2.0 * packet).abs() < 2000.0);
+        // Told again, behind a packet that arrived.
+        assert!((plain - rate(&[two], &[block(None, 1), two]) - 2.0 * packet).abs() < 2000.0);
+        assert!(rate(&[block(Some(2), 10)], &[]) >= packet * 0.9);
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Receiver {
     newest: VecDeque<Arrival>,
     /// Loss events, the newest first: the first number lost, and its nominal time of arrival.
     events: VecDeque<(Seq, Instant)>,
+    /// The first packet of all.
+    started: Option<Seq>,
     /// The interval before the first loss, by the rate (RFC 5348 §6.3.1), in packets.
     first: u64,
     rtt: Duration,
@@ -50,6 +52,7 @@ impl Receiver {
         Self {
             newest: VecDeque::new(),
             events: VecDeque::new(),
+            started: None,
             first: 0,
             rtt,
             counters: [None; 16],
@@ -72,6 +75,7 @@ impl Receiver {
         data: Option<usize>,
         marked: bool,
     ) -> bool {
+        self.started.get_or_insert(seq);
         self.note_arrival(now, seq, marked);
         let Some(len) = data else {
             return false;
@@ -134,6 +138,7 @@ impl Receiver {
         }
     }
 
+    /// RFC 4342 §6.1-1 and §6.1-2: a loss event lasts a round trip, and what was lost was data.
     fn lost(&mut self, seq: Seq, at: Instant, now: Instant) {
         match self.events.front() {
             // §5.2: within a round trip it is the same event.
@@ -183,6 +188,8 @@ impl Receiver {
     }
 
     /// RFC 4342 §6: what feedback carries.
+    /// RFC 4342 §8.3-1, §8.6-1, §8.6.1-1, §8.6.1-2 and §8.6.1-5: a Receive Rate, and in one option
+    /// all intervals there are, nine at the most.
     pub(crate) fn write(&mut self, now: Instant, loss_rate: bool, out: &mut impl Extend<u8>) {
         let rate = self.rate(now).min(f64::from(u32::MAX)) as u32;
         let option = |kind, data: &[u8], out: &mut _| {
@@ -190,19 +197,24 @@ impl Receiver {
         };
         option(RECEIVE_RATE, &rate.to_be_bytes(), out);
         let intervals = self.intervals();
+        let lost = !intervals.is_empty();
         // Skip Length: packets that are in no interval; the newest interval goes up to the newest packet.
         let mut data = vec![0];
-        for length in &intervals {
+        // Before any loss it is one interval, all of it lossless.
+        let unbroken = self.newest.back().zip(self.started);
+        let unbroken = unbroken.map(|(newest, first)| first.packets_to(newest.seq + 1));
+        let unbroken = unbroken.filter(|_| !lost);
+        for length in intervals.iter().chain(&unbroken) {
             let length = u32::try_from(*length).unwrap_or(u32::MAX).min(0xff_ffff);
-            let loss = 1u32;
+            let loss = u32::from(lost);
             let lossless = length.saturating_sub(loss).to_be_bytes();
             data.extend_from_slice(&lossless[1..]);
             data.extend_from_slice(&loss.to_be_bytes()[1..]);
+            // RFC 4342 §6.1.1-1: the data length is the sequence length.
             data.extend_from_slice(&length.to_be_bytes()[1..]);
         }
-        if !intervals.is_empty() {
-            option(LOSS_INTERVALS, &data, out);
-        }
+        option(LOSS_INTERVALS, &data, out);
+        // RFC 4342 §8.4-2: where it was asked for.
         if loss_rate {
             // §8.5: the inverse, rounded up.
             let inverse =
@@ -235,13 +247,24 @@ impl Feedback {
                     inverse => 1.0 / f64::from(inverse),
                 });
             }
+            // RFC 4342 §8.6.1-6: a second option goes on without a skip, or is ignored.
             LOSS_INTERVALS => {
-                let intervals = option.data.get(1..).unwrap_or_default().chunks_exact(9);
+                let (Some((skip, data)), before) =
+                    (option.data.split_first(), &self.loss_intervals)
+                else {
+                    return true;
+                };
+                if before.is_some() && *skip != 0 {
+                    return true;
+                }
+                let intervals = data.chunks_exact(9);
                 let lengths = intervals.map(|interval| {
                     let data = &interval[6..];
                     data.iter().fold(0u64, |n, &b| n << 8 | u64::from(b))
                 });
-                self.loss_intervals = Some(lengths.take(REPORTED).collect());
+                let before = self.loss_intervals.take().unwrap_or_default();
+                let all = before.into_iter().chain(lengths);
+                self.loss_intervals = Some(all.take(REPORTED).collect());
             }
             _ => return false,
         }
@@ -271,6 +294,7 @@ mod tests {
 
     /// RFC 5348 §5.2, §5.3: one event for what is lost in a round trip; the interval counts from
     /// the first number lost to the next one.
+    /// RFC 4342 §6.1-1, §6.1-2 and §6.1.1-1: and intervals are packets.
     #[test]
     fn losses_of_a_round_trip_are_one_event() {
         let receiver = after(|n| [100, 103, 105, 300, 500].contains(&n), 604);
@@ -290,6 +314,7 @@ mod tests {
     }
 
     /// RFC 4342 §8.3, §8.5, §8.6: what is written is what is read.
+    /// RFC 4342 §8.3-1, §8.6-1 and §8.4-2: all three options.
     #[test]
     fn feedback_goes_over_the_wire() {
         let mut receiver = after(|n| n % 100 == 99, 1000);
@@ -303,5 +328,37 @@ mod tests {
         assert_eq!(feedback.loss_intervals, Some(intervals));
         assert_eq!(feedback.loss_event_rate, Some(0.01));
         assert!(feedback.receive_rate > Some(0));
+    }
+
+    /// RFC 4342 §8.6-1 and §8.6.1-2: one interval at least, though nothing was lost. RFC 4342 §8.6.1-1 and
+    /// §8.6.1-5: nine at the most, in one option.
+    #[test]
+    fn intervals_are_told_from_the_first_on() {
+        let told = |lost: fn(u64) -> bool, packets| {
+            let mut out = Vec::new();
+            after(lost, packets).write(Instant::from_millis(60_000), false, &mut out);
+            let mut feedback = Feedback::default();
+            for option in sockeye_wire::dccp::options::walk(&out) {
+                feedback.take(option);
+            }
+            feedback.loss_intervals.unwrap()
+        };
+        let unbroken = told(|_| false, 50);
+        assert_eq!(unbroken, [50]);
+        assert_eq!(tfrc::mean_interval(&unbroken), None);
+        assert_eq!(told(|n| n % 100 == 99, 2000).len(), 9);
+    }
+
+    /// RFC 4342 §8.6.1-6: a second option goes on where the first ended, or is ignored.
+    #[test]
+    fn a_second_option_has_no_skip_length() {
+        let mut feedback = Feedback::default();
+        let interval = |length| [0, 0, length - 1, 0, 0, 1, 0, 0, length];
+        for (skip, length) in [(3, 10), (0, 20), (1, 30)] {
+            let data = [&[skip][..], &interval(length)].concat();
+            let kind = LOSS_INTERVALS;
+            assert!(feedback.take(RawOption { kind, data: &data }));
+        }
+        assert_eq!(feedback.loss_intervals, Some(vec![10, 20]));
     }
 }

@@ -65,6 +65,7 @@ impl Feature {
     }
 
     /// The feature of a number.
+    /// RFC 4342 §8-2: Send Loss Event Rate, too.
     pub(crate) fn from_number(number: u8) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -109,12 +110,14 @@ impl Feature {
     }
 
     /// Whether every DCCP has to understand it.
+    /// RFC 4340 §6.4-1 and §6.4-2: all of the RFC's, and Ack Ratio and Send Ack Vector for CCID 2.
     pub(super) const fn is_required(self) -> bool {
         matches!(self, Self::Ccid | Self::AllowShort | Self::SequenceWindow)
     }
 
     /// The value that an option of an announced feature has, if it is valid. RFC 4340 §11.3: an Ack Ratio of zero says
     /// that there is none.
+    /// RFC 4340 §7.5.2-1: out of range is invalid.
     pub(super) fn read(self, bytes: &[u8]) -> Option<u64> {
         let Rule::Announced { len } = self.rule() else {
             return None;

@@ -145,6 +145,7 @@ impl Features {
 
     /// Opens a negotiation for the values preferred, unless the best of them is what it is.
     /// RFC 4340 §6.6.5: one that is under way begins anew.
+    /// RFC 4340 §6.6.5-1: UNSTABLE.
     pub(crate) fn ask(&mut self, feature: Feature, side: Side, mandatory: bool) {
         let entry = self.entry_mut(feature, side);
         entry.mandatory = mandatory;
@@ -154,6 +155,7 @@ impl Features {
     }
 
     /// Announces the value of a feature of ours that is not negotiated.
+    /// RFC 4340 §6.3.2-3: by Change L alone.
     pub(crate) fn announce(&mut self, feature: Feature, value: u64) {
         let entry = self.entry_mut(feature, Side::Local);
         let current = match entry.stage {
@@ -186,6 +188,7 @@ impl Features {
     /// Appends what packet `seq` is to carry: `acks` says that it has an Acknowledgement Number,
     /// without which there are no Confirms (§6.6.1). Not for DCCP-Data.
     pub(crate) fn write(&mut self, seq: Seq, acks: bool, out: &mut impl Extend<u8>) {
+        // RFC 4340 §6.6.1-2: with an Acknowledgement Number alone.
         if acks {
             out.extend(core::mem::take(&mut self.confirms));
         }
@@ -195,6 +198,7 @@ impl Features {
                 if entry.stage == Stage::Stable {
                     continue;
                 }
+                // RFC 4340 §6.6.4-2: as it was written before.
                 let new = core::mem::replace(&mut entry.stage, Stage::Changing) == Stage::Unsent;
                 entry.write(feature, side, out);
                 if new {
@@ -216,6 +220,7 @@ impl Features {
         ack: Option<Seq>,
         mandatory: bool,
     ) -> Result<Option<Changed>, Fault> {
+        // RFC 4340 §6.6.4-1 and §6.6.4-3: Changes and Confirms of old packets are ignored.
         // §6.6.4: in strictly increasing order.
         if self.received.is_some_and(|received| !seq.after(received)) {
             return Ok(None);
@@ -231,6 +236,7 @@ impl Features {
                 feature,
                 values,
             } => {
+                // RFC 4340 §6.6.4-4: it acknowledges the Change.
                 let answers = ack.is_some_and(|ack| self.sent.is_none_or(|sent| !ack.before(sent)));
                 match answers {
                     true => self.confirm(side, feature, values),
@@ -261,6 +267,7 @@ impl Features {
             Fault::of(ResetCode::MANDATORY_ERROR, kind, &data)
         };
         let found = Feature::from_number(number).filter(|feature| {
+            // RFC 4340 §6.3.2-1, §6.3.2-2 and §15-5: any valid value.
             // §6.3.2: what is not negotiated is changed where it is.
             match feature.rule() {
                 Rule::Negotiated => !values.is_empty(),
@@ -268,6 +275,8 @@ impl Features {
             }
         });
         let Some(feature) = found else {
+            // RFC 4340 §6.6.7-1, §6.6.7-2, §6.6.8-1, §6.6.9-1 and §15-6: an empty Confirm, or
+            // behind Mandatory a reset.
             // §6.6.7, §6.6.8: unknown, or invalid.
             return match mandatory {
                 true => Err(fault()),
@@ -288,9 +297,11 @@ impl Features {
             let ours = entry.preferences.clone();
             match reconcile(server, &ours, values) {
                 Some(value) => entry.value = value.into(),
+                // RFC 4340 §6.3.1-1: without a shared value it stays.
                 None if mandatory => return Err(fault()),
                 None => {}
             }
+            // RFC 4340 §6.6.6-1: both lists are reconciled.
             // §6.6.6: their Change is as good as an answer to ours.
             entry.stage = Stage::Stable;
             let value = u8::try_from(entry.value).unwrap_or(0);
@@ -308,6 +319,7 @@ impl Features {
         values: &[u8],
     ) -> Result<Option<Changed>, Fault> {
         let side = flip(theirs);
+        // RFC 4340 §6.6.7-4: so it is.
         // §6.6.7: what nobody asked for is ignored.
         let Some(feature) = Feature::from_number(number) else {
             return Ok(None);
@@ -323,6 +335,7 @@ impl Features {
             Fault::of(ResetCode::OPTION_ERROR, kind, &data)
         };
         if values.is_empty() {
+            // RFC 4340 §6.6.7-3: the value stays.
             // §6.6.7: every DCCP has to understand some of them.
             if feature.is_required() {
                 return Err(fault());
@@ -338,6 +351,7 @@ impl Features {
             }
             Rule::Negotiated => {
                 let (value, theirs) = (values[0], &values[1..]);
+                // RFC 4340 §6.6.8-2 and §6.6.1-3: only a right Confirm changes the value.
                 // §6.6.8: the wrong value by both lists is invalid. Some leave out their list.
                 let right = match reconcile(server, &entry.preferences, theirs) {
                     _ if theirs.is_empty() => {
@@ -358,6 +372,7 @@ impl Features {
     }
 
     /// Confirms for the next packet.
+    /// RFC 4340 §6.2-1, §6.6.1-1 and §6.6.3-3: one for each Change, and none without.
     fn answer(&mut self, side: Side, feature: u8, value: &[u8], preferences: &[u8]) {
         let values: SmallVec<[u8; 16]> = value.iter().chain(preferences).copied().collect();
         if self.confirms.len() + values.len() + 3 > CONFIRMS_MAX {

@@ -30,6 +30,7 @@ fn take(to: &mut Features, bytes: &[u8], seq: u64, ack: u64) -> Result<(), Fault
 }
 
 /// RFC 4340 §6.5, the first example.
+/// RFC 4340 §6.2-1 and §6.6.1-3: by the Confirm.
 #[test]
 fn the_servers_preference_counts() {
     let (mut client, mut server) = pair();
@@ -48,6 +49,8 @@ fn the_servers_preference_counts() {
 }
 
 /// RFC 4340 §6.5, the third example, and what is invalid (§6.6.8).
+/// RFC 4340 §6.3.2-1, §6.3.2-2, §6.3.2-3, §6.6.8-1, §7.5.2-1, §15-5 and §15-6: what is valid is
+/// taken.
 #[test]
 fn what_is_not_negotiated_is_announced() {
     let (mut client, mut server) = pair();
@@ -77,6 +80,7 @@ fn what_is_not_negotiated_is_announced() {
 }
 
 /// RFC 4340 §6.6.6: the example with both negotiations under way.
+/// RFC 4340 §6.6.6-1: both lists count.
 #[test]
 fn both_may_begin_at_once() {
     let (mut client, mut server) = pair();
@@ -97,6 +101,7 @@ fn both_may_begin_at_once() {
 }
 
 /// RFC 4340 §6.6.4: MUST be ignored.
+/// RFC 4340 §6.6.4-1, §6.6.4-3 and §6.6.4-4: Changes and Confirms.
 #[test]
 fn what_comes_out_of_order_is_ignored() {
     let (mut client, mut server) = pair();
@@ -114,6 +119,7 @@ fn what_comes_out_of_order_is_ignored() {
 }
 
 /// RFC 4340 §6.6.7, §6.6.8, §6.6.9.
+/// RFC 4340 §6.6.7-2, §6.6.7-3, §6.6.8-2, §6.6.9-1 and §6.4-1: and what does not.
 #[test]
 fn what_resets_a_connection() {
     let fault = |code, data| Err(Fault { code, data });
@@ -141,8 +147,26 @@ fn what_resets_a_connection() {
     assert_eq!(wrong, fault(option, [33, 6, 0]));
 }
 
+/// RFC 4340 §6.3.1-1: without a shared value the old one stays, and is confirmed. RFC 4340 §6.6.7-1 and
+/// §6.6.7-4: an unknown feature gets an empty Confirm, and a Confirm that nobody asked for nothing.
+#[test]
+fn what_is_not_shared_stays() {
+    let (_, mut server) = pair();
+    // Change L (CCID, 9), Change R (99, 1).
+    take(&mut server, &[32, 4, 1, 9, 34, 4, 99, 1], 10, 1).unwrap();
+    assert_eq!(server.remote(Feature::Ccid), 2);
+    let mut out: Vec<u8> = Vec::new();
+    server.write(Seq::new(2), true, &mut out);
+    assert_eq!(out[..4], [35, 5, 1, 2]);
+    let empty = out.windows(3).any(|three| three == [33, 3, 99]);
+    assert!(empty, "{out:?}");
+    take(&mut server, &[33, 3, 99, 35, 4, 1, 7], 11, 1).unwrap();
+    assert_eq!(server.remote(Feature::Ccid), 2);
+}
+
 proptest! {
-    /// Whatever gets lost and whoever asks for what, both ends agree once they are quiet.
+    /// Whatever gets lost and whoever asks for what, both ends agree once they are quiet (RFC 4340 §6.6.1-2,
+    /// §6.6.4-2 and §6.6.5-1).
     #[test]
     fn features_always_agree(
         lists in vec(proptest::sample::subsequence(vec![2u8, 3, 4], 1..=3).prop_shuffle(), 4),

@@ -18,6 +18,7 @@ fn opened() -> (Pair, sockeye_core::SocketId, sockeye_core::SocketId) {
 }
 
 /// RFC 4340 §8.3: the second sequence.
+/// RFC 4340 §8.3-2: the Reset.
 #[test]
 fn a_client_closes_and_waits() {
     let (mut pair, a, b) = opened();
@@ -36,6 +37,7 @@ fn a_client_closes_and_waits() {
 }
 
 /// RFC 4340 §8.3: the first sequence: the client holds TIMEWAIT.
+/// RFC 4340 §8.3-1: the Close.
 #[test]
 fn a_server_asks_its_client_to_close() {
     let (mut pair, a, b) = opened();
@@ -64,6 +66,7 @@ fn a_server_may_hold_time_wait() {
 }
 
 /// RFC 4340 §8.3: MUST retransmit, at first after two round trips.
+/// RFC 4340 §8.3-3: again.
 #[test]
 fn a_close_goes_again_until_it_is_answered() {
     let (mut pair, a, b) = opened();

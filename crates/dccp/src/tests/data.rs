@@ -68,6 +68,8 @@ fn a_message_is_no_larger_than_the_path_carries() {
 
 /// RFC 4341 §6: one acknowledgement for two packets, with Ack Vectors that stay short as they are
 /// acknowledged themselves (§6.2).
+/// RFC 4340 §11-1, §11.5-1 and §6.4-2: Ack Vectors, by an Ack Ratio.
+/// RFC 4341 §4-1, §6-1 and §6.2-1: asked for, sent, and acknowledged.
 #[test]
 fn acknowledgements_are_few_and_short() {
     // Eight megabits a second, and a short queue.
@@ -111,6 +113,7 @@ fn checksums_cover_as_much_as_was_agreed_on() {
 }
 
 /// RFC 4340 §7.6: 24 bits of the numbers of Data, Ack and DataAck.
+/// RFC 4340 §7.6.1-1: by both, or not at all.
 #[test]
 fn short_sequence_numbers_are_agreed_on() {
     let short = |client: bool, server: bool| {
@@ -137,6 +140,7 @@ fn short_sequence_numbers_are_agreed_on() {
 }
 
 /// RFC 4340 §9.3: corrupt data is not delivered, and told.
+/// RFC 4340 §9.3-1, §9.3.1-1 and §9.3-4: checked, dropped, told.
 #[test]
 fn data_checksums_find_what_the_header_does_not_cover() {
     let mut pair = Pair::new(Wire::default());
@@ -158,7 +162,8 @@ fn data_checksums_find_what_the_header_does_not_cover() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// The model: at most once, never corrupted, in the order received; and connections end.
+    /// The model: at most once, never corrupted (RFC 4340 §9.1-1 and §9.1-2), in the order received; and
+    /// connections end.
     #[test]
     fn messages_arrive_at_most_once(
         loss in 0u32..200, duplicate in 0u32..200, reorder in 0u32..200, corrupt in 0u32..100,

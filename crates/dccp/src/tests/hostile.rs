@@ -14,27 +14,6 @@ fn opened() -> (Pair, SocketId, SocketId) {
     (pair, a, b)
 }
 
-/// A packet from the client to the server of the connection in `pair`.
-fn forged(pair: &Pair, seq: Seq, kind: Kind) -> Header {
-    let (_, first, _, _) = &pair.log[0];
-    Header {
-        options_len: 0,
-        checksum: 0,
-        coverage: 0,
-        ccval: 0,
-        extended: true,
-        seq,
-        kind,
-        ..*first
-    }
-}
-
-/// The last number that a side has sent.
-fn last(pair: &Pair, from: usize) -> Seq {
-    let mut sent = pair.log.iter().rev().filter(|(who, _, _, _)| *who == from);
-    sent.next().map(|(_, header, _, _)| header.seq).unwrap()
-}
-
 fn count(pair: &Pair, from: usize, ty: PacketType) -> usize {
     let log = pair.log.iter();
     log.filter(|(who, header, _, _)| *who == from && header.kind.packet_type() == ty)
@@ -42,13 +21,15 @@ fn count(pair: &Pair, from: usize, ty: PacketType) -> usize {
 }
 
 /// RFC 4340 §7.5.4: Syncs are limited to eight a second, and what is invalid changes nothing.
+/// RFC 4340 §7.5.4-9, §7.5.4-10, §11.4-5, §11.4-6, §11.4-7 and §11.4-8: nothing of them is
+/// processed.
 #[test]
 fn packets_out_of_the_window_get_few_syncs() {
     let (mut pair, _, b) = opened();
     for n in 0..1000 {
-        let seq = last(&pair, A) + 100_000 + n;
-        let ack = last(&pair, B);
-        let header = forged(&pair, seq, Kind::DataAck(ack));
+        let seq = pair.last(A) + 100_000 + n;
+        let ack = pair.last(B);
+        let header = pair.forged(seq, Kind::DataAck(ack));
         pair.inject(B, &header, &[], b"forged");
     }
     pair.run_for(Duration::from_millis(500));
@@ -61,12 +42,13 @@ fn packets_out_of_the_window_get_few_syncs() {
 
 /// RFC 4340 §7.5.3, §7.5.4: a Reset needs both numbers; with wrong ones it is answered by a Sync that
 /// acknowledges GSR.
+/// RFC 4340 §7.5.4-2, §7.5.4-3 and §7.5.4-4: the Sync.
 #[test]
 fn a_forged_reset_does_not_end_a_connection() {
     let (mut pair, _, b) = opened();
-    let gsr = last(&pair, A);
+    let gsr = pair.last(A);
     for n in 0..3 {
-        let newest = last(&pair, B);
+        let newest = pair.last(B);
         let (seq, ack) = match n {
             0 => (gsr, newest),
             1 => (gsr + 1, newest + 1),
@@ -77,7 +59,7 @@ fn a_forged_reset_does_not_end_a_connection() {
             code: ResetCode::ABORTED,
             data: [0; 3],
         };
-        let header = forged(&pair, seq, kind);
+        let header = pair.forged(seq, kind);
         pair.inject(B, &header, &[], &[]);
         pair.run_for(Duration::from_millis(1));
         let (_, sync, _, _) = pair.log.last().unwrap();
@@ -88,11 +70,12 @@ fn a_forged_reset_does_not_end_a_connection() {
 }
 
 /// RFC 4340 §7.5.3: an active connection takes no Sync that is far ahead.
+/// RFC 4340 §7.5.4-1: those that are invalid are ignored.
 #[test]
 fn a_storm_of_syncs_is_answered_seldom() {
     let (mut pair, _, b) = opened();
     for n in 1..=1000 {
-        let header = forged(&pair, last(&pair, A) + n, Kind::Sync(last(&pair, B)));
+        let header = pair.forged(pair.last(A) + n, Kind::Sync(pair.last(B)));
         pair.inject(B, &header, &[], &[]);
     }
     pair.run_for(Duration::from_millis(500));
@@ -114,7 +97,7 @@ fn option_bombs_fizzle_out() {
         }
         .write(&mut bomb);
     }
-    let header = forged(&pair, last(&pair, A) + 1, Kind::Ack(last(&pair, B)));
+    let header = pair.forged(pair.last(A) + 1, Kind::Ack(pair.last(B)));
     pair.inject(B, &header, &bomb, &[]);
     pair.run_for(Duration::from_secs(1));
     let longest = pair
@@ -128,13 +111,14 @@ fn option_bombs_fizzle_out() {
 }
 
 /// A peer that changes its mind for ever gets one answer for each question, and no more.
+/// RFC 4340 §6.6.3-3 and §6.6.1-1: one Confirm each.
 #[test]
 fn negotiations_do_not_loop() {
     let (mut pair, _, b) = opened();
     let before = pair.log.len();
     for n in 1..=50u8 {
-        let seq = last(&pair, A) + u64::from(n);
-        let header = forged(&pair, seq, Kind::Ack(last(&pair, B)));
+        let seq = pair.last(A) + u64::from(n);
+        let header = pair.forged(seq, Kind::Ack(pair.last(B)));
         pair.inject(B, &header, &[32, 5, 5, 0, n], &[]);
         pair.run_for(Duration::from_millis(1));
     }

@@ -27,6 +27,7 @@ fn the_handshake_of_the_rfc() {
 }
 
 /// RFC 4340 §8.1.1: Requests go again, each with a number of its own; in the end a Reset.
+/// RFC 4340 §8.1.1-1, §8.1.1-2 and §8.1.1-3: the numbers.
 #[test]
 fn requests_go_again_and_come_to_an_end() {
     let mut pair = Pair::new(Wire::default());
@@ -55,6 +56,7 @@ fn requests_go_again_and_come_to_an_end() {
 }
 
 /// RFC 4340 §8.1.3: each Request of RESPOND gets a Response of its own.
+/// RFC 4340 §8.1.3-1 and §8.1.3-2: one for each.
 #[test]
 fn responses_answer_each_request() {
     let mut pair = Pair::new(Wire::default());
@@ -103,6 +105,7 @@ fn a_lost_acknowledgement_goes_again() {
 }
 
 /// RFC 4340 §8.1.2: several on one port; others are refused, and 4,294,967,295 always is.
+/// RFC 4340 §8.1.2-1, §8.1.2-2 and §8.1.2-3: and no other.
 #[test]
 fn a_listener_serves_several_service_codes() {
     let mut pair = Pair::new(Wire::default());
@@ -148,6 +151,7 @@ fn servers_refuse() {
 
 /// RFC 4340 §8.1.4: with the half-open queue full, nothing is kept of a Request, and the connection
 /// stands all the same, with what was negotiated.
+/// RFC 4340 §8.1.5-2: the cookie is on the acknowledgement.
 #[test]
 fn init_cookies_keep_nothing() {
     let mut pair = Pair::new(Wire::default());

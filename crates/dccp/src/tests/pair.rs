@@ -11,7 +11,7 @@ use sockeye_core::{
 };
 use sockeye_link::{Batch, GsoKinds, Instant, UdpPorts, offload};
 use sockeye_wire::dccp::options::{Meaning, RawOption, walk};
-use sockeye_wire::dccp::{Header, Kind};
+use sockeye_wire::dccp::{Header, Kind, Seq};
 use sockeye_wire::{IpProtocol, udp};
 use std::collections::BTreeMap;
 use std::io::IoSlice;
@@ -280,6 +280,7 @@ impl Pair {
     pub(crate) fn inject(&mut self, to: usize, header: &Header, options: &[u8], data: &[u8]) {
         let mut header = *header;
         header.options_len = options.len().next_multiple_of(4) as u16;
+        header.checksum = 0;
         let mut bytes = vec![0; header.header_len()];
         header.emit(&mut bytes);
         bytes[header.fixed_len()..][..options.len()].copy_from_slice(options);
@@ -304,6 +305,27 @@ impl Pair {
         ip.emit(packet.push(20));
         self.sent += 1;
         self.flying.insert((self.now, self.sent), (to, packet));
+    }
+
+    /// A packet from the client to the server of the connection there was first.
+    pub(crate) fn forged(&self, seq: Seq, kind: Kind) -> Header {
+        let (_, first, _, _) = &self.log[0];
+        Header {
+            options_len: 0,
+            checksum: 0,
+            coverage: 0,
+            ccval: 0,
+            extended: true,
+            seq,
+            kind,
+            ..*first
+        }
+    }
+
+    /// The last number that a side has sent.
+    pub(crate) fn last(&self, from: usize) -> Seq {
+        let mut sent = self.log.iter().rev().filter(|(who, _, _, _)| *who == from);
+        sent.next().map(|(_, header, _, _)| header.seq).unwrap()
     }
 
     /// The next thing that happens: an arrival or a deadline. False when there is none.

@@ -1,17 +1,20 @@
-//! RFC 4340 §8.4 and §8.5 as a table, written by hand from the RFC: in each state, what each valid
+//! RFC 4340 §8.4 and §8.5, and RFC 5596 §2.2.2, as a table, written by hand from the RFC: in each state, what each valid
 //! packet leads to and what it is answered with. The code has to agree with each entry.
 
 use super::pair::{A, B, Pair, Wire};
 use crate::State;
 use crate::socket::Socket;
 use core::time::Duration;
-use sockeye_core::SocketId;
+use sockeye_core::Shutdown;
 use sockeye_wire::dccp::{Header, Kind, PacketType, ResetCode, Seq};
 
 use PacketType as T;
 
-/// The columns: the packet types of RFC 4340, in the order of their numbers.
-const EVENTS: [T; 10] = [
+/// The port of a client that is not there.
+const CLIENT: u16 = 5000;
+
+/// The columns: the packet types, in the order of their numbers.
+const EVENTS: [T; 11] = [
     T::Request,
     T::Response,
     T::Data,
@@ -22,6 +25,7 @@ const EVENTS: [T; 10] = [
     T::Reset,
     T::Sync,
     T::SyncAck,
+    T::Listen,
 ];
 
 /// A row: the state, whether it is the server's, and for each event where it leads and what is sent at
@@ -29,11 +33,84 @@ const EVENTS: [T; 10] = [
 struct Row {
     state: State,
     server: bool,
-    leads: [(&'static str, &'static str); 10],
+    leads: [(&'static str, &'static str); 11],
 }
 
-const ROWS: [Row; 6] = [
-    // Step 4: only Response and Reset are valid in REQUEST.
+const ROWS: [Row; 12] = [
+    // Step 2: no socket. RFC 5596 §2.2.3: a Listen is discarded silently, here and everywhere.
+    Row {
+        state: State::Closed,
+        server: true,
+        leads: [
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "-"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "-"),
+        ],
+    },
+    // Step 3, and step 11 for the Request.
+    Row {
+        state: State::Listen,
+        server: true,
+        leads: [
+            ("RESPOND", "Response"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "-"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "-"),
+        ],
+    },
+    // RFC 5596 §2.2.2, step 2a.
+    Row {
+        state: State::Invited,
+        server: true,
+        leads: [
+            ("RESPOND", "Response"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "-"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "-"),
+        ],
+    },
+    // RFC 5596 §2.2.2, step 2b.
+    Row {
+        state: State::Listen1,
+        server: true,
+        leads: [
+            ("RESPOND", "Response"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "-"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "-"),
+        ],
+    },
+    // Step 4: only Response and Reset are valid in REQUEST, and nothing lingers of what never stood. A Listen
+    // triggers a Request (RFC 5596 §2.2.3.1).
     Row {
         state: State::Request,
         server: false,
@@ -48,6 +125,26 @@ const ROWS: [Row; 6] = [
             ("CLOSED", "-"),
             ("s", "Reset"),
             ("s", "Reset"),
+            ("s", "Request"),
+        ],
+    },
+    // Step 7 for Response, Data and CloseReq, step 11 for the others. Step 9 would have TIMEWAIT after a Reset;
+    // here, as in Linux, nothing is kept of a connection that never stood, and the listener goes on.
+    Row {
+        state: State::Respond,
+        server: true,
+        leads: [
+            ("s", "Response"),
+            ("s", "Sync"),
+            ("s", "Sync"),
+            ("OPEN", "-"),
+            ("OPEN", "-"),
+            ("s", "Sync"),
+            ("CLOSED", "Reset"),
+            ("LISTEN", "-"),
+            ("OPEN", "SyncAck"),
+            ("OPEN", "-"),
+            ("s", "-"),
         ],
     },
     // Step 12; step 7 for the Request; steps 13 and 14 follow on the way to OPEN.
@@ -65,6 +162,7 @@ const ROWS: [Row; 6] = [
             ("TIMEWAIT", "-"),
             ("s", "SyncAck"),
             ("OPEN", "-"),
+            ("s", "-"),
         ],
     },
     // Step 7: P.seqno >= S.OSR for Request and Response.
@@ -81,6 +179,7 @@ const ROWS: [Row; 6] = [
             ("CLOSED", "Reset"),
             ("TIMEWAIT", "-"),
             ("s", "SyncAck"),
+            ("s", "-"),
             ("s", "-"),
         ],
     },
@@ -99,6 +198,7 @@ const ROWS: [Row; 6] = [
             ("TIMEWAIT", "-"),
             ("s", "SyncAck"),
             ("s", "-"),
+            ("s", "-"),
         ],
     },
     Row {
@@ -114,6 +214,7 @@ const ROWS: [Row; 6] = [
             ("CLOSED", "Reset"),
             ("TIMEWAIT", "-"),
             ("s", "SyncAck"),
+            ("s", "-"),
             ("s", "-"),
         ],
     },
@@ -132,45 +233,122 @@ const ROWS: [Row; 6] = [
             ("TIMEWAIT", "-"),
             ("s", "SyncAck"),
             ("s", "-"),
+            ("s", "-"),
+        ],
+    },
+    // Step 2: as good as no connection.
+    Row {
+        state: State::TimeWait,
+        server: false,
+        leads: [
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "-"),
+            ("s", "Reset"),
+            ("s", "Reset"),
+            ("s", "-"),
         ],
     },
 ];
 
 /// A host in a state, whose peer is written by hand.
-fn stage(state: State, server: bool) -> (Pair, usize, SocketId) {
+fn stage(state: State, server: bool) -> (Pair, usize) {
     let mut pair = Pair::new(Wire::default());
-    let (n, id) = match state {
+    let n = if server { B } else { A };
+    match state {
+        State::Closed => {}
+        State::Listen | State::Respond => {
+            pair.listen();
+        }
+        State::Invited | State::Listen1 => {
+            let listener = pair.socket(B, &[]);
+            let client = format!("[::ffff:10.0.0.1]:{CLIENT}").parse().unwrap();
+            let (dccp, mut cx) = pair.host(B);
+            dccp.bind(&mut cx, listener, "[::]:80".parse().unwrap())
+                .unwrap();
+            dccp.invite(&mut cx, listener, client).unwrap();
+        }
         State::Request => {
             let a = pair.socket(A, &[]);
             pair.lose = Box::new(|_, _| true);
             pair.dial(a);
-            pair.run_for(Duration::from_millis(1));
-            return (pair, A, a);
         }
         State::PartOpen => {
             pair.lose = Box::new(|_, header| header.kind.packet_type() == T::Ack);
-            let listener = pair.listen();
+            pair.listen();
             let a = pair.socket(A, &[]);
             pair.dial(a);
             pair.run_until(|pair| pair.state(A, a) == State::PartOpen);
-            let _ = listener;
-            (A, a)
         }
-        _ => {
+        State::Open | State::CloseReq | State::Closing | State::TimeWait => {
             let (a, b) = pair.connection();
             pair.run_for(Duration::from_millis(100));
-            if server { (B, b) } else { (A, a) }
+            if state == State::TimeWait {
+                pair.close(A, a);
+                pair.run_for(Duration::from_millis(100));
+            }
+            pair.lose = Box::new(|_, _| true);
+            if matches!(state, State::CloseReq | State::Closing) {
+                let id = if server { b } else { a };
+                let (dccp, mut cx) = pair.host(n);
+                dccp.shutdown(&mut cx, id, Shutdown::Both).unwrap();
+            }
         }
-    };
-    pair.lose = Box::new(|_, _| true);
-    if matches!(state, State::CloseReq | State::Closing) {
-        let (dccp, mut cx) = pair.host(n);
-        dccp.shutdown(&mut cx, id, sockeye_core::Shutdown::Both)
-            .unwrap();
     }
-    pair.run_for(Duration::from_millis(1));
-    assert_eq!(pair.state(n, id), state);
-    (pair, n, id)
+    pair.lose = Box::new(|_, _| true);
+    if state == State::Respond {
+        let request = from_peer(&pair, B, T::Request);
+        pair.inject(B, &request, &[], &[]);
+    }
+    let wait = if state == State::Listen1 { 700 } else { 1 };
+    pair.run_for(Duration::from_millis(wait));
+    assert_eq!(now_in(&pair, n), state);
+    (pair, n)
+}
+
+/// The state of the connection; where there is none, of who listens.
+fn now_in(pair: &Pair, n: usize) -> State {
+    let sockets = pair.hosts[n].dccp.sockets.iter();
+    let states = sockets.map(|(_, socket)| socket.state());
+    let (listen, others): (Vec<State>, Vec<State>) = states.partition(|state| state.listens());
+    let listens = listen.first().copied().unwrap_or(State::Closed);
+    others.into_iter().max().unwrap_or(listens)
+}
+
+/// A packet of the peer that fits the connection, where there is one.
+fn from_peer(pair: &Pair, n: usize, ty: T) -> Header {
+    let mut numbers = (Seq::new(100), Seq::new(200));
+    let mut ports = (CLIENT, 80);
+    for (_, socket) in pair.hosts[n].dccp.sockets.iter() {
+        let (seqs, flow) = match socket {
+            Socket::Connection(conn) => (&conn.seqs, &conn.tuple.flow),
+            Socket::HalfOpen(half_open) => (&half_open.seqs, &half_open.tuple.flow),
+            Socket::TimeWait(time_wait) => {
+                let flow = &time_wait.tuple.flow;
+                ports = (flow.remote.port, flow.local.port);
+                continue;
+            }
+            Socket::Fresh(_) | Socket::Listening(_) => continue,
+        };
+        numbers = (seqs.gsr + 1, seqs.gss);
+        ports = (flow.remote.port, flow.local.port);
+    }
+    Header {
+        source_port: ports.0,
+        destination_port: ports.1,
+        options_len: 0,
+        ccval: 0,
+        coverage: 0,
+        checksum: 0,
+        extended: true,
+        seq: numbers.0,
+        kind: kind(ty, numbers.1),
+    }
 }
 
 fn kind(ty: T, ack: Seq) -> Kind {
@@ -195,27 +373,12 @@ fn kind(ty: T, ack: Seq) -> Kind {
 
 /// One entry: what the event leads to, and what is sent at once.
 fn entry(state: State, server: bool, event: T) -> (String, String) {
-    let (mut pair, n, id) = stage(state, server);
-    let (_, first, _, _) = pair.log.iter().find(|(from, _, _, _)| *from == n).unwrap();
-    let first = *first;
-    let Some(Socket::Connection(conn)) = pair.hosts[n].dccp.sockets.get(id) else {
-        panic!("no connection");
-    };
-    let header = Header {
-        source_port: first.destination_port,
-        destination_port: first.source_port,
-        options_len: 0,
-        ccval: 0,
-        coverage: 0,
-        checksum: 0,
-        extended: true,
-        seq: conn.seqs.gsr + 1,
-        kind: kind(event, conn.seqs.gss),
-    };
+    let (mut pair, n) = stage(state, server);
+    let header = from_peer(&pair, n, event);
     pair.log.clear();
     pair.inject(n, &header, &[], &[]);
     pair.step();
-    let after = pair.state(n, id);
+    let after = now_in(&pair, n);
     let leads = if after == state { "s" } else { after.name() };
     // An acknowledgement that is owed leaves with the next turn: what is sent at once is no Ack, but in
     // PARTOPEN.
@@ -229,6 +392,7 @@ fn entry(state: State, server: bool, event: T) -> (String, String) {
     (leads.to_owned(), answer.to_owned())
 }
 
+/// RFC 4340 §8.5-1, §8.3-4 and §7.5.4-8: entry by entry.
 #[test]
 fn every_event_in_every_state() {
     let mut wrong = Vec::new();

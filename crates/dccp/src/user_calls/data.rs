@@ -45,6 +45,7 @@ impl Dccp {
         }
         let route = conn.route(cx)?;
         let len: usize = data.iter().map(|slice| slice.len()).sum();
+        // RFC 4340 §14.2-1: refused.
         if len > conn.max_packet_size(&route) {
             return Err(Error::MessageSize);
         }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 /// # Errors
 /// [`BadLength`](ParseError::BadLength) when there is less data than is covered. RFC 4340 §9.2: such
 /// packets are ignored.
+/// RFC 4340 §9.2-1, §9.2-2 and §9.2-3: what is covered has to be there.
 pub fn covered(coverage: u8, header_len: usize, packet_len: usize) -> Result<usize, ParseError> {
     let data = packet_len
         .checked_sub(header_len)
@@ -56,6 +57,7 @@ mod tests {
     use super::*;
 
     /// RFC 4340 §9.2.
+    /// RFC 4340 §9.2-1, §9.2-2 and §9.2-3: and what is not there is not covered.
     #[test]
     fn coverage_counts_words_of_data() {
         assert_eq!(covered(0, 16, 100), Ok(100));

@@ -195,6 +195,8 @@ impl Header {
     /// [`BadValue`](ParseError::BadValue) for a reserved type and for short numbers on a type that
     /// must not have them, [`BadLength`](ParseError::BadLength) when Data Offset is less than the
     /// type's header.
+    /// RFC 4340 §3.1-2, §3.1-3, §5.1-1, §5.1-5, §5.1-6, §5.1-7, §5.1-8, §5.1-10 and §5.1-12: what
+    /// does not fit is refused, reserved bits are not looked at.
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         let &[s0, s1, d0, d1, offset, nibbles, c0, c1, kind, q0, q1, q2] =
             take::<SHORT_LEN>(bytes)?;
@@ -247,6 +249,8 @@ impl Header {
     ///
     /// # Panics
     /// When `out` is shorter than that part.
+    /// RFC 4340 §3.1-1, §5.1-4, §5.1-9 and §5.1-11: reserved bits are zero, and X is one where it
+    /// has to be.
     pub fn emit(&self, out: &mut [u8]) {
         out[0..2].copy_from_slice(&self.source_port.to_be_bytes());
         out[2..4].copy_from_slice(&self.destination_port.to_be_bytes());

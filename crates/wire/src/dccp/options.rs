@@ -55,6 +55,7 @@ pub const fn walk(bytes: &[u8]) -> Walk<'_> {
 impl<'a> Iterator for Walk<'a> {
     type Item = RawOption<'a>;
 
+    // RFC 4340 §5.8-5 and §5.8-6: nothing counts from a senseless length on.
     fn next(&mut self) -> Option<RawOption<'a>> {
         let (&kind, rest) = self.0.split_first()?;
         if kind < FIRST_LONG {
@@ -151,6 +152,7 @@ impl<'a> RawOption<'a> {
         self.find_meaning().unwrap_or(Meaning::Unknown(self))
     }
 
+    /// RFC 4340 §5.8-10 and §5.8-11: an invalid value is as good as an unknown option.
     fn find_meaning(self) -> Option<Meaning<'a>> {
         let data = self.data;
         let word = || data.try_into().ok().map(u32::from_be_bytes);
@@ -258,6 +260,7 @@ impl Meaning<'_> {
                 };
                 long(out, TIMESTAMP_ECHO, &echo, elapsed);
             }
+            // RFC 4340 §13.2-2: the long form above 0.65535 s.
             Self::ElapsedTime(elapsed) => {
                 let bytes = elapsed.to_be_bytes();
                 let short = elapsed <= SHORT_ELAPSED_MAX;

@@ -36,7 +36,7 @@ fn a_request_as_it_lies_on_the_wire() {
     assert_eq!(Header::parse(&out), Ok(request));
 }
 
-/// RFC 4340 §5.1: X = 0 is for Data, Ack and DataAck.
+/// RFC 4340 §5.1-9 and §5.1-10: X = 0 is for Data, Ack and DataAck.
 #[test]
 fn short_numbers_are_for_three_types() {
     let ack = header(Kind::Ack(Seq::new(7)), false);
@@ -52,6 +52,41 @@ fn short_numbers_are_for_three_types() {
     }
 }
 
+/// RFC 4340 §3.1-1 and §3.1-2, §5.1-4 and §5.1-5, §5.1-11 and §5.1-12: zero where they are written,
+/// ignored where they are read.
+#[test]
+fn reserved_bits_are_zero_and_ignored() {
+    let ack = header(Kind::Ack(Seq::new(7)), true);
+    let mut out = [0xee; 24];
+    ack.emit(&mut out);
+    assert_eq!((out[8] >> 5, out[9], &out[16..18]), (0, 0, &[0, 0][..]));
+    out[8] |= 0xe0;
+    out[9] = 0xff;
+    out[16..18].copy_from_slice(&[0xff, 0xff]);
+    assert_eq!(Header::parse(&out), Ok(ack));
+}
+
+/// RFC 4340 §13.2-2: more than 0.65535 s in the long form. RFC 4340 §5.8-10 and §5.8-11: a wrong length is
+/// an invalid value.
+#[test]
+fn times_are_as_long_as_they_need() {
+    let written = |units| {
+        let mut out = Vec::new();
+        Meaning::ElapsedTime(units).write(&mut out);
+        out
+    };
+    assert_eq!(written(65_535), [43, 4, 0xff, 0xff]);
+    assert_eq!(written(65_536), [43, 6, 0, 1, 0, 0]);
+    for invalid in [&[44, 4, 1, 2][..], &[43, 3, 1], &[41, 4, 1, 2]] {
+        let option = walk(invalid).next().unwrap();
+        assert!(
+            matches!(option.meaning(), Meaning::Unknown(_)),
+            "{invalid:?}"
+        );
+    }
+}
+
+/// RFC 4340 §5.1-1, §5.1-6, §5.1-7 and §5.1-8.
 #[test]
 fn malformed_headers_are_refused() {
     let mut out = [0; 24];
@@ -108,7 +143,7 @@ fn vectors_of_the_rfc() {
     assert_eq!(dropped, [(None, 1), (Some(2), 1), (None, 4), (Some(2), 3)]);
 }
 
-/// RFC 4340 §5.8: a length that makes no sense ends the options.
+/// RFC 4340 §5.8-5 and §5.8-6: a length that makes no sense ends the options.
 #[test]
 fn a_senseless_length_ends_the_walk() {
     let kinds = |bytes| walk(bytes).map(|o| o.kind).collect::<Vec<_>>();

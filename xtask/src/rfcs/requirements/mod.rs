@@ -3,6 +3,9 @@
 //! RFC 9293 numbers its requirements (`MUST-35`). Where an RFC does not, they have the number of
 //! their section and their place in it: `6.2-4` is the fourth MUST of §6.2, cited as `RFC 9260 §6.2-4`.
 
+mod rfc4340;
+mod rfc4341;
+mod rfc4342;
 mod rfc9293;
 
 /// All requirements of an RFC.
@@ -15,11 +18,28 @@ pub(super) struct List {
 }
 
 /// The RFCs that are gone through rule by rule.
-pub(super) const LISTS: &[List] = &[List {
-    rfc: 9293,
-    about: "All of its appendix B, by number.",
-    rows: rfc9293::ROWS,
-}];
+pub(super) const LISTS: &[List] = &[
+    List {
+        rfc: 9293,
+        about: "All of its appendix B, by number.",
+        rows: rfc9293::ROWS,
+    },
+    List {
+        rfc: 4340,
+        about: "Each MUST that it has for an implementation, by its place in its section. What it asks of CCID profiles (§10.4), of links (§18.1) and of registries (§19.9) is not here.",
+        rows: rfc4340::ROWS,
+    },
+    List {
+        rfc: 4341,
+        about: "Each MUST, by its place in its section.",
+        rows: rfc4341::ROWS,
+    },
+    List {
+        rfc: 4342,
+        about: "Each MUST, by its place in its section.",
+        rows: rfc4342::ROWS,
+    },
+];
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]
