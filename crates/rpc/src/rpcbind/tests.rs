@@ -1,8 +1,10 @@
 use super::interface::RPCBPROG;
 use super::*;
-use crate::message::AuthSys;
+use crate::message::{Auth, AuthSys, CallHeader};
 use crate::testing::{PROGRAM, desk};
-use crate::{CallError, Client, Programs, Server};
+use crate::xdr::Encoder;
+use crate::{CallError, Client, Peer, Programs, Server};
+use proptest::prelude::*;
 use std::net::UdpSocket;
 use std::thread;
 use std::time::Duration;
@@ -122,4 +124,34 @@ fn a_call_is_passed_on_and_a_broadcast_answered() {
         |_: Answer<u32>| panic!("nobody has it"),
     )
     .unwrap();
+}
+
+proptest! {
+    /// The short form of the fuzz target `rpc`: whatever the arguments of any procedure are, and
+    /// wherever the call is cut.
+    #[test]
+    fn any_call_is_answered_within_the_limit(
+        version in 2..5_u32,
+        procedure in 0..14_u32,
+        arguments: Vec<u8>,
+        cut in 0..200_usize,
+    ) {
+        let binder = Binder::new(|_, _, _| Err(std::io::ErrorKind::Unsupported.into()));
+        let programs = binder.programs(NetId::Udp, "192.0.2.1.0.111").with_shorthands();
+        let header = CallHeader {
+            xid: 1,
+            program: RPCBPROG,
+            version,
+            procedure,
+            credential: Auth::NONE,
+            verifier: Auth::NONE,
+        };
+        let mut message = Vec::new();
+        header.encode(&mut Encoder::new(&mut message)).unwrap();
+        message.extend(arguments);
+        message.truncate(cut);
+        let mut out = Vec::new();
+        programs.dispatch(&message, Peer::Local, &mut out, 128);
+        prop_assert!(out.len() <= 128, "a reply of {} bytes", out.len());
+    }
 }
