@@ -46,6 +46,7 @@ pub(crate) fn local(
 
 /// The peer's transport addresses: where its packet came from, and what it lists, as far as we can
 /// reach that (RFC 9260 §5.1.2 A and C).
+/// RFC 9260 §3.3.2.1.2-2, §3.3.3-15, §5.1.2-1, §5.1.2-3, §5.1.2-6.
 pub(crate) fn peer(
     settings: &Settings,
     source: Endpoint,

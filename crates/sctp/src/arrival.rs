@@ -27,6 +27,7 @@ pub(crate) struct Arrival {
 
 impl Arrival {
     /// Reads the common header and checks CRC32c (RFC 9260 §6.8).
+    /// RFC 9260 §3.1-1, §3.1-2, §3.3.3-14, §6.8-3, §6.8-4.
     pub(crate) fn read(ip: &IpInfo, mut packet: Packet) -> Result<Self, Counter> {
         let encap = packet.meta.encap;
         packet.linearize();

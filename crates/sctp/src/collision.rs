@@ -43,6 +43,8 @@ pub(crate) fn action(tags: &Tags, cookie: &Contents) -> Action {
 
 impl Sctp {
     /// RFC 9260 §5.2.1, §5.2.2: an INIT for an association that there is.
+    /// RFC 9260 §5.2.1-1, §5.2.1-2, §5.2.1-5, §5.2.1-6, §5.2.1-7, §5.2.1-8, §5.2.1-9, §5.2.1-10,
+    /// §5.2.1-11, §5.2.2-1, §5.2.2-2, §5.2.2-3, §5.2.2-4, §5.2.2-5, §5.2.2-6, §5.2.2-7, §5.2.2-8.
     pub(crate) fn init_again(
         &mut self,
         cx: &mut Context<'_>,
@@ -100,7 +102,8 @@ impl Sctp {
                 cx.rng.next_u32(),
             ),
         };
-        self.answer_init(cx, arrival, offer, &settings, &local, tags, tsn);
+        let to = asked_address(self.association(id), arrival, offer);
+        self.answer_init(cx, &to, offer, &settings, &local, tags, tsn);
     }
 
     /// RFC 9260 §5.2.4: a COOKIE ECHO for an association that there is. False when nothing behind it
@@ -156,6 +159,24 @@ impl Sctp {
     }
 }
 
+/// RFC 9260 §5.2.1-3, §5.2.1-4: an INIT ACK in COOKIE-WAIT goes to an address that the user named, and
+/// that the INIT came from or lists; then it is as if it had come from there.
+fn asked_address(
+    association: Option<&Association>,
+    arrival: &Arrival,
+    offer: &Offer<'_>,
+) -> Arrival {
+    let mut to = arrival.clone();
+    if let Some(association) = association
+        && association.path_to(arrival.remote).is_none()
+    {
+        let mut paths = association.paths.iter();
+        let listed = paths.find(|path| offer.addresses.contains(&path.remote.ip));
+        to.remote = listed.map_or(arrival.remote, |path| path.remote);
+    }
+    to
+}
+
 /// The address parameters of an INIT that the association does not have.
 fn new_addresses(association: &Association, arrival: &Arrival, offer: &Offer<'_>) -> Vec<u8> {
     let peers = addresses::peer(&association.settings, arrival.remote, &offer.addresses);
@@ -176,6 +197,7 @@ fn adds_addresses(association: &Association, arrival: &Arrival, contents: &Conte
 
 impl Association {
     /// (A) in SHUTDOWN-ACK-SENT: no new association; the old one is to end first.
+    /// RFC 9260 §5.2.4-3.
     fn refuse_restart(&mut self, cx: &mut Context<'_>, at: usize) {
         let mut causes = Vec::new();
         Cause::CookieWhileShuttingDown.emit(&mut causes);
@@ -187,6 +209,7 @@ impl Association {
 
     /// (A): what there was is gone, with its congestion state; the same socket has a new association
     /// under the old name.
+    /// RFC 9260 §5.2.4-2.
     fn restart(&mut self, cx: &mut Context<'_>, contents: &Contents) {
         self.fail_messages(cx, 0);
         self.tags.local = contents.local_tag;
@@ -202,7 +225,7 @@ impl Association {
         self.window_closed = false;
         self.recovery = None;
         self.free_packet = false;
-        self.burst = self.settings.max_burst;
+        self.burst = self.burst_len();
         self.errors = 0;
         self.ack = Acknowledgment::default();
         self.opening = Opening::default();
@@ -241,6 +264,7 @@ impl Association {
     }
 
     /// (B): the peer has a new tag. What it says of itself is in the cookie.
+    /// RFC 9260 §5.2.4-4.
     fn collide(&mut self, cx: &mut Context<'_>, contents: &Contents) {
         self.tags.peer = contents.peer_tag;
         if !self.ack.begun {
@@ -265,5 +289,56 @@ impl Association {
     pub(crate) fn renew_ties(&mut self, cx: &mut Context<'_>) {
         self.tags.local_tie = random_tag(cx);
         self.tags.peer_tie = random_tag(cx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 9260 §5.2.4, table 12: M for matching, X for not, 0 for no tie tags.
+    /// RFC 9260 §5.2.2-9.
+    #[test]
+    fn only_tie_tags_make_a_restart() {
+        let tags = Tags {
+            local: 1,
+            peer: 2,
+            local_tie: 3,
+            peer_tie: 4,
+        };
+        for (local, peer, ties, expected) in [
+            (9, 9, (3, 4), Action::Restart),
+            (1, 9, (0, 0), Action::Collision),
+            (1, 9, (3, 4), Action::Collision),
+            (9, 2, (0, 0), Action::Discard),
+            (1, 2, (0, 0), Action::Own),
+            (1, 2, (3, 4), Action::Own),
+            (9, 9, (0, 0), Action::Discard),
+            (9, 9, (3, 9), Action::Discard),
+            (9, 9, (9, 4), Action::Discard),
+        ] {
+            let cookie = Contents {
+                local_tag: local,
+                peer_tag: peer,
+                local_tie: ties.0,
+                peer_tie: ties.1,
+                ..crate::cookie::tests::contents()
+            };
+            assert_eq!(action(&tags, &cookie), expected, "{local} {peer} {ties:?}");
+        }
+        // Without an association there are none, and they match nothing.
+        let none = Tags {
+            local_tie: 0,
+            peer_tie: 0,
+            ..tags
+        };
+        let cookie = Contents {
+            local_tag: 9,
+            peer_tag: 9,
+            local_tie: 0,
+            peer_tie: 0,
+            ..crate::cookie::tests::contents()
+        };
+        assert_eq!(action(&none, &cookie), Action::Discard);
     }
 }

@@ -71,6 +71,7 @@ impl Association {
     }
 
     /// Begins a packet of at most `len` bytes.
+    /// RFC 9260 §3.1-3, §3.3.2-4, §3.3.3-3, §5.3.1-1, §8.5-1.
     pub(crate) fn draft(&self, len: usize) -> Draft {
         Draft::new(self.local_port, self.peer_port, self.tags.peer, len)
     }

@@ -89,6 +89,7 @@ impl Jar {
     }
 
     /// A cookie that is good for `life`, an hour at most.
+    /// RFC 9260 §3.3.3.1.1-1, §5.1.3-1, §5.1.3-2.
     pub(crate) fn seal(
         &mut self,
         rng: &mut Rng,
@@ -118,6 +119,7 @@ impl Jar {
     }
 
     /// What a cookie holds that comes back (RFC 9260 §5.1.5 1, 2 and 4).
+    /// RFC 9260 §5.1.5-1, §5.1.5-2, §4-1.
     pub(crate) fn open(&self, cookie: &[u8], now: Instant) -> Result<Contents, Failure> {
         let signed = cookie.split_last_chunk::<CODE_LEN>();
         let (body, code) = signed.ok_or(Failure::Forged)?;
@@ -363,12 +365,12 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const LIFE: Duration = Duration::from_secs(60);
 
-    fn contents() -> Contents {
+    pub(crate) fn contents() -> Contents {
         Contents {
             local_port: 1,
             peer_port: 2,
@@ -400,6 +402,7 @@ mod tests {
     }
 
     /// RFC 9260 §5.1.5 1 and 2: a cookie holds what was put into it, and nothing else passes.
+    /// RFC 9260 §3.3.3.1.1-1, §5.1.3-1, §5.1.3-2.
     #[test]
     fn nobody_else_makes_cookies() {
         let mut rng = Rng::new([1; 32]);
@@ -435,6 +438,7 @@ mod tests {
     }
 
     /// RFC 9260 §5.1.3: keys change; cookies of the key before are good, those of older ones not.
+    /// RFC 9260 §5.1.5-1.
     #[test]
     fn keys_change() {
         let mut rng = Rng::new([1; 32]);

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 impl Sctp {
     /// Whether an error quotes a packet of an association (ICMP5, ICMP6).
+    /// RFC 9260 §10-1, §10-2, §10-3, §12.4-1.
     pub(crate) fn icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool {
         let Some((header, rest)) = error.quoted.split_first_chunk::<8>() else {
             return false;
@@ -89,6 +90,7 @@ impl Sctp {
 }
 
 impl Association {
+    /// RFC 9260 §10-4, §10-5.
     fn icmp_error(
         &mut self,
         cx: &mut Context<'_>,

@@ -41,6 +41,7 @@ impl<'a> Offer<'a> {
     ///
     /// # Errors
     /// A parameter is malformed.
+    /// RFC 9260 §3.3.2.1.5-2.
     pub(crate) fn read(init: &Init<'a>) -> Result<Self, ParseError> {
         let mut offer = Self {
             tag: init.initiate_tag,
@@ -119,11 +120,13 @@ impl<'a> Offer<'a> {
     }
 
     /// RFC 9260 §3.3.2: whether the fixed fields can be: the tag is not judged here.
+    /// RFC 9260 §3.3.2-7, §3.3.2-8, §3.3.2-10, §3.3.2-11, §3.3.2-13, §3.3.2-14.
     pub(crate) fn is_possible(&self) -> bool {
         self.window >= WINDOW_MIN && self.streams.0 > 0 && self.streams.1 > 0 && self.terms.is_ok()
     }
 
     /// Streams out and in of the association, as both sides want and allow them (RFC 9260 §5.1.1).
+    /// RFC 9260 §5.1.1-2, §5.1.1-3, §5.1.1-4.
     pub(crate) fn streams_with(&self, settings: &Settings) -> (u16, u16) {
         let (theirs, allowed) = self.streams;
         (
@@ -163,6 +166,7 @@ impl<'a> Offer<'a> {
 
 /// The parameters of our INIT, or of our INIT ACK, which offers nothing that the peer has not offered:
 /// what both sides know is in `agreed`.
+/// RFC 9260 §3.3.2-1, §3.3.2-2, §3.3.2.1.2-1, §3.3.2.1.4-1, §3.3.2.1.5-1, §3.3.3-1, §3.3.3.1-1.
 pub(crate) fn parameters(
     settings: &Settings,
     local: &[IpAddr],

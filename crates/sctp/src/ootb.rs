@@ -8,6 +8,7 @@ use sockeye_wire::sctp::{Abort, Cause, CauseCode, ChunkType, OperationError, Shu
 
 impl Sctp {
     /// RFC 9260 §8.4: a packet that belongs to no association. Says which one came of it, if one did.
+    /// RFC 9260 §3.3.7-3, §8.4-1, §8.4-3.
     pub(crate) fn out_of_the_blue(&mut self, cx: &mut Context<'_>, arrival: &Arrival) {
         let Some(first) = arrival.first() else {
             cx.drop_packet(Counter::SctpInPktDiscards);
@@ -32,6 +33,8 @@ impl Sctp {
 }
 
 /// 5) to 8).
+/// RFC 9260 §3.1-5, §3.3.7-5, §3.3.13-2, §8.4-4, §8.4-5, §8.4-6, §8.4-7, §8.5.1-2, §8.5.1-4,
+/// §8.5.1-9.
 pub(crate) fn answer(cx: &mut Context<'_>, arrival: &Arrival) {
     // RFC 9260 §8.5.1 A: only INIT has the tag 0.
     if arrival.tag == 0 {
@@ -67,6 +70,7 @@ fn has_stale_cookie(arrival: &Arrival) -> bool {
 }
 
 /// Sends chunks back to where `arrival` came from, without an association.
+/// RFC 9260 §5.1-2, §5.1-11, §5.1.2-5.
 pub(crate) fn send_alone(cx: &mut Context<'_>, arrival: &Arrival, tag: u32, chunks: &[u8]) {
     let route = cx.route(&RouteQuery {
         destination: arrival.remote.ip,

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 /// TSNs that one SACK tells to have come twice.
 pub(crate) const DUPLICATES_MAX: usize = 64;
 /// Chunks that are sent and not acknowledged: RFC 9260 §6.1-13: TSNs stay within half of their space;
-/// §6.1-14: no stream has 2^16 ordered messages under way.
+/// RFC 9260 §6.1-14: no stream has 2^16 ordered messages under way.
 const OUTSTANDING_MAX: usize = 65_535;
 
 impl Association {
@@ -36,7 +36,7 @@ impl Association {
                         return Some(at);
                     }
                 }
-                None if self.may_send_new(self.fragment_len()) => return Some(self.data_path),
+                None if self.may_send_new(self.fragment_len(), false) => return Some(self.data_path),
                 None => {}
             }
         }
@@ -71,8 +71,10 @@ impl Association {
         }
     }
 
-    /// Whether new data may go (RFC 9260 §6.1 A and B), `most` bytes in a chunk.
-    fn may_send_new(&self, most: usize) -> bool {
+    /// Whether new data may go (RFC 9260 §6.1 A and B), `most` bytes in a chunk, `beside` other new data of
+    /// its packet or as the first.
+    /// RFC 9260 §6.1-1, §6.1-2, §6.1-5, §6.1-6, §6.1-7, §6.1-9.
+    fn may_send_new(&self, most: usize, beside: bool) -> bool {
         let Some(next) = self.outbound.next_len(most) else {
             return false;
         };
@@ -86,6 +88,7 @@ impl Association {
         }
         // Nagle: a packet that is not full waits while data is in flight.
         let waits = !self.settings.no_delay
+            && !beside
             && !self.outstanding.is_empty()
             && !self.state.is_closing()
             && self.outbound.queued() < most;
@@ -94,6 +97,7 @@ impl Association {
 
     /// RFC 9260 §6.1 A: one chunk may probe a closed window, an RTO after it closed, and when nothing
     /// else is in flight.
+    /// RFC 9260 §6.1-3, §6.1-4.
     fn may_probe(&self) -> bool {
         self.outstanding.is_empty() && self.probe_due
     }
@@ -114,6 +118,7 @@ impl Association {
 
     /// Sends one packet by path `at`: a SACK if one is pending, chunks that are to be sent again, new
     /// ones as far as they fit. False when nothing could be sent.
+    /// RFC 9260 §6-5, §6.1-8, §6.10-1, §6.10-2, §6.10-3, §6.10-4.
     pub(crate) fn transmit(&mut self, cx: &mut Context<'_>, at: usize) -> bool {
         self.give_up_messages(cx);
         let path = &mut self.paths[at];
@@ -183,6 +188,7 @@ impl Association {
     }
 
     /// RFC 9260 §6.1 C: chunks marked for retransmission come before all others.
+    /// RFC 9260 §6.1-11, §6.3.1-2.
     fn bundle_lost(
         &mut self,
         cx: &mut Context<'_>,
@@ -233,6 +239,7 @@ impl Association {
         chunks
     }
 
+    /// RFC 9260 §6.3.1-1.
     fn bundle_new(
         &mut self,
         cx: &mut Context<'_>,
@@ -246,7 +253,7 @@ impl Association {
         let header = data_header_len(self.abilities.interleaving);
         let most = self.fragment_len();
         let mut chunks = 0;
-        while self.may_send_new(most) {
+        while self.may_send_new(most, chunks > 0) {
             let Some(next) = self.outbound.next_len(most) else {
                 break;
             };
@@ -272,6 +279,7 @@ impl Association {
             let immediate = self.state.is_closing() || !path.has_room();
             emit_data(out, &fragment, tsn, self.abilities.interleaving, immediate);
             count_data(cx, &fragment);
+            self.burst = self.burst.saturating_sub(wire);
             let position = self.outstanding.push(fragment, at as u8);
             let path = &mut self.paths[at];
             path.start_t3(cx.now, position);
@@ -279,15 +287,13 @@ impl Association {
             room = room.saturating_sub(wire as usize);
             chunks += 1;
         }
-        if chunks > 0 && self.settings.max_burst > 0 {
-            self.burst -= 1;
-        }
         let path = &mut self.paths[at];
         path.limited = !path.has_room();
         chunks
     }
 
     /// Appends what acknowledges all that has come (RFC 9260 §6.2), into `room` bytes.
+    /// RFC 9260 §6.2-11, §6.2-12, §6.2-13, §6.7-4, §6.7-5.
     pub(crate) fn emit_sack(&mut self, cx: &Context<'_>, out: &mut Vec<u8>, room: usize) -> bool {
         const FIXED: usize = 16;
         let Some(left) = room.checked_sub(FIXED) else {
@@ -356,6 +362,7 @@ pub(crate) fn packet_room(mtu: u32, remote: IpAddr, encapsulated: bool) -> usize
     (mtu as usize).saturating_sub(ip + encap) & !3
 }
 
+/// RFC 9260 §3.3.1-8, §3.3.1-9, §3.3.1-10, §6.5-4.
 fn emit_data(
     out: &mut Vec<u8>,
     fragment: &Fragment,

@@ -104,6 +104,7 @@ pub(crate) struct Outstanding {
 
 impl Outstanding {
     /// Nothing; the first chunk gets `initial`. `header_len` is that of DATA or of I-DATA.
+    /// RFC 9260 §5.1-14.
     pub(crate) fn new(initial: u32, header_len: usize) -> Self {
         Self {
             queue: VecDeque::new(),
@@ -172,6 +173,7 @@ impl Outstanding {
     }
 
     /// TSN of a position in the queue, or of its end.
+    /// RFC 9260 §6.9-10.
     pub(crate) fn tsn(&self, position: u64) -> u32 {
         let offset = u32::try_from(position.saturating_sub(self.base)).unwrap_or(u32::MAX);
         self.first.wrapping_add(offset)
@@ -351,6 +353,7 @@ impl Outstanding {
     }
 
     /// Takes the first chunk out; true when it is acknowledged with that.
+    /// RFC 9260 §6.7-1.
     fn pop(&mut self, report: &mut Report) -> bool {
         let Some(sent) = self.queue.pop_front() else {
             return false;
@@ -444,6 +447,7 @@ impl Outstanding {
     }
 
     /// RFC 9260 §7.2.4: what lies below the third highest HTNA is missing for the third time.
+    /// RFC 9260 §6.7-2, §6.7-3.
     fn count_misses(&mut self, htna: u64, report: &mut Report) {
         if let Some(place) = self.htna.iter().position(|&other| htna >= other) {
             self.htna[place..].rotate_right(1);

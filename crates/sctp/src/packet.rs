@@ -112,6 +112,7 @@ pub(crate) const ECT0: u8 = 0b10;
 ///
 /// # Errors
 /// As [`Context::send`].
+/// RFC 9260 §6.8-1, §6.8-2.
 pub(crate) fn send(
     cx: &mut Context<'_>,
     route: &Route,

@@ -37,6 +37,7 @@ impl Beat {
 }
 
 /// A path.
+/// RFC 9260 §7.2-3, §7.3-1.
 #[derive(Debug)]
 pub(crate) struct Path {
     /// The peer's transport address.
@@ -203,6 +204,7 @@ impl Path {
     }
 
     /// Starts T3-rtx unless it runs.
+    /// RFC 9260 §6.1-10, §6.1-12.
     pub(crate) fn start_t3(&mut self, now: Instant, position: u64) {
         if self.t3 == Instant::FAR {
             self.earliest = position;

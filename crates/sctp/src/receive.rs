@@ -5,6 +5,7 @@ use crate::arrival::Arrival;
 use crate::inbound::{Arrival as Verdict, Arrived};
 use crate::info::Notification;
 use crate::ootb::answer;
+use crate::settings::SACK_DELAY_MAX;
 use crate::tcb::Association;
 use crate::{Sctp, State};
 use bytes::Bytes;
@@ -43,6 +44,7 @@ pub(crate) enum Step {
 
 impl Sctp {
     /// A packet for the association `id`.
+    /// RFC 9260 §8.5-2, §8.5-3, §8.5-4, §8.5.1-5, §8.5.1-6, §8.5.1-10, §9.1-5.
     pub(crate) fn packet_for(&mut self, cx: &mut Context<'_>, id: SocketId, arrival: &Arrival) {
         let Some(first) = arrival.first() else {
             cx.drop_packet(Counter::SctpInPktDiscards);
@@ -89,6 +91,7 @@ impl Sctp {
     }
 
     /// The chunks of a packet from the one after `skip` others on.
+    /// RFC 9260 §6-7, §6.10-5, §6.10-6.
     pub(crate) fn rest_of_packet(
         &mut self,
         cx: &mut Context<'_>,
@@ -273,6 +276,7 @@ impl Association {
         }
     }
 
+    /// RFC 9260 §6.2-2, §6.2-3, §6.2-4.
     fn data_chunk(
         &mut self,
         cx: &mut Context<'_>,
@@ -410,6 +414,7 @@ impl Association {
     }
 
     /// HEARTBEAT (RFC 9260 §8.3): sent back as it came, to where it came from.
+    /// RFC 9260 §3.3.6-1, §3.3.6-2, §8.3-1.
     fn heartbeat_arrives(&mut self, cx: &mut Context<'_>, arrival: &Arrival, chunk: &Chunk<'_>) {
         // From COOKIE-ECHOED on, until SHUTDOWN-SENT or SHUTDOWN-ACK-SENT.
         let answers = matches!(
@@ -488,6 +493,7 @@ impl Association {
     }
 
     /// RFC 9260 §6.2, §6.7: what of the packet is to be acknowledged, and when.
+    /// RFC 9260 §4-9, §5.1-13, §6.2-1, §6.2-6, §6.2-7, §6.2-9, §6.2-10, §6.2-14.
     fn after_packet(
         &mut self,
         cx: &mut Context<'_>,
@@ -539,12 +545,13 @@ impl Association {
         if at_once {
             self.ack.due = true;
         } else if self.deadlines.sack == sockeye_core::Instant::FAR {
-            self.deadlines.sack = cx.now + self.settings.sack_delay;
+            self.deadlines.sack = cx.now + self.settings.sack_delay.min(SACK_DELAY_MAX);
         }
     }
 }
 
 /// Serial number arithmetic (RFC 9260 §1.6).
+/// RFC 9260 §1.6-1, §1.6-2.
 pub(crate) const fn before(a: u32, b: u32) -> bool {
     a.wrapping_sub(b).cast_signed() < 0
 }

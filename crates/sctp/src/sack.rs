@@ -28,6 +28,7 @@ impl Association {
     }
 
     /// A SHUTDOWN acknowledges cumulatively, and says nothing of gaps (RFC 9260 §3.3.8).
+    /// RFC 9260 §3.3.8-2.
     pub(crate) fn cumulative_arrives(&mut self, cx: &mut Context<'_>, cumulative: u32) {
         if self.acknowledge(cx, cumulative, core::iter::empty(), false) {
             self.after_acknowledgment(cx);
@@ -35,6 +36,7 @@ impl Association {
     }
 
     /// False when it says nothing that counts.
+    /// RFC 9260 §12.4-5.
     fn acknowledge(
         &mut self,
         cx: &mut Context<'_>,
@@ -66,6 +68,7 @@ impl Association {
         }
     }
 
+    /// RFC 9260 §7.2.4-1, §8.1-2.
     fn take_report(&mut self, cx: &mut Context<'_>, report: &Report) {
         let recovering = self.recovery.is_some();
         let mut losers: SmallVec<[usize; 4]> = SmallVec::new();
@@ -180,10 +183,8 @@ impl Association {
     }
 
     fn after_acknowledgment(&mut self, cx: &mut Context<'_>) {
-        self.burst = match self.settings.max_burst {
-            0 => u32::MAX,
-            burst => self.burst.saturating_add(burst).min(BURST_MAX),
-        };
+        let burst = self.burst_len();
+        self.burst = self.burst.saturating_add(burst).min(burst.max(BURST_MAX));
         if self.is_drained() {
             for path in &mut self.paths {
                 path.limited = false;
@@ -196,5 +197,5 @@ impl Association {
     }
 }
 
-/// Packets that may go without another SACK, however many SACKs came at once.
-const BURST_MAX: u32 = 1024;
+/// Bytes that may go without another SACK, however many SACKs came at once.
+const BURST_MAX: u64 = 1 << 20;

@@ -25,12 +25,15 @@ use sockeye_wire::sctp::{
 const PRESERVATIVE_MAX: Duration = Duration::from_secs(10);
 
 /// A random tag or TSN; tags are never 0 (RFC 9260 §5.3.1).
+/// RFC 9260 §5.3.1-2.
 pub(crate) fn random_tag(cx: &mut Context<'_>) -> u32 {
     cx.rng.next_u32().max(1)
 }
 
 impl Sctp {
     /// An INIT (RFC 9260 §5.1 B; §5.2.1 and §5.2.2 where there is an association already).
+    /// RFC 9260 §3.3.2-3, §3.3.2-5, §3.3.2.1.4-2, §5.1-12, §5.1.2-2, §8.4-2, §12.2.4.1-1, §12.3-3,
+    /// §8.5.1-2.
     pub(crate) fn init_arrives(
         &mut self,
         cx: &mut Context<'_>,
@@ -99,6 +102,8 @@ impl Sctp {
     }
 
     /// Sends an INIT ACK with a cookie that holds all that was said.
+    /// RFC 9260 §3.2.2-1, §3.3.3-9, §3.3.3-10, §3.3.3-12, §5.1-3, §5.1-4, §5.1-5, §5.1.1-1,
+    /// §5.2.2-9, §3.3.3-4.
     #[allow(
         clippy::too_many_arguments,
         reason = "all that an answer is made of, from two kinds of callers"
@@ -243,6 +248,7 @@ impl Sctp {
 
     /// A cookie that is this node's and belongs to the packet (RFC 9260 §5.1.5 1 to 4), and by how
     /// many microseconds it is too late, if it is.
+    /// RFC 9260 §5.1.5-3.
     pub(crate) fn open_cookie(
         &mut self,
         cx: &mut Context<'_>,
@@ -273,6 +279,7 @@ impl Sctp {
 }
 
 /// RFC 9260 §5.1.5 4): the peer learns that its cookie came too late.
+/// RFC 9260 §4-2, §5.1.5-4, §5.2.4-1.
 pub(crate) fn stale_cookie(cx: &mut Context<'_>, arrival: &Arrival, tag: u32, staleness: u32) {
     cx.drop_packet(Counter::SctpCookiesStale);
     let mut causes = Vec::new();
@@ -315,6 +322,7 @@ pub(crate) fn terms_of(
 }
 
 /// The window that a receive buffer stands for.
+/// RFC 9260 §3.3.2-6, §3.3.3-6.
 pub(crate) fn window_of(buffer: usize) -> u32 {
     u32::try_from(buffer)
         .unwrap_or(u32::MAX)
@@ -323,6 +331,8 @@ pub(crate) fn window_of(buffer: usize) -> u32 {
 
 impl Association {
     /// COOKIE-WAIT: the INIT goes out, to the path whose turn it is.
+    /// RFC 9260 §3.1-4, §3.3.2-9, §3.3.2-12, §3-1, §5.1-1, §5.1-9, §5.1-10, §6.10-7, §8.5.1-1,
+    /// §12.3-1, §12.3-2.
     pub(crate) fn send_init(&mut self, cx: &mut Context<'_>) {
         let mut parameters = offer::parameters(&self.settings, &self.local, None);
         if self.settings.authentication {
@@ -350,6 +360,7 @@ impl Association {
         self.start_t1(cx);
     }
 
+    /// RFC 9260 §5.1.4-2.
     fn start_t1(&mut self, cx: &mut Context<'_>) {
         let at = self.opening.path;
         self.opening.sent_at = (self.opening.retries == 0).then_some(cx.now);
@@ -361,6 +372,8 @@ impl Association {
     }
 
     /// COOKIE-ECHOED: the cookie goes back, first in its packet (RFC 9260 §5.1.4).
+    /// RFC 9260 §3.2.2-2, §3.3.11-1, §3.3.11-2, §5.1-6, §5.1.4-1, §8.5.1-12, §5.4-4, §5.4-5,
+    /// §5.4-6.
     pub(crate) fn send_cookie_echo(&mut self, cx: &mut Context<'_>) {
         let cookie = self.opening.cookie.clone();
         let mut out = Vec::new();
@@ -372,6 +385,7 @@ impl Association {
     }
 
     /// T1-init or T1-cookie ran out (RFC 9260 §4 notes 2 and 3).
+    /// RFC 9260 §4-3, §4-4, §4-5, §4-6, §4-7, §4-8, §5.1.4-3, §5.1.6-1.
     pub(crate) fn t1_expires(&mut self, cx: &mut Context<'_>) {
         cx.counters.add(match self.state {
             State::CookieWait => Counter::SctpT1InitExpireds,
@@ -400,6 +414,7 @@ impl Association {
     }
 
     /// An INIT ACK (RFC 9260 §5.1 C); §5.2.3: in any state but COOKIE-WAIT it is discarded.
+    /// RFC 9260 §3.3.3-2, §3.3.3-5, §3.3.3-7, §3.3.3-8, §3.3.3-11, §3.3.3-13.
     pub(crate) fn init_ack_arrives(
         &mut self,
         cx: &mut Context<'_>,
@@ -554,6 +569,7 @@ impl Association {
 
     /// COOKIE ACK, first in the next packet, with a SACK and data where there are some (RFC 9260 §5.1
     /// D); not to an address that is not confirmed (§5.4).
+    /// RFC 9260 §3.3.12-1, §5.1-8, §5.1.5-5, §5.1.5-6, §5.4-2, §5.4-3.
     pub(crate) fn send_cookie_ack(&mut self, at: usize) {
         let to = match self.paths[at].is_confirmed() {
             true => at,

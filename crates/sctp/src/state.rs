@@ -47,6 +47,7 @@ impl State {
     }
 
     /// RFC 9260 §6: whether DATA may be sent.
+    /// RFC 9260 §5-1, §5.1-7, §6-1, §6-3, §9.2-5.
     #[must_use]
     pub const fn sends(self) -> bool {
         matches!(
@@ -56,6 +57,7 @@ impl State {
     }
 
     /// RFC 9260 §6: whether DATA is taken.
+    /// RFC 9260 §6-2.
     #[must_use]
     pub const fn receives(self) -> bool {
         matches!(
@@ -66,6 +68,7 @@ impl State {
 
     /// Whether new messages are taken from the user: before the association stands they wait
     /// (RFC 9260 §4 notes 5 and 7, §9.2).
+    /// RFC 9260 §4-10, §4-12, §9.2-6.
     #[must_use]
     pub const fn takes(self) -> bool {
         matches!(

@@ -73,6 +73,7 @@ impl Sctp {
 
     /// The association that a packet belongs to: by its addresses, or (RFC 9260 §5.1.2 D) by those
     /// that an INIT or INIT ACK lists.
+    /// RFC 9260 §5.1.2-4.
     pub(crate) fn find_for(&self, arrival: &Arrival) -> Option<SocketId> {
         if let Some(id) = self.find(arrival.local, arrival.remote) {
             return Some(id);

@@ -140,8 +140,8 @@ pub(crate) struct Association {
     pub(crate) recovery: Option<u64>,
     /// One packet may go whatever the window says (RFC 9260 §7.2.4, §6.3.3).
     pub(crate) free_packet: bool,
-    /// Packets of new data that may go until the next SACK (RFC 9260 §6.1 D).
-    pub(crate) burst: u32,
+    /// Bytes of new data that may go until the next SACK (RFC 9260 §6.1 D).
+    pub(crate) burst: u64,
     /// Errors in a row, over all paths.
     pub(crate) errors: u32,
     pub(crate) inbound: Inbound,
@@ -222,7 +222,7 @@ impl Association {
             probe_due: false,
             recovery: None,
             free_packet: false,
-            burst: settings.max_burst,
+            burst: 0,
             errors: 0,
             inbound: Inbound::new(terms.peer_tsn, terms.streams.1),
             ack: Acknowledgment::default(),
@@ -266,6 +266,7 @@ impl Association {
     }
 
     /// Bytes of user data that one chunk carries (RFC 9260 §6.9, AMDCS less the chunk's header).
+    /// RFC 9260 §6.9-7, §6.9-8.
     pub(crate) fn fragment_len(&self) -> usize {
         let pmdcs = self.paths.iter().map(Path::pmdcs).min().unwrap_or(0);
         let header = data_header_len(self.abilities.interleaving) + self.auth_room();
@@ -273,6 +274,15 @@ impl Association {
         match self.settings.fragment_max as usize {
             0 => most,
             wanted => most.min(wanted),
+        }
+    }
+
+    /// Max.Burst packets.
+    pub(crate) fn burst_len(&self) -> u64 {
+        let pmdcs = u64::from(self.paths[self.data_path].pmdcs());
+        match self.settings.max_burst {
+            0 => u64::MAX,
+            packets => pmdcs.saturating_mul(packets.into()),
         }
     }
 
@@ -287,6 +297,7 @@ impl Association {
     }
 
     /// Bytes that the peer may send (RFC 9260 §6.2), in steps that avoid silly windows.
+    /// RFC 9260 §6.2-5.
     pub(crate) fn receive_window(&self) -> u32 {
         let buffer = self.settings.common.receive_buffer;
         let used = self.inbound.held() + self.unread;
@@ -307,6 +318,7 @@ impl Association {
         self.errors = 0;
         self.active_at = cx.now;
         self.writable = true;
+        self.burst = self.burst_len();
         if !self.counted {
             self.counted = true;
             cx.counters.add(Counter::SctpCurrEstab);

@@ -10,6 +10,7 @@ use sockeye_wire::sctp::{Abort, Cause, Shutdown, ShutdownAck, ShutdownComplete, 
 
 impl Association {
     /// SHUTDOWN of the user (RFC 9260 §9.2).
+    /// RFC 9260 §9.2-3.
     pub(crate) fn begin_shutdown(&mut self, cx: &mut Context<'_>) {
         match self.state {
             State::CookieWait | State::CookieEchoed => self.shutdown_wanted = true,
@@ -27,6 +28,7 @@ impl Association {
     }
 
     /// Once nothing is outstanding any more, SHUTDOWN or SHUTDOWN ACK goes out.
+    /// RFC 9260 §4-11.
     pub(crate) fn go_on_shutting_down(&mut self, cx: &mut Context<'_>) {
         if !self.is_drained() {
             return;
@@ -44,6 +46,7 @@ impl Association {
     }
 
     /// SHUTDOWN. Where it answers data, or can't acknowledge everything itself, a SACK goes along (§9.2).
+    /// RFC 9260 §3.3.8-1, §9.2-1, §9.2-7, §9.2-8.
     pub(crate) fn send_shutdown(&mut self, cx: &mut Context<'_>, answers: bool) {
         let at = self.data_path;
         let mut out = Vec::new();
@@ -60,6 +63,7 @@ impl Association {
         self.deadlines.t2 = cx.now + self.paths[at].rto.current();
     }
 
+    /// RFC 9260 §3.3.9-1, §9.2-9.
     fn send_shutdown_ack(&mut self, cx: &mut Context<'_>) {
         self.state = State::ShutdownAckSent;
         self.resend_shutdown_ack(cx);
@@ -75,6 +79,7 @@ impl Association {
     }
 
     /// T2-shutdown ran out.
+    /// RFC 9260 §9.2-2, §9.2-10.
     pub(crate) fn t2_expires(&mut self, cx: &mut Context<'_>) {
         if !matches!(self.state, State::ShutdownSent | State::ShutdownAckSent) {
             return;
@@ -91,6 +96,7 @@ impl Association {
     }
 
     /// A SHUTDOWN arrives.
+    /// RFC 9260 §9.2-4.
     pub(crate) fn shutdown_arrives(&mut self, cx: &mut Context<'_>, shutdown: &Shutdown) {
         match self.state {
             State::Established | State::ShutdownPending => {
@@ -116,6 +122,7 @@ impl Association {
     }
 
     /// A SHUTDOWN ACK arrives, in a state in which it is for this association.
+    /// RFC 9260 §3.3.13-1, §8.5.1-7, §8.5.1-8, §9.2-11, §9.2-12.
     pub(crate) fn shutdown_ack_arrives(&mut self, cx: &mut Context<'_>) {
         if !matches!(self.state, State::ShutdownSent | State::ShutdownAckSent) {
             cx.counters.add(Counter::SctpInPktDiscards);
@@ -131,6 +138,7 @@ impl Association {
     }
 
     /// A SHUTDOWN COMPLETE arrives; §8.5.1 C: in every other state it is ignored.
+    /// RFC 9260 §8.5.1-11.
     pub(crate) fn shutdown_complete_arrives(&mut self, cx: &mut Context<'_>) {
         if self.state == State::ShutdownAckSent {
             self.shut_down(cx);
@@ -144,6 +152,7 @@ impl Association {
     }
 
     /// Ends the association with an ABORT (RFC 9260 §9.1) that says why.
+    /// RFC 9260 §9.1-1.
     pub(crate) fn abort(&mut self, cx: &mut Context<'_>, causes: &[Cause<'_>]) {
         if self.state == State::Closed {
             return;
@@ -164,6 +173,7 @@ impl Association {
     }
 
     /// An ABORT arrives that has the right tag.
+    /// RFC 9260 §3.3.7-4, §9.1-4, §9.1-6.
     pub(crate) fn abort_arrives(&mut self, cx: &mut Context<'_>, abort: &Abort<'_>, chunk: &[u8]) {
         cx.counters.add(Counter::SctpAborteds);
         let code = abort
@@ -183,6 +193,7 @@ impl Association {
     }
 
     /// Sends an ABORT, and no more.
+    /// RFC 9260 §3.3.7-1, §8.5.1-3, §9.1-2, §9.1-3.
     pub(crate) fn say_abort(&mut self, cx: &mut Context<'_>, causes: &[Cause<'_>]) {
         let mut bytes = Vec::new();
         causes.iter().for_each(|cause| cause.emit(&mut bytes));

@@ -91,7 +91,7 @@ impl Association {
         self.recovery = None;
         // E3: one packet, whatever the window of the path says that it goes by.
         self.free_packet = true;
-        self.burst = self.burst.max(1);
+        self.burst = self.burst.max(self.paths[at].pmdcs().into());
         // §6.1 A: a peer that answers with a closed window has not failed.
         if !self.window_closed {
             self.path_fails(cx, at, true);
@@ -100,6 +100,7 @@ impl Association {
     }
 
     /// RFC 9260 §8.1, §8.2: one error more of a path; of the association too, if `counts`.
+    /// RFC 9260 §8.1-1.
     pub(crate) fn path_fails(&mut self, cx: &mut Context<'_>, at: usize, counts: bool) {
         if counts {
             self.errors += 1;
@@ -188,6 +189,7 @@ impl Association {
     }
 
     /// Asks whether the peer is at the end of a path (RFC 9260 §8.3, §5.4).
+    /// RFC 9260 §3.3.5-1.
     pub(crate) fn send_heartbeat(&mut self, cx: &mut Context<'_>, at: usize) {
         let nonce = cx.rng.next_u64();
         let path = &mut self.paths[at];

@@ -30,6 +30,7 @@ pub(crate) struct Growth {
 
 impl Window {
     /// RFC 9260 §7.2.1: min(4 * PMDCS, max(2 * PMDCS, 4404)), with 4344 for IPv6.
+    /// RFC 9260 §7.2.1-1.
     pub(crate) fn new(pmdcs: u32, v4: bool) -> Self {
         let size = u64::from(pmdcs);
         let least = if v4 { 4404 } else { 4344 };
@@ -56,6 +57,7 @@ impl Window {
 
     /// RFC 9260 §7.2.1, §7.2.2: the window grows by what was acknowledged, if it was used and nothing
     /// is being recovered.
+    /// RFC 9260 §7.2-1, §7.2-2, §7.2.1-3, §7.2.1-4, §7.2.1-5, §7.2.2-1.
     pub(crate) fn acknowledged(&mut self, now: Instant, growth: &Growth) {
         let slow_start = self.cwnd() <= self.ssthresh();
         let most = SLOW_START_PACKETS * u64::from(self.pmdcs);
@@ -79,6 +81,7 @@ impl Window {
     }
 
     /// RFC 9260 §7.2.3: half the window, four packets at least.
+    /// RFC 9260 §7.2.1-2.
     pub(crate) fn lost(&mut self, now: Instant, flight: u64, cause: Cause) {
         self.controller.on_congestion(now, cause, flight);
         let floor = 4 * u64::from(self.pmdcs);
@@ -118,6 +121,7 @@ mod tests {
     use super::*;
 
     /// RFC 9260 §7.2.1.
+    /// RFC 9260 §7.2.1-1.
     #[test]
     fn the_first_window_is_four_packets_and_4404_bytes_at_most() {
         for (pmdcs, v4, cwnd) in [
@@ -131,6 +135,7 @@ mod tests {
     }
 
     /// RFC 9260 §7.2.3.
+    /// RFC 9260 §7.2-1, §7.2.1-2.
     #[test]
     fn a_loss_halves_it_and_a_time_out_leaves_one_packet() {
         let mut window = Window::new(1000, true);
@@ -144,6 +149,7 @@ mod tests {
         assert_eq!((window.cwnd(), window.ssthresh()), (1000, 4000));
     }
 
+    /// RFC 9260 §7.2-2, §7.2.1-3, §7.2.1-4.
     #[test]
     fn it_does_not_grow_unused_nor_in_recovery() {
         for (limited, recovering, cwnd) in [
@@ -165,6 +171,31 @@ mod tests {
             );
             assert_eq!(window.cwnd(), cwnd);
         }
+    }
+
+    /// RFC 9260 §7.2.1-5, §7.2.2-1.
+    #[test]
+    fn it_grows_by_no_more_than_was_acknowledged_and_a_packet_a_round_trip() {
+        let growth = |acked| Growth {
+            acked,
+            flight_before: u64::MAX / 2,
+            flight: 0,
+            limited: true,
+            recovering: false,
+            srtt: None,
+        };
+        let mut window = Window::new(1000, true);
+        window.acknowledged(Instant::ZERO, &growth(500));
+        assert!(window.cwnd() <= 4500);
+        let before = window.cwnd();
+        window.acknowledged(Instant::ZERO, &growth(1_000_000));
+        assert!(window.cwnd() <= before + SLOW_START_PACKETS * 1000);
+        // In congestion avoidance a window's worth of acknowledgments is a round trip.
+        window.controller.set_window(20_000, 10_000);
+        for _ in 0..20 {
+            window.acknowledged(Instant::ZERO, &growth(1000));
+        }
+        assert!(window.cwnd() > 20_000 && window.cwnd() <= 21_000);
     }
 
     #[test]

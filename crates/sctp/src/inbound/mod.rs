@@ -162,6 +162,7 @@ impl Inbound {
     }
 
     /// Takes a chunk.
+    /// RFC 9260 §3.3.1-2, §3.3.1-3, §6.2-15, §6.6-3.
     pub(crate) fn data(&mut self, arrived: Arrived) -> Arrival {
         let position = match self.tsns.place(arrived.tsn) {
             Place::New(position) => position,

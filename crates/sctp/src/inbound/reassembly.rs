@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 const COPIED_MAX: usize = 256;
 
 /// Where a run lies: in which space, and where there. DATA's space has the message (0, false, 0).
+/// RFC 9260 §6-6, §6.9-1, §6.9-13.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     interleaved: bool,

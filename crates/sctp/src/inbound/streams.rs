@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 const START: u64 = 1 << 32;
 
 /// The inbound streams of an association.
+/// RFC 9260 §6.6-1, §6.6-2.
 #[derive(Debug)]
 pub(super) struct Streams {
     count: u16,

@@ -47,6 +47,7 @@ fn gaps(inbound: &Inbound) -> Vec<(u16, u16)> {
 }
 
 /// RFC 9260 §3.3.4's own example, across the wrap of TSNs.
+/// RFC 9260 §1.6-1, §1.6-2, §6.2-12.
 #[test]
 fn what_a_sack_says() {
     for first in [10_u32, u32::MAX - 3] {
@@ -86,6 +87,7 @@ fn far_tsns_are_refused_and_duplicates_bounded() {
 }
 
 /// RFC 9260 §6.6: order within a stream alone; unordered messages overtake.
+/// RFC 9260 §3.3.1-2, §3.3.1-3, §6.6-1, §6.6-2, §6.6-3.
 #[test]
 fn streams_do_not_wait_for_each_other() {
     let mut inbound = Inbound::new(1, 3);
@@ -115,6 +117,7 @@ fn stream_sequence_numbers_wrap() {
 }
 
 /// RFC 9260 §6.9: fragments in any order.
+/// RFC 9260 §6-6, §6.9-1, §6.9-13.
 #[test]
 fn fragments_become_messages() {
     let fragments = [

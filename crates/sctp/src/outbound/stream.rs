@@ -86,6 +86,8 @@ impl Stream {
     }
 
     /// The next fragment. It lies in one of the user's parts.
+    /// RFC 9260 §3.3.1-4, §3.3.1-6, §3.3.1-7, §3.3.1-11, §3.3.1-12, §6-4, §6.5-2, §6.5-3, §6.5-5,
+    /// §6.9-2, §6.9-9, §6.9-11, §6.9-12.
     pub(super) fn pop(&mut self, id: u16, most: usize, interleaving: bool) -> Option<Fragment> {
         let message = self.queue.front_mut()?;
         let begin = !message.is_begun();

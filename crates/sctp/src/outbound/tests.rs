@@ -65,6 +65,7 @@ fn turns(outbound: &mut Outbound, most: usize, count: usize) -> Vec<u16> {
 }
 
 /// RFC 9260 §6.9: the fragments of a message follow each other, with one number.
+/// RFC 9260 §3.3.1-6, §6-4.
 #[test]
 fn messages_are_cut() {
     let mut outbound = Outbound::new(2, false);
@@ -87,6 +88,23 @@ fn messages_are_cut() {
     assert!(outbound.is_empty() && outbound.queued() == 0);
     assert_eq!(outbound.push(2, message(b"x")), Err(Refusal::NoStream));
     assert_eq!(outbound.push(0, message(b"")), Err(Refusal::Empty));
+}
+
+/// RFC 9260 §6.5-2, §6.5-3, §6.5-4, §6.5-5.
+#[test]
+fn stream_sequence_numbers_wrap() {
+    let mut outbound = Outbound::new(2, false);
+    for n in 0..65_538u32 {
+        if n == 7 {
+            outbound.push(0, unordered(b"aside")).unwrap();
+            assert!(outbound.pop(100, START).unwrap().unordered);
+        }
+        outbound.push(0, message(b"m")).unwrap();
+        let number = outbound.pop(100, START).unwrap().number;
+        assert_eq!(number as u16, n as u16);
+    }
+    outbound.push(1, message(b"m")).unwrap();
+    assert_eq!(outbound.pop(100, START).unwrap().number, 0);
 }
 
 /// RFC 8260 §2.1: ordered and unordered messages are numbered apart, fragments within a message.

@@ -41,6 +41,7 @@ fn kinds(chunks: &[u8]) -> Vec<ChunkType> {
 }
 
 /// RFC 9260 §3.3.3: the cookie; what the INIT offered, too, and no more; what was not known.
+/// RFC 9260 §3.2.2-1.
 #[test]
 fn an_init_ack_offers_what_the_init_offered() {
     let answer = |parameters: &[u8]| {
@@ -67,6 +68,7 @@ fn an_init_ack_offers_what_the_init_offered() {
 }
 
 /// RFC 9260 §5.1 D: COOKIE ACK and a SACK share a packet where DATA came with the cookie.
+/// RFC 9260 §3.3.12-1, §5.1-8, §5.1.5-5, §5.1.5-6, §6-7.
 #[test]
 fn data_beside_the_cookie_is_acknowledged_beside_it() {
     let mut pair = Pair::new();
@@ -81,6 +83,7 @@ fn data_beside_the_cookie_is_acknowledged_beside_it() {
 }
 
 /// RFC 9260 §3: an INIT ACK is the only chunk of its packet.
+/// RFC 9260 §3-1.
 #[test]
 fn an_init_ack_with_data_beside_it_violates_the_protocol() {
     let mut pair = Pair::new();

@@ -6,6 +6,7 @@ use core::time::Duration;
 use sockeye_core::{Counter, Error};
 
 /// RFC 9260 §5.1.6.
+/// RFC 9260 §3.3.8-1, §3.3.9-1, §3.3.13-1.
 #[test]
 fn a_handshake_data_both_ways_and_a_shutdown() {
     let mut pair = Pair::new();
@@ -64,6 +65,7 @@ fn an_init_that_nobody_waits_for_is_refused() {
 }
 
 /// RFC 9260 §4 note 2.
+/// RFC 9260 §4-4, §4-5.
 #[test]
 fn an_init_is_repeated_until_the_attempts_are_used_up() {
     let mut pair = Pair::new();
@@ -77,6 +79,7 @@ fn an_init_is_repeated_until_the_attempts_are_used_up() {
     assert_eq!(counters.get(Counter::SctpT1InitExpireds), 9);
 }
 
+/// RFC 9260 §9.1-6.
 #[test]
 fn an_abort_tells_both_sides() {
     let mut pair = Pair::new();
@@ -99,6 +102,7 @@ fn an_abort_tells_both_sides() {
 }
 
 /// RFC 9260 §6.1 A, §6.2: a closed window, its probes, its opening.
+/// RFC 9260 §6.1-2, §6.1-3, §6.1-4, §6.2-5, §6.2-8.
 #[test]
 fn a_full_receiver_stops_the_sender_until_it_has_read() {
     let mut pair = Pair::new();

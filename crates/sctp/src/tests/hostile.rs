@@ -57,6 +57,7 @@ fn state_of(pair: &Pair, n: usize) -> usize {
 }
 
 /// RFC 9260 §5.1 B: nothing is kept of an INIT.
+/// RFC 9260 §5.1-5.
 #[test]
 fn a_flood_of_inits_takes_no_memory() {
     let mut pair = Pair::new();
@@ -72,6 +73,7 @@ fn a_flood_of_inits_takes_no_memory() {
 }
 
 /// RFC 9260 §5.1.5.
+/// RFC 9260 §4-1, §4-2, §5.1.5-2, §5.1.5-3, §5.1.5-4, §5.2.4-1.
 #[test]
 fn cookies_are_neither_forged_nor_used_for_others_nor_late() {
     let mut pair = Pair::new();
@@ -126,6 +128,7 @@ fn ports(pair: &mut Pair, b: SocketId) -> (u16, u16) {
 }
 
 /// RFC 9260 §8.5: without the tag nothing counts; not even an end.
+/// RFC 9260 §8.5-2, §8.5-3, §8.5-4, §8.5.1-5, §8.5.1-6, §9.1-5.
 #[test]
 fn packets_with_a_wrong_tag_do_nothing() {
     let mut pair = Pair::new();
@@ -158,6 +161,7 @@ fn packets_with_a_wrong_tag_do_nothing() {
 }
 
 /// RFC 9260 §6.2.1: SACKs that say what can't be.
+/// RFC 9260 §12.4-5.
 #[test]
 fn bogus_sacks_change_nothing_or_end_the_association() {
     let sack = |cumulative: u32, gaps: &[GapAckBlock]| {
@@ -255,6 +259,7 @@ fn streams_that_do_not_exist_cost_nothing() {
 }
 
 /// A storm of TSNs that have come: one SACK a turn, and nothing kept.
+/// RFC 9260 §6.2-14.
 #[test]
 fn a_storm_of_duplicates_is_answered_in_one_sack() {
     let mut pair = Pair::new();
@@ -314,6 +319,7 @@ fn a_million_fragments_of_one_byte_stay_within_the_window() {
 }
 
 /// RFC 9260 §5.4: a HEARTBEAT ACK counts with its nonce only.
+/// RFC 9260 §3.3.5-1.
 #[test]
 fn a_heartbeat_ack_with_a_wrong_nonce_confirms_nothing() {
     let wires = vec![super::pair::Wire::default(); 2];

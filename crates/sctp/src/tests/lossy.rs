@@ -92,6 +92,7 @@ fn todo(count: usize) -> Vec<(u16, usize)> {
     (0..count).map(one).collect()
 }
 
+/// RFC 9260 §6.8-3, §6.8-4.
 #[test]
 fn messages_cross_bad_wires() {
     for (seed, wire) in (1..).zip([

@@ -4,12 +4,16 @@ mod answers;
 mod basics;
 mod dynamic;
 mod hostile;
+mod icmp;
 mod lossy;
 mod multihomed;
+mod opening;
+mod out_of_the_blue;
 mod pair;
 mod partial;
 mod plpmtud;
 mod reconfig;
+mod sending;
 // The table is read by eye, column by column.
 #[rustfmt::skip]
 mod table;

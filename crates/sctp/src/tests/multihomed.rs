@@ -27,6 +27,7 @@ fn told(pair: &mut Pair, n: usize, id: SocketId) -> Vec<Notification> {
 }
 
 /// RFC 9260 §5.1.2, §5.4: addresses are listed in INIT and INIT ACK, and probed before they are used.
+/// RFC 9260 §5.1.2-3, §5.4-1, §5.4-2, §5.4-3, §5.4-4, §5.4-5, §5.4-6.
 #[test]
 fn both_sides_learn_each_others_addresses_and_probe_them() {
     let mut pair = Pair::with(wires(3), Config::default(), 1);
@@ -51,6 +52,7 @@ fn both_sides_learn_each_others_addresses_and_probe_them() {
 }
 
 /// RFC 9260 §6.4.1, §8.2; RFC 7829.
+/// RFC 9260 §8.1-2.
 #[test]
 fn data_goes_on_by_another_path_when_the_primary_fails_and_comes_back() {
     for count in [2, 3] {
@@ -98,6 +100,7 @@ fn data_goes_on_by_another_path_when_the_primary_fails_and_comes_back() {
 }
 
 /// RFC 9260 §8.1.
+/// RFC 9260 §8.1-1.
 #[test]
 fn an_association_whose_paths_all_fail_is_lost() {
     let mut pair = Pair::with(wires(2), Config::default(), 3);
@@ -142,6 +145,7 @@ fn nothing_is_lost_doubled_or_misordered_over_two_and_three_bad_paths() {
 }
 
 /// RFC 9260 §5.2.4 (A): the same addresses, a new life.
+/// RFC 9260 §5.2.2-4, §5.2.4-2.
 #[test]
 fn a_peer_that_restarts_takes_over_its_association() {
     let mut pair = Pair::with(wires(2), Config::default(), 4);
@@ -184,6 +188,7 @@ fn a_peer_that_restarts_takes_over_its_association() {
 }
 
 /// RFC 9260 §5.2.2: a restart may not bring new addresses.
+/// RFC 9260 §5.2.2-2, §5.2.2-3.
 #[test]
 fn a_restart_with_new_addresses_is_refused() {
     let mut pair = Pair::with(wires(2), Config::default(), 5);
@@ -209,6 +214,7 @@ fn a_restart_with_new_addresses_is_refused() {
 }
 
 /// RFC 9260 §5.2.1, §5.2.4 (B) and (D): both sides call at the same time and have one association.
+/// RFC 9260 §5.2.4-4, §5.2.1-11.
 #[test]
 fn two_that_call_each_other_have_one_association() {
     let mut pair = Pair::new();
@@ -235,6 +241,7 @@ fn two_that_call_each_other_have_one_association() {
 
 /// RFC 9260 §6.9, §7.3: chunks that were cut for a wider path go in IP fragments, and new ones are
 /// smaller.
+/// RFC 9260 §6.9-6.
 #[test]
 fn a_path_that_becomes_narrower_carries_on() {
     let mut pair = Pair::new();

@@ -344,7 +344,7 @@ impl Pair {
         true
     }
 
-    fn deliver(&mut self, to: usize, wire: usize, packet: Packet) {
+    pub(crate) fn deliver(&mut self, to: usize, wire: usize, packet: Packet) {
         let host = &mut self.hosts[to];
         let mut cx = host.parts.context(self.now);
         if let Some((info, packet)) = iface::receive(&mut cx, interface(wire), packet) {
@@ -385,17 +385,7 @@ impl Pair {
     /// Hands a packet that nobody has sent to `to`, as if it came from the other side: the common
     /// header's tag, then chunks.
     pub(crate) fn inject(&mut self, to: usize, ports: (u16, u16), tag: u32, chunks: &[u8]) {
-        let header = sockeye_wire::sctp::Header {
-            source_port: ports.0,
-            destination_port: ports.1,
-            verification_tag: tag,
-            checksum: 0,
-        };
-        let mut bytes = Vec::new();
-        header.begin(&mut bytes);
-        bytes.extend_from_slice(chunks);
-        sockeye_wire::sctp::set_checksum(&mut bytes);
-        self.inject_raw(to, 0, &bytes);
+        self.inject_raw(to, 0, &packet(ports, tag, chunks));
     }
 
     pub(crate) fn inject_raw(&mut self, to: usize, wire: usize, bytes: &[u8]) {
@@ -413,7 +403,22 @@ impl Pair {
     }
 }
 
-fn interface(wire: usize) -> InterfaceId {
+/// A packet: the common header, then chunks.
+pub(crate) fn packet(ports: (u16, u16), tag: u32, chunks: &[u8]) -> Vec<u8> {
+    let header = sockeye_wire::sctp::Header {
+        source_port: ports.0,
+        destination_port: ports.1,
+        verification_tag: tag,
+        checksum: 0,
+    };
+    let mut bytes = Vec::new();
+    header.begin(&mut bytes);
+    bytes.extend_from_slice(chunks);
+    sockeye_wire::sctp::set_checksum(&mut bytes);
+    bytes
+}
+
+pub(crate) fn interface(wire: usize) -> InterfaceId {
     InterfaceId(u32::try_from(wire).unwrap() + 2)
 }
 

@@ -97,6 +97,7 @@ impl Sctp {
         Ok(())
     }
 
+    /// RFC 9260 §1.3-2, §1.3-3.
     fn bind_more(
         &mut self,
         cx: &mut Context<'_>,
@@ -324,6 +325,7 @@ impl Sctp {
     ///
     /// # Errors
     /// Those of [`connect_multi`](Self::connect_multi).
+    /// RFC 9260 §1.3-1.
     pub(crate) fn begin(
         &mut self,
         cx: &mut Context<'_>,

@@ -30,7 +30,7 @@ impl Sctp {
         let all: Vec<SocketId> = self.held(id)?.associations.values().copied().collect();
         for own in all {
             if let Some(association) = self.association_mut(own) {
-                association.settings.common = common.clone();
+                association.adopt_common(common.clone());
             }
         }
         Ok(())
@@ -200,5 +200,20 @@ impl Sctp {
     /// [`Error::BadSocket`].
     pub fn linger(&self, id: SocketId) -> Result<Option<Duration>, Error> {
         Ok(self.held(id)?.settings.linger)
+    }
+}
+
+impl crate::tcb::Association {
+    /// The socket's options are others now. RFC 9260 §7.2.5-1, §7.2.5.1-1: with another DSCP packets
+    /// may wait in other queues, so what was learnt of the paths counts no more.
+    fn adopt_common(&mut self, common: sockeye_core::SocketCommon) {
+        let before = core::mem::replace(&mut self.settings.common, common);
+        let common = &self.settings.common;
+        for path in &mut self.paths {
+            let ip = path.remote.ip;
+            if path.settings.traffic_class.is_none() && common.class(ip) != before.class(ip) {
+                path.reset_window();
+            }
+        }
     }
 }

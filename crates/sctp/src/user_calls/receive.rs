@@ -111,6 +111,7 @@ impl Endpoint {
 impl crate::tcb::Association {
     /// The user has read `len` bytes: a window that has opened by a quarter of the buffer is told
     /// (RFC 9260 §6.2).
+    /// RFC 9260 §6.2-8.
     fn was_read(&mut self, len: usize) {
         self.unread = self.unread.saturating_sub(len);
         let window = self.receive_window();

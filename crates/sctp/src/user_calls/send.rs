@@ -131,6 +131,7 @@ impl Sctp {
 }
 
 impl crate::tcb::Association {
+    /// RFC 9260 §3.3.1-5, §6.5-1, §6.9-3, §6.9-4, §6.9-5.
     fn take_message(
         &mut self,
         cx: &mut Context<'_>,

@@ -190,6 +190,7 @@ impl<'a> Chunks<'a> {
     }
 }
 
+/// RFC 9260 §3.2-4.
 impl<'a> Iterator for Chunks<'a> {
     type Item = Result<Chunk<'a>, ParseError>;
 
@@ -207,6 +208,7 @@ impl<'a> Iterator for Chunks<'a> {
 
 /// Appends a chunk, padded; `value` appends the value. What would be longer than its length field
 /// can say is left out.
+/// RFC 9260 §3.2-1, §3.2-2, §3.2-3.
 pub(super) fn emit(
     out: &mut Vec<u8>,
     kind: ChunkType,

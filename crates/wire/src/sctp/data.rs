@@ -25,6 +25,7 @@ bitflags::bitflags! {
 }
 
 /// A DATA chunk.
+/// RFC 9260 §3.3.1-1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data<'a> {
     /// Flags; the reserved bits are not kept.

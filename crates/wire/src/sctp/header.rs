@@ -54,6 +54,7 @@ impl Header {
     }
 
     /// Starts a packet: appends the header to `out`.
+    /// RFC 9260 §3-2.
     pub fn begin(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.resize(start + HEADER_LEN, 0);

@@ -6,6 +6,7 @@ use super::{Tsn, be16, be32};
 use crate::ParseError;
 
 /// An INIT chunk.
+/// RFC 9260 §3.3.2.1-1, §3.3.3.1-2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Init<'a> {
     /// Initiate tag; RFC 9260 §3.3.2: never 0, which is not judged here.

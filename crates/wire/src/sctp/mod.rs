@@ -107,6 +107,7 @@ fn be32(bytes: &[u8]) -> Result<(u32, &[u8]), ParseError> {
 /// Appends a type-length-value, padded in front: the last one in a chunk stays without padding, as
 /// RFC 9260 §3.2 has the chunk's length count it. `value` appends the value. What would be longer
 /// than its length field can say is left out.
+/// RFC 9260 §3.2.1-1, §3.2.1-2.
 fn emit_tlv(out: &mut Vec<u8>, kind: u16, value: impl FnOnce(&mut Vec<u8>)) {
     let before = out.len();
     pad(out);
@@ -122,6 +123,7 @@ fn emit_tlv(out: &mut Vec<u8>, kind: u16, value: impl FnOnce(&mut Vec<u8>)) {
 
 /// A type-length-value split off the front of `bytes`: its type, all of it without padding, and
 /// what lies behind.
+/// RFC 9260 §3.2.1-3.
 fn split_tlv(bytes: &[u8]) -> Result<(u16, &[u8], &[u8]), ParseError> {
     let (kind, rest) = be16(bytes)?;
     let (len, _) = be16(rest)?;

@@ -15,6 +15,7 @@ pub struct GapAckBlock {
 }
 
 /// A SACK chunk.
+/// RFC 9260 §3.3.4-1, §3.3.4-2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sack<'a> {
     /// All TSNs up to this one have arrived.

@@ -27,6 +27,7 @@ fn crc32c_of_rfc_3720() {
 }
 
 /// An INIT as Linux sends it: two addresses, ECN, forward TSN, no authentication.
+/// RFC 9260 §3-2.
 #[test]
 fn an_init_of_linux() {
     let mut packet = vec![];
@@ -74,6 +75,7 @@ fn an_init_of_linux() {
 }
 
 /// RFC 9260 §3.3.4's own example.
+/// RFC 9260 §3.3.4-1, §3.3.4-2.
 #[test]
 fn a_sack_with_gaps() {
     let gap = |start, end| GapAckBlock { start, end };
@@ -99,6 +101,7 @@ fn a_sack_with_gaps() {
     assert_eq!(Sack::parse(&only(&out)), Err(ParseError::BadLength));
 }
 
+/// RFC 9260 §3.3.1-1.
 #[test]
 fn data_with_its_payload_elsewhere() {
     let data = Data {
@@ -179,6 +182,7 @@ fn what_is_unknown_says_itself_what_to_do() {
     assert!(!ParameterType::HOST_NAME.when_unknown().skip);
 }
 
+/// RFC 9260 §6.10-6.
 #[test]
 fn the_walk_ends_at_what_is_malformed() {
     let walk = |bytes: &[u8]| {
@@ -315,6 +319,7 @@ proptest! {
 
     /// What parses is written as bytes that parse to the same: reading and writing once more
     /// changes nothing.
+    /// RFC 9260 §3.2-4.
     #[test]
     fn chunks_survive(kind in prop::sample::select(&KINDS[..]), flags: u8, value in vec(any::<u8>(), 0..80)) {
         let mut bytes = vec![];
@@ -327,6 +332,7 @@ proptest! {
         }
     }
 
+    /// RFC 9260 §3.2.1-1, §3.2.1-2, §3.2.1-3.
     #[test]
     fn parameters_survive(kind in prop::sample::select(&PARAMETERS[..]), value in vec(any::<u8>(), 0..40)) {
         let bytes = tlv(kind, &value);

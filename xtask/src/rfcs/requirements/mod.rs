@@ -6,6 +6,7 @@
 mod rfc4340;
 mod rfc4341;
 mod rfc4342;
+mod rfc9260;
 mod rfc9293;
 
 /// All requirements of an RFC.
@@ -38,6 +39,11 @@ pub(super) const LISTS: &[List] = &[
         rfc: 4342,
         about: "Each MUST, by its place in its section.",
         rows: rfc4342::ROWS,
+    },
+    List {
+        rfc: 9260,
+        about: "Each MUST of its text, by section, in the order in which they stand.",
+        rows: rfc9260::ROWS,
     },
 ];
 
