@@ -12,9 +12,9 @@ use demonstration::{MESSAGES, content, disturbed};
 use protocol::{Endpoint, PROTOCOL};
 use sockeye::drivers::memory::{MemoryConfig, MemoryLink};
 use sockeye::transport::{
-    AddressChange, Context, Disposition, Handle, IcmpError, Instant, InterfaceId, IpInfo,
-    IpProtocol, Owner, Packet, Readiness, RouteQuery, SendInfo, Slab, SocketId, SocketSummary,
-    Tags, TimerSlot, Transport, TransportId,
+    Context, Disposition, Handle, IcmpError, Instant, InterfaceId, IpInfo, IpProtocol, Owner,
+    Packet, Readiness, RouteQuery, SendInfo, Slab, SocketId, SocketSummary, Tags, TimerSlot,
+    Transport, TransportId,
 };
 use sockeye::{LinkConfig, Node, Protocol};
 use std::any::Any;
@@ -136,12 +136,6 @@ impl Transport for Windowed {
     fn on_icmp_error(&mut self, _: &mut Context<'_>, _: &IcmpError<'_>) -> bool {
         false // nothing proves that it is about a packet of ours, and the protocol tries again anyway
     }
-
-    fn on_path_mtu(&mut self, _: &mut Context<'_>, _: IpAddr, _: u32) {}
-
-    fn on_address(&mut self, _: &mut Context<'_>, _: AddressChange) {}
-
-    fn on_memory_pressure(&mut self, _: &mut Context<'_>) {}
 
     fn sockets(&self) -> Vec<SocketSummary> {
         let all = self.connections.iter();

@@ -157,24 +157,29 @@ pub trait Transport: Send + 'static {
 
     /// An ICMP error arrived about a packet of its protocol. Says whether the quote matches a flow
     /// of its own (RFC 5927 §4: ports, and for TCP a sequence number in flight): only then is a
-    /// path MTU believed.
-    fn on_icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool;
+    /// path MTU believed. Who sends nothing by routers has no such flow.
+    fn on_icmp_error(&mut self, _cx: &mut Context<'_>, _error: &IcmpError<'_>) -> bool {
+        false
+    }
 
-    /// The path to `remote` carries packets of `mtu` bytes now.
-    fn on_path_mtu(&mut self, cx: &mut Context<'_>, remote: IpAddr, mtu: u32);
+    /// The path to `remote` carries packets of `mtu` bytes now: for who does not ask for a route with
+    /// each packet.
+    fn on_path_mtu(&mut self, _cx: &mut Context<'_>, _remote: IpAddr, _mtu: u32) {}
 
-    /// An address of the node changed.
-    fn on_address(&mut self, cx: &mut Context<'_>, change: AddressChange);
+    /// An address of the node changed: for who has to say so.
+    fn on_address(&mut self, _cx: &mut Context<'_>, _change: AddressChange) {}
 
     /// The deadline that `socket` armed has come.
-    fn on_timeout(&mut self, cx: &mut Context<'_>, socket: SocketId);
+    fn on_timeout(&mut self, _cx: &mut Context<'_>, _socket: SocketId) {
+        debug_assert!(false, "who arms timers hears of them");
+    }
 
     /// The node's settings are `config` now. Most are looked up where they count; this is for what
     /// a transport keeps of them.
     fn on_config(&mut self, _config: &Config) {}
 
     /// The node is short of memory: let go of what can be got again.
-    fn on_memory_pressure(&mut self, cx: &mut Context<'_>);
+    fn on_memory_pressure(&mut self, _cx: &mut Context<'_>) {}
 
     /// All its sockets.
     fn sockets(&self) -> Vec<SocketSummary>;

@@ -10,7 +10,7 @@ use sockeye_core::{
     Packet, SocketId, SocketSummary, Transport, TransportId,
 };
 use sockeye_wire::dccp::{PacketType, ResetCode};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 impl Transport for Dccp {
     fn id(&self) -> TransportId {
@@ -29,9 +29,6 @@ impl Transport for Dccp {
     fn on_icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool {
         self.icmp_error(cx, error, false)
     }
-
-    // Routes are looked up anew when they change, and they know the path's MTU.
-    fn on_path_mtu(&mut self, _: &mut Context<'_>, _: IpAddr, _: u32) {}
 
     fn on_address(&mut self, cx: &mut Context<'_>, change: AddressChange) {
         let AddressChange::Removed(address) = change else {
@@ -70,9 +67,6 @@ impl Transport for Dccp {
     fn on_config(&mut self, config: &Config) {
         self.ports.set_config(config);
     }
-
-    // Nothing is held that can be got again.
-    fn on_memory_pressure(&mut self, _: &mut Context<'_>) {}
 
     fn sockets(&self) -> Vec<SocketSummary> {
         let rows = self.sockets.iter();

@@ -58,8 +58,6 @@ impl Transport for Sctp {
         self.ports.set_config(config);
     }
 
-    fn on_memory_pressure(&mut self, _cx: &mut Context<'_>) {}
-
     fn sockets(&self) -> Vec<SocketSummary> {
         let rows = self.entries.iter();
         rows.filter_map(|(id, entry)| self.summary(id, entry))

@@ -31,13 +31,12 @@ pub use sockeye_core::datagram::{Control, ErrorReport, Origin, Received, SendOpt
 use sockeye_core::datagram::{DatagramSocket, Waiters};
 use sockeye_core::demux::{Claim, Demux, Endpoint};
 use sockeye_core::{
-    AddressChange, Config, Context, Disposition, Error, Handle, IcmpError, InterfaceId, IpInfo,
-    Packet, Ports, Rng, Slab, SocketId, SocketSummary, Transport, TransportId,
+    Config, Context, Disposition, Error, Handle, IcmpError, InterfaceId, IpInfo, Packet, Ports,
+    Rng, Slab, SocketId, SocketSummary, Transport, TransportId,
 };
 use sockeye_wire::IpProtocol;
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// The UDP sockets of a node, or its UDP-Lite ones.
 #[derive(Debug)]
@@ -159,16 +158,6 @@ impl Transport for Udp {
 
     fn on_icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool {
         self.error_arrives(cx, error)
-    }
-
-    // Routes are looked up anew when they change, and they know the path's MTU.
-    fn on_path_mtu(&mut self, _: &mut Context<'_>, _: IpAddr, _: u32) {}
-
-    // As on Linux a socket stays bound to an address that is gone; sending from it fails.
-    fn on_address(&mut self, _: &mut Context<'_>, _: AddressChange) {}
-
-    fn on_timeout(&mut self, _: &mut Context<'_>, _: SocketId) {
-        debug_assert!(false, "UDP arms no timers");
     }
 
     fn on_config(&mut self, config: &Config) {

@@ -239,8 +239,7 @@ impl Udp {
         interface: Option<InterfaceId>,
     ) -> Result<(), Error> {
         let base = &mut self.socket_mut(id)?.base;
-        let group = base.common.group(group)?;
-        base.groups.join(cx, group, interface)
+        base.join_group(cx, group, interface)
     }
 
     /// Takes back [`join_group`](Self::join_group).
@@ -255,8 +254,7 @@ impl Udp {
         interface: Option<InterfaceId>,
     ) -> Result<(), Error> {
         let base = &mut self.socket_mut(id)?.base;
-        let group = base.common.group(group)?;
-        base.groups.leave(cx, group, interface)
+        base.leave_group(cx, group, interface)
     }
 
     /// Changes whether the socket hears `source` in `group`.
@@ -268,13 +266,12 @@ impl Udp {
         &mut self,
         cx: &mut Context<'_>,
         id: SocketId,
-        (group, interface): (IpAddr, Option<InterfaceId>),
+        on: (IpAddr, Option<InterfaceId>),
         change: SourceChange,
         source: IpAddr,
     ) -> Result<(), Error> {
         let base = &mut self.socket_mut(id)?.base;
-        let group = base.common.group(group)?;
-        base.groups.change(cx, group, interface, change, source)
+        base.change_source(cx, on, change, source)
     }
 
     /// Replaces the source filter of a joined group.
@@ -286,12 +283,11 @@ impl Udp {
         &mut self,
         cx: &mut Context<'_>,
         id: SocketId,
-        (group, interface): (IpAddr, Option<InterfaceId>),
+        on: (IpAddr, Option<InterfaceId>),
         filter: SourceFilter,
     ) -> Result<(), Error> {
         let base = &mut self.socket_mut(id)?.base;
-        let group = base.common.group(group)?;
-        base.groups.set_filter(cx, group, interface, filter)
+        base.set_source_filter(cx, on, filter)
     }
 
     /// The source filter of a joined group.
@@ -303,11 +299,9 @@ impl Udp {
         &self,
         cx: &Context<'_>,
         id: SocketId,
-        (group, interface): (IpAddr, Option<InterfaceId>),
+        on: (IpAddr, Option<InterfaceId>),
     ) -> Result<SourceFilter, Error> {
-        let base = &self.socket(id)?.base;
-        let group = base.common.group(group)?;
-        base.groups.filter(cx, group, interface).cloned()
+        self.socket(id)?.base.source_filter(cx, on)
     }
 
     /// Bytes of the next datagram (SIOCINQ), 0 when there is none.

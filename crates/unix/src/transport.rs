@@ -3,11 +3,11 @@
 use crate::socket::{Socket, State};
 use crate::{Unix, handle};
 use sockeye_core::{
-    AddressChange, Context, Disposition, IcmpError, InterfaceId, IpInfo, Packet, SocketId,
-    SocketSummary, Transport, TransportId,
+    Context, Disposition, InterfaceId, IpInfo, Packet, SocketId, SocketSummary, Transport,
+    TransportId,
 };
 use std::any::Any;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 impl Transport for Unix {
     fn id(&self) -> TransportId {
@@ -17,20 +17,6 @@ impl Transport for Unix {
     fn on_packet(&mut self, _: &mut Context<'_>, _: &IpInfo, packet: Packet) -> Disposition {
         Disposition::NoSocket(packet)
     }
-
-    fn on_icmp_error(&mut self, _: &mut Context<'_>, _: &IcmpError<'_>) -> bool {
-        false
-    }
-
-    fn on_path_mtu(&mut self, _: &mut Context<'_>, _: IpAddr, _: u32) {}
-
-    fn on_address(&mut self, _: &mut Context<'_>, _: AddressChange) {}
-
-    fn on_timeout(&mut self, _: &mut Context<'_>, _: SocketId) {
-        debug_assert!(false, "node-internal sockets arm no timers");
-    }
-
-    fn on_memory_pressure(&mut self, _: &mut Context<'_>) {}
 
     /// Their names are no addresses of hosts: these stand unspecified.
     fn sockets(&self) -> Vec<SocketSummary> {

@@ -4,10 +4,11 @@ use super::plan::RouteKey;
 use super::{Control, Datagram, ReceiveQueue, Received, Settings};
 use crate::demux::Endpoint;
 use crate::multicast::Memberships;
+use crate::multicast::membership::SourceChange;
 use crate::socket::{Domain, Shutdown, SocketCommon};
 use crate::{
     Config, Context, Error, ErrorQueue, Handle, Instant, InterfaceId, IpInfo, OptionValue,
-    Readiness, Route, SocketOption,
+    Readiness, Route, SocketOption, SourceFilter,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -195,6 +196,79 @@ impl DatagramSocket {
             segment: None,
             at: Instant::ZERO,
         }
+    }
+
+    /// Receives what is sent to `group` on `interface`, or on the one its route leaves by.
+    ///
+    /// # Errors
+    /// [`Error::AddressFamily`] for a group of the other family, and those of [`Memberships::join`].
+    pub fn join_group(
+        &mut self,
+        cx: &mut Context<'_>,
+        group: IpAddr,
+        interface: Option<InterfaceId>,
+    ) -> Result<(), Error> {
+        let group = self.common.group(group)?;
+        self.groups.join(cx, group, interface)
+    }
+
+    /// Takes back [`join_group`](Self::join_group).
+    ///
+    /// # Errors
+    /// [`Error::AddressNotAvailable`] when it is not joined, else as for `join_group`.
+    pub fn leave_group(
+        &mut self,
+        cx: &mut Context<'_>,
+        group: IpAddr,
+        interface: Option<InterfaceId>,
+    ) -> Result<(), Error> {
+        let group = self.common.group(group)?;
+        self.groups.leave(cx, group, interface)
+    }
+
+    /// Changes whether the socket hears `source` in `group`.
+    ///
+    /// # Errors
+    /// [`Error::AddressFamily`] for a group of the other family, and those of
+    /// [`Memberships::change`].
+    pub fn change_source(
+        &mut self,
+        cx: &mut Context<'_>,
+        (group, interface): (IpAddr, Option<InterfaceId>),
+        change: SourceChange,
+        source: IpAddr,
+    ) -> Result<(), Error> {
+        let group = self.common.group(group)?;
+        self.groups.change(cx, group, interface, change, source)
+    }
+
+    /// Replaces the source filter of a joined group.
+    ///
+    /// # Errors
+    /// [`Error::AddressFamily`] for a group of the other family, and those of
+    /// [`Memberships::set_filter`].
+    pub fn set_source_filter(
+        &mut self,
+        cx: &mut Context<'_>,
+        (group, interface): (IpAddr, Option<InterfaceId>),
+        filter: SourceFilter,
+    ) -> Result<(), Error> {
+        let group = self.common.group(group)?;
+        self.groups.set_filter(cx, group, interface, filter)
+    }
+
+    /// The source filter of a joined group.
+    ///
+    /// # Errors
+    /// [`Error::AddressFamily`] for a group of the other family, and those of
+    /// [`Memberships::filter`].
+    pub fn source_filter(
+        &self,
+        cx: &Context<'_>,
+        (group, interface): (IpAddr, Option<InterfaceId>),
+    ) -> Result<SourceFilter, Error> {
+        let group = self.common.group(group)?;
+        self.groups.filter(cx, group, interface).cloned()
     }
 
     /// Whether the socket hears a packet to a group: by its source filter where it has joined the

@@ -5,9 +5,9 @@ use crate::datagram::{Datagram, DatagramSocket, Received, Waiters, check_bindabl
 use crate::demux::Endpoint;
 use crate::multicast::membership::SourceChange;
 use crate::{
-    AddressChange, Config, Context, Counter, Disposition, Domain, Error, Handle, IcmpError,
-    InterfaceId, IpInfo, OptionValue, Packet, Readiness, Report, Shutdown, Slab, SocketId,
-    SocketOption, SocketSummary, SourceFilter, Transport, TransportId,
+    Config, Context, Counter, Disposition, Domain, Error, Handle, IcmpError, InterfaceId, IpInfo,
+    OptionValue, Packet, Readiness, Report, Shutdown, Slab, SocketId, SocketOption, SocketSummary,
+    SourceFilter, Transport, TransportId,
 };
 use sockeye_link::offload;
 use sockeye_wire::{IpProtocol, checksum};
@@ -447,23 +447,6 @@ impl Transport for Raw {
             Disposition::NoSocket(packet)
         }
     }
-
-    /// Nothing: an error without its protocol concerns nobody here. See
-    /// [`error_arrives`](Self::error_arrives).
-    fn on_icmp_error(&mut self, _: &mut Context<'_>, _: &IcmpError<'_>) -> bool {
-        false
-    }
-
-    // Routes are looked up anew when they change, and they know the path's MTU.
-    fn on_path_mtu(&mut self, _: &mut Context<'_>, _: IpAddr, _: u32) {}
-
-    fn on_address(&mut self, _: &mut Context<'_>, _: AddressChange) {}
-
-    fn on_timeout(&mut self, _: &mut Context<'_>, _: SocketId) {
-        debug_assert!(false, "raw sockets arm no timers");
-    }
-
-    fn on_memory_pressure(&mut self, _: &mut Context<'_>) {}
 
     fn sockets(&self) -> Vec<SocketSummary> {
         let summary = |(id, socket): (SocketId, &Socket)| SocketSummary {

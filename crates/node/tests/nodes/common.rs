@@ -149,8 +149,6 @@ impl Transport for Probe {
     }
 
     fn on_timeout(&mut self, _: &mut Context<'_>, _: SocketId) {}
-    fn on_memory_pressure(&mut self, _: &mut Context<'_>) {}
-
     fn sockets(&self) -> Vec<SocketSummary> {
         Vec::new()
     }

@@ -17,16 +17,15 @@ pub use address::{FrameInfo, LinkAddr, PacketType, Vlan};
 use crate::datagram::{DatagramSocket, Received, SendOptions, Waiters};
 use crate::option::{ROWS, Standing};
 use crate::{
-    AddressChange, Config, Context, Disposition, Domain, Error, Handle, IcmpError, InterfaceId,
-    IpInfo, OptionValue, Packet, Readiness, Slab, SocketId, SocketOption, SocketSummary, Transport,
-    TransportId,
+    Context, Disposition, Domain, Error, Handle, InterfaceId, IpInfo, OptionValue, Packet,
+    Readiness, Slab, SocketId, SocketOption, SocketSummary, Transport, TransportId,
 };
 pub use membership::MEMBERSHIPS_MAX;
 use membership::{Member, Memberships, Modes};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// ETH_P_ALL: every protocol, and what leaves as well.
 pub const ETH_P_ALL: u16 = 0x0003;
@@ -411,22 +410,6 @@ impl Transport for Packets {
     fn on_packet(&mut self, _: &mut Context<'_>, _: &IpInfo, packet: Packet) -> Disposition {
         Disposition::NoSocket(packet)
     }
-
-    fn on_icmp_error(&mut self, _: &mut Context<'_>, _: &IcmpError<'_>) -> bool {
-        false
-    }
-
-    fn on_path_mtu(&mut self, _: &mut Context<'_>, _: IpAddr, _: u32) {}
-
-    fn on_address(&mut self, _: &mut Context<'_>, _: AddressChange) {}
-
-    fn on_timeout(&mut self, _: &mut Context<'_>, _: SocketId) {
-        debug_assert!(false, "packet sockets arm no timers");
-    }
-
-    fn on_config(&mut self, _: &Config) {}
-
-    fn on_memory_pressure(&mut self, _: &mut Context<'_>) {}
 
     /// The protocol stands in the port.
     fn sockets(&self) -> Vec<SocketSummary> {
