@@ -230,7 +230,9 @@ impl InternetOptions {
             SocketOption::AddressPreferences => {
                 OptionValue::Int(self.preferences.number().cast_signed())
             }
-            SocketOption::RouterAlertV6 => OptionValue::Int(0),
+            SocketOption::RouterAlertV6 => {
+                OptionValue::Int(self.switches.contains(Switches::ROUTER_ALERT).into())
+            }
             SocketOption::IpOptions => {
                 let options = extras.and_then(|extras| extras.options.as_ref());
                 header(options.map(Ipv4Options::as_set))

@@ -430,7 +430,7 @@ options! {
             DropMembershipV6 IPV6_DROP_MEMBERSHIP = 41 21, wo Membership, Said("a group and an interface"), "leaves a group";
             MulticastAllV6 IPV6_MULTICAST_ALL = 41 29, rw Flag, Any, "it hears groups of its port that others have joined"
                 ["crates/udp/src/tests/groups.rs" "who_hears_whom"];
-            RouterAlertV6 IPV6_ROUTER_ALERT = 41 22, rw Int, Said("of a raw socket for protocol 255, else ENOPROTOOPT; twice EADDRINUSE; below zero takes it back"), "packets that carry a router alert (RFC 2711) of this value are handed to it, where they would be sent on; reads as 0"
+            RouterAlertV6 IPV6_ROUTER_ALERT = 41 22, rw Int, Said("of a raw socket for protocol 255, else ENOPROTOOPT; twice EADDRINUSE; below zero takes it back"), "packets that carry a router alert (RFC 2711) of this value are handed to it, where they would be sent on; reads as whether another number than 0 was set"
                 ["crates/node/tests/nodes/forward/alerts.rs" "over_ipv6_the_value_says_whose_it_is"];
             MtuDiscoverV6 IPV6_MTU_DISCOVER = 41 23, rw Int, Said("IPV6_PMTUDISC_*"), "what is done about the size of packets";
             MtuV6 IPV6_MTU = 41 24, rw Int, Said("0 or from 1280 on"), "set, the size that what is sent is fragmented to; read, the MTU of a connected socket's path"

@@ -18,15 +18,18 @@ impl Raw {
     ) -> Result<(), Error> {
         let socket = self.sockets.get_mut(id).ok_or(Error::BadSocket)?;
         let common = &mut socket.base.common;
-        let wish = match (option, common.domain, socket.protocol) {
+        let (wish, on) = match (option, common.domain, socket.protocol) {
             (SocketOption::RouterAlert, Domain::V4, IpProtocol::RAW) => return Err(Error::Invalid),
             (SocketOption::RouterAlert, Domain::V4, protocol) => {
-                value.flag()?.then_some(Selector::Protocol(protocol))
+                let on = value.flag()?;
+                (on.then_some(Selector::Protocol(protocol)), on)
             }
             // Linux: of the sockets that receive nothing else.
             (SocketOption::RouterAlertV6, Domain::V6, IpProtocol::RAW) => {
                 let value = value.int()?;
-                (value >= 0).then_some(Selector::Value(value))
+                // It reads as on when it is taken back, too.
+                let wish = (value >= 0).then_some(Selector::Value(value));
+                (wish, value != 0)
             }
             _ => return Err(Error::NoProtocolOption),
         };
@@ -38,7 +41,7 @@ impl Raw {
             _ => alerts.set(id, wish, common.device),
         }
         let switches = &mut common.internet.switches;
-        switches.set(Switches::ROUTER_ALERT, wish.is_some());
+        switches.set(Switches::ROUTER_ALERT, on);
         Ok(())
     }
 

@@ -9,9 +9,9 @@ use crate::datagram::{
 use crate::demux::{Binding, Claim, Endpoint, Flow};
 use crate::multicast::membership::SourceChange;
 use crate::{
-    AddressChange, Context, Demux, Disposition, Domain, Error, Handle, IcmpError, InterfaceId,
-    IpInfo, OptionValue, Packet, Ports, Readiness, Report, Rng, Shutdown, Slab, SocketId,
-    SocketOption, SocketSummary, SourceFilter, Transport, TransportId,
+    Context, Demux, Disposition, Domain, Error, Handle, IcmpError, InterfaceId, IpInfo,
+    OptionValue, Packet, Ports, Readiness, Report, Rng, Shutdown, Slab, SocketId, SocketOption,
+    SocketSummary, SourceFilter, Transport, TransportId,
 };
 use sockeye_wire::{IpProtocol, icmpv4, icmpv6};
 use std::any::Any;
@@ -212,6 +212,10 @@ impl Ping {
         }
         let socket = self.sockets.get(id).ok_or(Error::BadSocket)?;
         let mut to = match to {
+            // Linux: ICMPv6 is not sent over IPv4.
+            Some(SocketAddr::V6(v6)) if v6.ip().to_ipv4_mapped().is_some() => {
+                return Err(Error::Invalid);
+            }
             Some(addr) => socket.base.common.remote(addr)?,
             None => socket.peer.ok_or(Error::DestinationRequired)?,
         };
@@ -387,15 +391,6 @@ impl Transport for Ping {
             }
         }
         false
-    }
-
-    // Routes are looked up anew when they change, and they know the path's MTU.
-    fn on_path_mtu(&mut self, _: &mut Context<'_>, _: IpAddr, _: u32) {}
-
-    fn on_address(&mut self, _: &mut Context<'_>, _: AddressChange) {}
-
-    fn on_timeout(&mut self, _: &mut Context<'_>, _: SocketId) {
-        debug_assert!(false, "ping sockets arm no timers");
     }
 
     fn on_memory_pressure(&mut self, _: &mut Context<'_>) {

@@ -38,6 +38,9 @@ pub(crate) enum Kind {
     Unix(SocketType),
 }
 
+/// IPPROTO_MAX: no protocol of IP has this number, nor one beyond.
+const PROTOCOL_END: i32 = 263;
+
 impl Kind {
     /// The kind that socket(2)'s arguments mean.
     pub(super) fn find(domain: Domain, ty: Type, protocol: Option<Protocol>) -> io::Result<Self> {
@@ -58,6 +61,9 @@ impl Kind {
                 (Type::SEQPACKET, _) => Ok(Self::Unix(SocketType::SeqPacket)),
                 _ => Err(os(libc::ESOCKTNOSUPPORT)),
             };
+        }
+        if protocol.is_some_and(|protocol| !(0..PROTOCOL_END).contains(&protocol.0)) {
+            return Err(os(libc::EINVAL));
         }
         let echo = match domain {
             Domain::IPV6 => Protocol::ICMPV6,

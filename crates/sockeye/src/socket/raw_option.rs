@@ -8,6 +8,13 @@ use sockeye_core::{Error, SocketOption};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
+/// Options of raw sockets, each of those for some protocols alone.
+const OF_RAW: [SocketOption; 3] = [
+    SocketOption::IcmpFilter,
+    SocketOption::Icmp6Filter,
+    SocketOption::ChecksumOffset,
+];
+
 impl Socket {
     /// setsockopt(2).
     ///
@@ -33,6 +40,10 @@ impl Socket {
         }
         if let Some(done) = self.set_group_raw(level, option, value) {
             return done;
+        }
+        // Linux: who does not have one of these says so before it looks at the value.
+        if OF_RAW.contains(&option) {
+            self.option(option)?;
         }
         let devices = self.devices_for(option)?;
         let value = option_table::read(&devices, level, layout, value)?;
