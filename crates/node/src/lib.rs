@@ -27,7 +27,7 @@ pub use sockeye_core::{
     Batch, Capabilities, Config, Context, Counters, Error, Handle, Instant, Interface, InterfaceId,
     Observer, Packet, Readiness, SocketSummary, Transport,
 };
-pub use sockeye_dccp::Dccp;
+pub use sockeye_dccp::{Dccp, State as DccpState};
 pub use sockeye_dhcp::{Lease, State as LeaseState};
 pub use sockeye_sctp::Sctp;
 pub use sockeye_tcp::Tcp;

@@ -56,3 +56,15 @@ fn nodes_have_associations_while_chance_sits_between_them() {
         crate::associations::play(&input);
     }
 }
+
+/// The same with connections of DCCP.
+#[test]
+fn nodes_have_connections_while_chance_sits_between_them() {
+    for seed in 0..120 {
+        let mut rng = Rng::new([seed; 32]);
+        // A third of them without packets that are changed, and a third on a good network.
+        let mask = [0xef, 0xff, 0xbf][usize::from(seed) % 3];
+        let input: Vec<u8> = (0..400).map(|_| rng.next_u32() as u8 & mask).collect();
+        crate::connections::play(&input);
+    }
+}

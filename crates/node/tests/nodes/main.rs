@@ -6,6 +6,7 @@ mod autoconf;
 mod between;
 mod common;
 mod conflicts;
+mod connections;
 mod conversations;
 mod counters;
 mod ethernet;
