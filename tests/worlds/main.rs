@@ -1,7 +1,9 @@
 //! Several nodes in virtual time, from one seed.
 
+mod dccp;
 mod ecn;
 mod fairness;
+mod napt;
 mod router;
 mod sctp;
 mod undo;

@@ -68,6 +68,13 @@ enum Chore {
     Rfcs(rfcs::Args),
     /// Run packetdrill's scripts on a node and on the kernel, and compare. Wants root.
     Packetdrill(packetdrill::Args),
+    /// Measure DCCP's congestion control in virtual time: TFRC by its equation, both CCIDs beside TCP. A table,
+    /// and a picture in FILE.svg.
+    Tfrc {
+        /// Where the picture goes.
+        #[arg(value_name = "FILE.svg")]
+        svg: Option<String>,
+    },
     /// Write docs/OPTIONS.md from the list of socket options.
     Options {
         /// Only check that it is up to date, and that the tests it names exist.
@@ -92,6 +99,7 @@ fn main() -> ExitCode {
         Chore::Options { check } => options::run(check),
         Chore::Packetdrill(args) => packetdrill::run(&args),
         Chore::Rfcs(args) => rfcs::run(&args),
+        Chore::Tfrc { svg } => program::example("sockeye-sim", "tfrc", svg.as_slice()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,12 +4,14 @@
 //! - [`stream`]: one side sends a stream over TCP, the other checks it.
 //! - [`datagram`]: questions and answers over UDP.
 //! - [`messages`]: messages over SCTP.
+//! - [`packets`]: packets over DCCP.
 //! - [`ping`]: echo requests.
 
 mod acceptor;
 pub mod bulk;
 pub mod datagram;
 pub mod messages;
+pub mod packets;
 pub mod ping;
 pub mod stream;
 
@@ -17,6 +19,7 @@ use core::task::Poll;
 use sockeye_core::raw::Ping;
 use sockeye_core::socket::Domain;
 use sockeye_core::{Context, Error, Instant, Transport};
+use sockeye_dccp::Dccp;
 use sockeye_node::Node;
 use sockeye_sctp::Sctp;
 use sockeye_tcp::Tcp;
@@ -80,6 +83,11 @@ impl<'a> Desk<'a> {
     /// The node's SCTP, and the context that its calls take.
     pub fn sctp(&mut self) -> (&mut Sctp, Context<'_>) {
         self.node.sctp(self.now)
+    }
+
+    /// The node's DCCP, and the context that its calls take.
+    pub fn dccp(&mut self) -> (&mut Dccp, Context<'_>) {
+        self.node.dccp(self.now)
     }
 
     /// The node's ping sockets, and the context that their calls take.

@@ -1,0 +1,145 @@
+//! How fast flows go: alone on a path that loses, and two through one bottleneck.
+
+use crate::app::bulk::{Sink, Source};
+use crate::app::packets::{Pusher, Setup, Taker};
+use crate::world::{Failure, World};
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+use sockeye_core::{Config, MacAddr};
+use sockeye_drivers::memory::{MemoryConfig, MemoryLink};
+use sockeye_drivers::netem::{Netem, NetemConfig};
+use sockeye_drivers::switch::Switch;
+use std::net::SocketAddr;
+
+/// Bytes of data in each packet of DCCP.
+const SIZE: usize = 1400;
+/// How long flows are given to find their rate.
+const WARM_UP: Duration = Duration::from_secs(15);
+
+/// A flow by CCID 3 on a path that loses.
+#[derive(Clone, Copy, Debug)]
+pub struct Tfrc {
+    /// Bytes a second that it sent.
+    pub rate: f64,
+    /// The loss event rate that it heard of, on average.
+    pub events: f64,
+    /// What the equation gives for the loss event rate of each moment and the path's round-trip time, on
+    /// average.
+    pub equation: f64,
+}
+
+/// RFC 5348 §3.1: bytes a second for packets of `size` bytes, a round-trip time of `rtt` and a loss event
+/// rate of `p`.
+#[must_use]
+pub fn equation(size: f64, rtt: Duration, p: f64) -> f64 {
+    let r = rtt.as_secs_f64();
+    let rto = 4.0 * r;
+    let denominator = r * (2.0 * p / 3.0).sqrt()
+        + rto * (3.0 * (3.0 * p / 8.0).sqrt() * p * (1.0 + 32.0 * p * p));
+    size / denominator
+}
+
+/// Lets CCID 3 send over a path that loses `loss` percent of its packets, for `time` after it has found its
+/// rate.
+///
+/// # Errors
+/// The world fails.
+///
+/// # Panics
+/// When `loss` is no percentage.
+pub fn tfrc(loss: f64, rtt: Duration, time: Duration, seed: u64) -> Result<Tfrc, Failure> {
+    let mut world = World::without_capture(seed);
+    let [left, right] = ["left", "right"].map(|name| world.host(name, Config::default()));
+    let (near, far) = MemoryLink::pair_ip(MemoryConfig::without_offloads());
+    let delay = format!("delay={}us", rtt.as_micros() / 2);
+    let words = |text: &str| -> NetemConfig { text.parse().expect("the words of netem") };
+    let outbound = words(&format!("{delay},loss={loss}%"));
+    let near = Netem::with_directions(near, outbound, words(&delay), seed);
+    let net = |host: u8| format!("192.0.2.{host}/24").parse().expect("an address");
+    world.plug(left, near, &[net(1)]);
+    world.plug(right, far, &[net(2)]);
+    let to = SocketAddr::from(([192, 0, 2, 2], 7000));
+    let taker = Taker::new(to, Setup::ccid(3));
+    let taken = taker.taken();
+    world.spawn(right, taker);
+    world.spawn(left, Pusher::new(to, None, SIZE, Setup::ccid(3)));
+    world.pass(WARM_UP)?;
+    let before = taken.packets.load(Ordering::Relaxed);
+    let steps = (time.as_nanos() / rtt.as_nanos()).max(1);
+    let (mut events, mut by_equation) = (0.0, 0.0);
+    for _ in 0..steps {
+        world.pass(rtt)?;
+        let p = loss_event_rate(&mut world, left);
+        events += p;
+        by_equation += equation(SIZE as f64, rtt, p);
+    }
+    let packets = (taken.packets.load(Ordering::Relaxed) - before) as f64;
+    let seconds = rtt.as_secs_f64() * steps as f64;
+    Ok(Tfrc {
+        rate: packets * SIZE as f64 / (1.0 - loss / 100.0) / seconds,
+        events: events / steps as f64,
+        equation: by_equation / steps as f64,
+    })
+}
+
+/// What the sender on `host` has heard of last.
+fn loss_event_rate(world: &mut World, host: crate::HostId) -> f64 {
+    use sockeye_core::Transport as _;
+    let now = world.now();
+    let (dccp, cx) = world.node(host).dccp(now);
+    let ids: Vec<_> = dccp.sockets().iter().map(|row| row.handle.id).collect();
+    let mut rates = ids
+        .into_iter()
+        .filter_map(|id| dccp.info(&cx, id).ok()?.rate);
+    rates.next().map_or(0.0, |(_, p)| p)
+}
+
+/// What a flow of TCP (Reno) and one of DCCP by `ccid` get over `time` through one `bottleneck`, which is
+/// in netem's words, in Mbit/s of data.
+///
+/// # Errors
+/// The world fails.
+///
+/// # Panics
+/// When `bottleneck` is none.
+pub fn beside_tcp(
+    bottleneck: &str,
+    ccid: u8,
+    time: Duration,
+    seed: u64,
+) -> Result<[f64; 2], Failure> {
+    let mut world = World::without_capture(seed);
+    let switch = Switch::new(MemoryConfig::default());
+    let mut number = 0;
+    let mut port = || {
+        number += 1;
+        let net = format!("192.0.2.{number}/24").parse().expect("an address");
+        (switch.port(MacAddr([2, 0, 0, 0, 0, number])), net)
+    };
+    let to = |port| SocketAddr::from(([192, 0, 2, 1], port));
+    let (link, net) = port();
+    let right = world.host("right", Config::default());
+    let chance = world.rng().next_u64();
+    let bottleneck = bottleneck.parse().expect("the words of netem");
+    world.plug(right, Netem::new(link, bottleneck, chance), &[net]);
+    let [tcp, dccp] = ["tcp", "dccp"].map(|name| {
+        let host = world.host(name, Config::default());
+        let (link, net) = port();
+        world.plug(host, link, &[net]);
+        host
+    });
+    let sink = Sink::new(to(7000));
+    let taker = Taker::new(to(7001), Setup::ccid(ccid));
+    let (by_tcp, by_dccp) = (sink.received(), taker.taken());
+    world.spawn(right, sink);
+    world.spawn(right, taker);
+    world.spawn(tcp, Source::new(to(7000), "reno"));
+    world.spawn(dccp, Pusher::new(to(7001), None, SIZE, Setup::ccid(ccid)));
+    let got = || [&*by_tcp, &by_dccp.bytes].map(|bytes| bytes.load(Ordering::Relaxed));
+    world.pass(WARM_UP)?;
+    let before = got();
+    world.pass(time)?;
+    let after = got();
+    let rate = |n: usize| (after[n] - before[n]) as f64 * 8e-6 / time.as_secs_f64();
+    Ok([rate(0), rate(1)])
+}
