@@ -19,6 +19,7 @@
 
 mod addr;
 mod buf;
+mod dccp;
 mod icmp;
 mod lookup_host;
 mod options;
@@ -32,12 +33,13 @@ mod udp;
 mod unix;
 
 pub use addr::ToSocketAddrs;
+pub use dccp::{DccpListener, DccpSocket};
 pub use icmp::IcmpSocket;
 pub use lookup_host::{lookup_host, lookup_host_on};
 pub use packet::PacketSocket;
 pub use raw::RawSocket;
 pub use scope::{Scoped, scope};
-pub use sctp::{SctpListener, SctpStream};
+pub use sctp::{SctpListener, SctpSocket, SctpStream};
 pub use tcp::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpSocket, TcpStream,
     WriteHalf,
@@ -61,13 +63,16 @@ mod tests {
         shared::<(TcpListener, TcpStream, TcpSocket)>();
         shared::<(ReadHalf<'_>, WriteHalf<'_>)>();
         shared::<(OwnedReadHalf, OwnedWriteHalf)>();
-        shared::<(SctpListener, SctpStream)>();
+        shared::<(SctpListener, SctpSocket, SctpStream)>();
+        shared::<(DccpListener, DccpSocket)>();
         shared::<(UdpSocket, IcmpSocket, RawSocket, PacketSocket)>();
         sent(|| TcpListener::bind("a:1"));
         sent(|| TcpStream::connect(("a", 1)));
         sent(|| UdpSocket::bind("[::]:0"));
         sent(|| async { TcpStream::connect_on(&Node::current()?, "a:1").await });
         sent(|| async { UdpSocket::bind("[::]:0").await?.connect("a:1").await });
+        sent(|| SctpSocket::bind("a:1"));
+        sent(|| DccpSocket::connect("a:1", 1));
         sent(|| lookup_host("a:1"));
         sent(|| async { TcpListener::bind("a:1").await?.accept().await });
     }

@@ -1,7 +1,7 @@
-//! SCTP: streams and listeners for tokio.
+//! SCTP: streams, listeners and one-to-many sockets for tokio.
 
 use super::addr::{ToSocketAddrs, no_address, resolve};
-use super::options::common;
+use super::options::{common, readiness};
 use super::ready::cooperate;
 use crate::net::one_message;
 use crate::sctp::{AssocId, Incoming, Settings, SndInfo};
@@ -17,10 +17,10 @@ use tokio::task::coop::cooperative;
 /// Associations that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-fn socket(node: &Node, addrs: &[SocketAddr]) -> io::Result<Socket> {
+fn socket(node: &Node, addrs: &[SocketAddr], ty: Type) -> io::Result<Socket> {
     let first = addrs.first().ok_or_else(no_address)?;
     let domain = Domain::for_address(*first);
-    Socket::new_on(node, domain, Type::STREAM, Some(Protocol::SCTP))
+    Socket::new_on(node, domain, ty, Some(Protocol::SCTP))
 }
 
 /// A socket that takes associations, the counterpart of [`crate::net::SctpListener`].
@@ -38,7 +38,7 @@ impl SctpListener {
     /// Those of resolving `addrs`, of bind(2) and of listen(2).
     pub async fn bind_on(node: &Node, addrs: impl ToSocketAddrs) -> io::Result<Self> {
         let all = resolve(node, addrs).await?;
-        let socket = socket(node, &all)?;
+        let socket = socket(node, &all, Type::STREAM)?;
         socket.set_reuse_address(true)?;
         socket.bind_add(&all)?;
         socket.listen(BACKLOG)?;
@@ -111,7 +111,7 @@ impl SctpStream {
     pub async fn connect_on(node: &Node, addrs: impl ToSocketAddrs) -> io::Result<Self> {
         let mut last = no_address();
         for addr in resolve(node, addrs).await? {
-            let socket = socket(node, &[addr])?;
+            let socket = socket(node, &[addr], Type::STREAM)?;
             match cooperative(socket.connect_async(addr)).await {
                 Ok(()) => return Ok(Self { socket }),
                 Err(error) => last = error,
@@ -194,5 +194,111 @@ impl AsyncWrite for SctpStream {
     /// Shuts the association down; what was written still arrives.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.socket.shutdown(Shutdown::Write))
+    }
+}
+
+/// A one-to-many socket, the counterpart of [`crate::net::SctpSocket`]: associations with any number of
+/// peers, each begun by the first message to it or by the peer.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use sockeye::sctp::{Incoming, SndInfo};
+/// use sockeye::tokio::SctpSocket;
+///
+/// let node = sockeye::Node::builder().build()?;
+/// let server = SctpSocket::bind_on(&node, "127.0.0.1:80").await?;
+/// let client = SctpSocket::bind_on(&node, "127.0.0.1:0").await?;
+///
+/// let to = server.local_addr()?;
+/// client.send_msg(b"hello", Some(to), &SndInfo::default()).await?;
+/// let mut buffer = [0; 100];
+/// let Incoming::Message(received) = server.recv_msg(&mut buffer).await? else {
+///     panic!("no notification was asked for");
+/// };
+/// assert_eq!(&buffer[..received.len], b"hello");
+///
+/// let alone = server.peel_off(received.info.assoc)?;
+/// alone.send_msg(b"to you alone", &SndInfo::default()).await?;
+/// # client.recv_msg(&mut buffer).await?;
+/// # std::io::Result::Ok(())
+/// # })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct SctpSocket {
+    socket: Socket,
+}
+
+common!(
+    SctpSocket,
+    Type::SEQPACKET,
+    Protocol::SCTP,
+    "a one-to-many SCTP socket"
+);
+
+impl SctpSocket {
+    /// Binds to all of `addrs` of `node`, which have one port, and takes associations.
+    ///
+    /// # Errors
+    /// Those of resolving `addrs`, of bind(2) and of listen(2).
+    pub async fn bind_on(node: &Node, addrs: impl ToSocketAddrs) -> io::Result<Self> {
+        let all = resolve(node, addrs).await?;
+        let socket = socket(node, &all, Type::SEQPACKET)?;
+        socket.set_nonblocking(true)?;
+        socket.bind_add(&all)?;
+        socket.listen(BACKLOG)?;
+        Ok(Self { socket })
+    }
+
+    /// Binds on the current node.
+    ///
+    /// # Errors
+    /// As [`bind_on`](Self::bind_on).
+    pub async fn bind(addrs: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::bind_on(&Node::current()?, addrs).await
+    }
+
+    readiness!();
+
+    /// Sends one message to a peer, by its address or by the association that `info` names.
+    ///
+    /// # Errors
+    /// See [`SctpStream::send_msg`].
+    pub async fn send_msg(
+        &self,
+        message: &[u8],
+        to: Option<SocketAddr>,
+        info: &SndInfo,
+    ) -> io::Result<usize> {
+        let message = [IoSlice::new(message)];
+        cooperative(poll_fn(|cx| {
+            self.socket.poll_send_msg(cx, &message, to, info)
+        }))
+        .await
+    }
+
+    /// The next message of any association, a part of it as large as `buffer`, or a notification.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub async fn recv_msg(&self, buffer: &mut [u8]) -> io::Result<Incoming> {
+        cooperative(poll_fn(|cx| self.socket.poll_recv_msg(cx, buffer))).await
+    }
+
+    /// Changes what `assoc` names.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an association that it does not have.
+    pub fn configure(&self, assoc: AssocId, change: impl Fn(&mut Settings)) -> io::Result<()> {
+        self.socket.configure_sctp(assoc, change)
+    }
+
+    /// Makes an association a stream of its own.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it has no such association.
+    pub fn peel_off(&self, assoc: AssocId) -> io::Result<SctpStream> {
+        let socket = self.socket.peel_off(assoc)?;
+        Ok(SctpStream { socket })
     }
 }
