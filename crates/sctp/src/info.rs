@@ -311,6 +311,25 @@ bitflags! {
 }
 
 impl Notification {
+    /// The association that it is about.
+    #[must_use]
+    pub const fn assoc(&self) -> AssocId {
+        match self {
+            Self::AssocChange { assoc, .. }
+            | Self::PeerAddrChange { assoc, .. }
+            | Self::RemoteError { assoc, .. }
+            | Self::SendFailed { assoc, .. }
+            | Self::Shutdown { assoc }
+            | Self::Adaptation { assoc, .. }
+            | Self::PartialDelivery { assoc, .. }
+            | Self::Authentication { assoc, .. }
+            | Self::SenderDry { assoc }
+            | Self::StreamReset { assoc, .. }
+            | Self::AssocReset { assoc, .. }
+            | Self::StreamChange { assoc, .. } => *assoc,
+        }
+    }
+
     /// Which of the events it is.
     #[must_use]
     pub const fn event(&self) -> Events {

@@ -360,8 +360,13 @@ impl Sctp {
         }
         for &remote in &peer {
             let ends = local.iter().map(|&ip| Address::new(ip, port));
-            if ends.clone().any(|end| self.find(end, remote).is_some()) {
-                return Err(Error::IsConnected);
+            if let Some(found) = ends.clone().find_map(|end| self.find(end, remote)) {
+                let owner = self.association(found).and_then(|found| found.owner);
+                return Err(match owner == Some(id) {
+                    true => Error::IsConnected,
+                    // Linux: peeled off, it is another socket's.
+                    false => Error::AddressNotAvailable,
+                });
             }
         }
         let settings = endpoint.settings.clone();

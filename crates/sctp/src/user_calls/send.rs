@@ -74,13 +74,17 @@ impl Sctp {
     ) -> Result<SocketId, Error> {
         let endpoint = self.held(id)?;
         if endpoint.style == Style::OneToOne {
-            return endpoint.only().ok_or(match endpoint.used {
-                true => Error::BrokenPipe,
-                false => Error::NotConnected,
-            });
+            return match (endpoint.only(), to) {
+                (Some(only), _) => Ok(only),
+                (None, _) if endpoint.used => Err(Error::BrokenPipe),
+                (None, None) => Err(Error::NotConnected),
+                // RFC 6458 §4.1.9: whom a message names, that one is connected to.
+                (None, Some(to)) => self.begin_by_sending(cx, id, to, info),
+            };
         }
         if info.assoc.0 >= AssocId::FIRST {
-            return self.named(id, info.assoc);
+            let named = self.named(id, info.assoc);
+            return named.map_err(|_| Error::BrokenPipe);
         }
         let to = to.ok_or(Error::DestinationRequired)?;
         let remote = endpoint.settings.common.remote(to)?;
@@ -91,6 +95,19 @@ impl Sctp {
         });
         if let Some(found) = found {
             return Ok(found);
+        }
+        self.begin_by_sending(cx, id, to, info)
+    }
+
+    fn begin_by_sending(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        to: SocketAddr,
+        info: &SndInfo,
+    ) -> Result<SocketId, Error> {
+        if self.held(id)?.style == Style::OneToOne && self.held(id)?.backlog.is_some() {
+            return Err(Error::BrokenPipe);
         }
         if info.flags.intersects(SndFlags::EOF | SndFlags::ABORT) {
             return Err(Error::Invalid);

@@ -48,7 +48,14 @@ impl Sctp {
         let endpoint = self.held(id)?;
         let unbound = Address::new(endpoint.settings.common.domain.unspecified(), 0);
         let unbound = endpoint.settings.common.show(unbound);
-        Ok(all.first().copied().unwrap_or(unbound))
+        // Of a connection the one that its peer is spoken to from is of the peer's family.
+        let peer = self.peer_addr(id).ok();
+        let spoken = |addr: &&SocketAddr| {
+            let v4 = |addr: SocketAddr| addr.ip().to_canonical().is_ipv4();
+            peer.is_some_and(|peer| v4(peer) == v4(**addr))
+        };
+        let first = all.iter().find(spoken).or(all.first());
+        Ok(first.copied().unwrap_or(unbound))
     }
 
     /// sctp_getladdrs(3): all its own addresses, or those of one association.

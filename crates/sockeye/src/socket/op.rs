@@ -74,7 +74,7 @@ impl Kind {
             (Type::DGRAM, None | Some(Protocol::UDP)) => Ok(Self::Udp),
             (Type::DGRAM, Some(Protocol::UDPLITE)) => Ok(Self::UdpLite),
             (Type::STREAM, Some(Protocol::SCTP)) => Ok(Self::Sctp(Style::OneToOne)),
-            (Type::SEQPACKET, Some(Protocol::SCTP)) => Ok(Self::Sctp(Style::OneToMany)),
+            (Type::SEQPACKET, None | Some(Protocol::SCTP)) => Ok(Self::Sctp(Style::OneToMany)),
             (Type::DGRAM, Some(protocol)) if protocol == echo => Ok(Self::Ping),
             (Type::RAW, Some(Protocol(1..=255))) => Ok(Self::Raw),
             (Type::DCCP, None | Some(Protocol::DCCP)) => Ok(Self::Dccp),

@@ -74,9 +74,15 @@ impl Socket {
             let bytes = fields.skip(len)?;
             Fields::at_least(bytes, 1)?.sockaddrs()
         });
-        let assoc = self.connect_multi(&parsed.map_err(to_io)?)?;
-        out[..4].copy_from_slice(&assoc.0.to_ne_bytes());
-        Ok(16)
+        let all = parsed.map_err(to_io)?;
+        let done = self.connect_multi(&all);
+        // As on Linux it is told of one that is still being set up, too.
+        if let Some(first) = all.first()
+            && let Ok(assoc) = self.association_with(*first)
+        {
+            out[..4].copy_from_slice(&assoc.0.to_ne_bytes());
+        }
+        done.map(|_| 16)
     }
 }
 
@@ -141,7 +147,9 @@ impl Get<'_> {
                 let assoc = fields.assoc()?;
                 let addr = fields.storage()?.ok_or(Error::Invalid)?;
                 let paths = invalid(self.sctp.paths(self.id, assoc))?;
-                let path = paths.iter().find(|path| path.address == addr);
+                let wanted = (addr.ip(), addr.port());
+                let mut paths = paths.iter();
+                let path = paths.find(|path| (path.address.ip(), path.address.port()) == wanted);
                 path_info(new, assoc, path.ok_or(Error::Invalid)?).0
             }
             n::DELAYED_SACK => self.delayed_sack(asked)?,

@@ -201,7 +201,14 @@ impl Socket {
     ) -> io::Result<RecvMessage> {
         let incoming = self.recv_msg(buffer, flags)?;
         let told = self.sctp(|sctp, _, id| Ok(sctp.settings(id, AssocId::FUTURE)?.told))?;
-        Ok(describe(incoming, &told, buffer))
+        // As on Linux it comes from the peer's primary address, as long as there is one.
+        let about = match &incoming {
+            Incoming::Notification(notification) => self.sctp_status(notification.assoc()).ok(),
+            _ => None,
+        };
+        let mut message = describe(incoming, &told, buffer);
+        message.from = message.from.or(about.map(|status| status.primary.address));
+        Ok(message)
     }
 }
 

@@ -4,6 +4,8 @@ use super::layout::Writer;
 use super::numbers::{EVENTS_IN_ORDER, FIRST_EVENT, SEND_FAILED};
 use sockeye_sctp::{AddressState, AssocChange, Events, Notification, SndInfo, Told};
 
+/// Bytes that a chunk begins with: type, flags, length.
+const CHUNK_HEADER_LEN: usize = 4;
 /// Bytes of what all notifications begin with: type, flags, length.
 const HEADER_LEN: usize = 8;
 
@@ -25,6 +27,11 @@ pub(in crate::socket) fn lay_out(notification: &Notification, told: &Told) -> Ve
                 AssocChange::CantStart => (4, (0, 0)),
             };
             let body = body.u16(state).u16(*error).u16(out).u16(within);
+            // Linux tells the causes of an ABORT, without the chunk's own head.
+            let info = match change {
+                AssocChange::Lost => info.get(CHUNK_HEADER_LEN..).unwrap_or_default(),
+                _ => info,
+            };
             (0, body.assoc(*assoc).bytes(info))
         }
         Notification::PeerAddrChange {
