@@ -14,6 +14,7 @@ mod hostile;
 mod kill;
 mod md5;
 mod memory;
+mod messages;
 mod multicast;
 mod nc;
 mod options;
@@ -44,6 +45,7 @@ fn main() {
         fast_open::TESTS,
         urgent::TESTS,
         memory::TESTS,
+        messages::TESTS,
         md5::TESTS,
         ecn::TESTS,
         tools::TESTS,

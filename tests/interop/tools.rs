@@ -144,7 +144,7 @@ fn programs_of_an_ordinary_user_find_them_under_run() -> Result {
                 Err(reason) => return ignore!("{}", reason.trim()),
             };
             for (far, router) in [(FAR_V4, KERNEL_V4), (FAR_V6, KERNEL_V6)] {
-                for how in ["", " -I", " -T"] {
+                for how in ["", " -I", " -T", " -D"] {
                     finds(
                         &format!("traceroute -n -q 1 -w 5{how} {far}"),
                         1,

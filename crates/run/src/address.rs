@@ -58,6 +58,21 @@ fn v6(octets: &[u8]) -> Result<SocketAddrV6, Errno> {
     Ok(SocketAddrV6::new(address, port, flow, scope))
 }
 
+/// Addresses behind each other, as far as they are some.
+pub(crate) fn list(mut octets: &[u8]) -> Vec<SocketAddr> {
+    let mut all = Vec::new();
+    while let Some(family) = octets.first_chunk() {
+        let (read, len) = match i32::from(u16::from_ne_bytes(*family)) {
+            libc::AF_INET => (v4(octets).map(SocketAddr::V4), V4_LEN),
+            libc::AF_INET6 => (v6(octets).map(SocketAddr::V6), V6_LEN),
+            _ => break,
+        };
+        all.extend(read);
+        octets = octets.get(len..).unwrap_or_default();
+    }
+    all
+}
+
 /// Lays out an address for the program.
 pub(crate) fn emit(address: SocketAddr) -> Vec<u8> {
     match address {
@@ -142,6 +157,8 @@ mod tests {
         fn what_is_laid_out_is_read_again(address: SocketAddr) {
             let domain = if address.is_ipv4() { Domain::Ipv4 } else { Domain::Ipv6 };
             prop_assert_eq!(parse(domain, &emit(address)), Ok(Given::Internet(address)));
+            let twice = [emit(address), emit(address)].concat();
+            prop_assert_eq!(list(&twice), [address, address]);
         }
 
         #[test]
@@ -149,6 +166,7 @@ mod tests {
             let _ = parse(Domain::Ipv4, &octets);
             let _ = parse(Domain::Ipv6, &octets);
             let _ = unix_path(&octets);
+            let _ = list(&octets);
         }
     }
 }

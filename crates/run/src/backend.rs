@@ -27,15 +27,39 @@ pub enum Type {
     Datagram,
     /// `SOCK_RAW`.
     Raw,
+    /// `SOCK_SEQPACKET`: messages of many associations on one socket.
+    SeqPacket,
+    /// `SOCK_DCCP`.
+    Dccp,
 }
 
-/// A datagram as the node hands it over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl Type {
+    /// The number of `SOCK_DCCP`.
+    pub const SOCK_DCCP: i32 = 6;
+
+    /// What it is by Linux's numbers.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Stream => libc::SOCK_STREAM,
+            Self::Datagram => libc::SOCK_DGRAM,
+            Self::Raw => libc::SOCK_RAW,
+            Self::SeqPacket => libc::SOCK_SEQPACKET,
+            Self::Dccp => Self::SOCK_DCCP,
+        }
+    }
+}
+
+/// A control message: level, type and value.
+pub type Control = (i32, i32, Vec<u8>);
+
+/// A message as the node hands it over.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Octets put into the buffer.
     pub len: usize,
-    /// Who sent it.
-    pub source: SocketAddr,
+    /// Who sent it; `None` where nobody did, or nobody else can have.
+    pub source: Option<SocketAddr>,
     /// The address it was sent to, where the node knows it.
     pub destination: Option<IpAddr>,
     /// The index of the interface it came in by, or 0.
@@ -44,6 +68,41 @@ pub struct Received {
     pub ttl: Option<u8>,
     /// Type of service or traffic class, where the node knows it.
     pub traffic_class: Option<u8>,
+    /// What recvmsg(2) says of it in `msg_flags`: `MSG_EOR`, `MSG_NOTIFICATION`.
+    pub flags: i32,
+    /// Control messages that go along, beside what the rest of this tells.
+    pub control: Vec<Control>,
+    /// It is no message, but the end of all: nothing will come any more.
+    pub end: bool,
+}
+
+impl Received {
+    /// A message of which no more is known.
+    #[must_use]
+    pub const fn of(len: usize, source: Option<SocketAddr>) -> Self {
+        Self {
+            len,
+            source,
+            destination: None,
+            interface: 0,
+            ttl: None,
+            traffic_class: None,
+            flags: 0,
+            control: Vec::new(),
+            end: false,
+        }
+    }
+}
+
+/// A message that is sent with all that sendmsg(2) can say of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Outgoing {
+    /// The message.
+    pub data: Vec<u8>,
+    /// Whom to; the peer if `None`.
+    pub to: Option<SocketAddr>,
+    /// How.
+    pub control: Vec<Control>,
 }
 
 /// What the error queue of a socket tells of something sent: `MSG_ERRQUEUE`.
@@ -54,7 +113,7 @@ pub struct Reported {
     /// Where the datagram was sent to.
     pub destination: Option<SocketAddr>,
     /// The control messages that tell of the error: level, type and value.
-    pub control: Vec<(i32, i32, Vec<u8>)>,
+    pub control: Vec<Control>,
 }
 
 /// A piece of a stream as the node hands it over.
@@ -127,15 +186,17 @@ pub trait NodeSocket: Send + Sync + Sized + 'static {
         to: Option<SocketAddr>,
     ) -> Poll<Result<usize, Errno>>;
 
-    /// Sends one message to the peer, with control messages (level, type and data of each), when there is room. Only SCTP's
-    /// streams take them.
+    /// Sends one message as sendmsg(2) does, when there is room. Control messages that ask for what would not be done are
+    /// refused.
     fn poll_send_message(
         &self,
-        _cx: &mut Context<'_>,
-        _data: &[u8],
-        _control: &[(i32, i32, Vec<u8>)],
+        cx: &mut Context<'_>,
+        message: &Outgoing,
     ) -> Poll<Result<usize, Errno>> {
-        Poll::Ready(Err(Errno::OPNOTSUPP))
+        match message.control.is_empty() {
+            true => self.poll_send_to(cx, &message.data, message.to),
+            false => Poll::Ready(Err(Errno::INVAL)),
+        }
     }
 
     /// Takes the next datagram, or the error that ICMP reported for an earlier one. What is longer than the buffer is cut.
@@ -159,6 +220,11 @@ pub trait NodeSocket: Send + Sync + Sized + 'static {
 
     /// Takes the pending error: `SO_ERROR`.
     fn take_error(&self) -> Option<Errno>;
+
+    /// Makes an association of a one-to-many socket a socket of its own: `SCTP_SOCKOPT_PEELOFF`.
+    fn peel_off(&self, _association: i32) -> Result<Self, Errno> {
+        Err(Errno::OPNOTSUPP)
+    }
 
     /// getsockname(2).
     fn local_addr(&self) -> Result<SocketAddr, Errno>;

@@ -5,9 +5,11 @@
 //! duplicate is closed when the call is answered: while it exists, the program's last close would not be seen.
 
 use crate::backend::{Domain, Errno, NodeSocket, Type};
+use crate::buffers::BUFFER;
 use crate::calls::datagram::Datagrams;
 use crate::calls::listen::Listening;
 use crate::ends::{Ends, Kind, Name};
+use crate::memory::DATAGRAM_MAX;
 use crate::sys::{self, Call};
 use crate::threads::Threads;
 use rustix::fs::{OFlags, fcntl_getfl};
@@ -15,7 +17,7 @@ use rustix::net::sockopt;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{Notify, watch};
 
 /// Sockets that one run may have.
@@ -38,7 +40,7 @@ pub(crate) struct Sock<S> {
     pub(crate) state: Mutex<State<S>>,
     /// Woken when `state` changes in a way that a waiting call may want to know.
     pub(crate) changed: Notify,
-    pub(crate) datagrams: Option<Arc<Datagrams>>,
+    datagrams: OnceLock<Arc<Datagrams>>,
     /// The thread that made the last call on it.
     pub(crate) caller: AtomicI32,
     /// Becomes true when the program has no descriptor of it any more.
@@ -56,8 +58,17 @@ pub(crate) struct State<S> {
     pub(crate) small: bool,
     /// `SO_LINGER` with time zero: closing resets.
     pub(crate) reset_on_close: bool,
+    /// shutdown(2) has ended reading, writing, where messages are carried.
+    pub(crate) shut: Shut,
     /// Something watches the node's end and will see the close; else the sweep must look.
     pub(crate) watched: bool,
+}
+
+/// Which halves the program has shut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shut {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
 }
 
 /// Where a stream socket stands between socket(2) and close(2).
@@ -76,7 +87,7 @@ pub(crate) enum Phase<S> {
     Listening(Arc<Listening<S>>),
 }
 
-impl<S: NodeSocket> Sock<S> {
+impl<S> Sock<S> {
     pub(crate) fn new(
         end: BorrowedFd<'_>,
         name: Name,
@@ -98,10 +109,11 @@ impl<S: NodeSocket> Sock<S> {
                 shown: false,
                 small: false,
                 reset_on_close: false,
+                shut: Shut::default(),
                 watched,
             }),
             changed: Notify::new(),
-            datagrams: None,
+            datagrams: OnceLock::new(),
             caller: AtomicI32::new(0),
             closed: watch::Sender::new(false),
         })
@@ -118,20 +130,47 @@ impl<S: NodeSocket> Sock<S> {
         *self.closed.borrow()
     }
 
+    /// Whether it has connections that are listened for and accepted.
     pub(crate) fn is_stream(&self) -> bool {
-        self.ty == Type::Stream
+        self.end_kind() != Kind::Datagrams
     }
 
-    /// Whether it is a stream of messages: SCTP, one-to-one.
+    /// Whether what it has on its connection is messages: SCTP, one-to-one, and DCCP.
     pub(crate) fn has_messages(&self) -> bool {
-        self.protocol == libc::IPPROTO_SCTP
+        self.end_kind() == Kind::Packets
     }
 
     /// The type of its end.
     pub(crate) fn end_kind(&self) -> Kind {
-        match self.has_messages() {
-            true => Kind::Packets,
-            false => Kind::Stream,
+        self.name.kind
+    }
+
+    /// The longest message that it can send, as far as is known without asking the node.
+    pub(crate) fn message_max(&self) -> usize {
+        match self.is_sctp() {
+            true => BUFFER,
+            false => DATAGRAM_MAX,
+        }
+    }
+
+    pub(crate) fn is_sctp(&self) -> bool {
+        self.protocol == libc::IPPROTO_SCTP
+    }
+
+    /// The node's side, where messages are carried; there is none before a connection.
+    pub(crate) fn datagrams(&self) -> Option<&Arc<Datagrams>> {
+        self.datagrams.get()
+    }
+
+    /// Takes in its other side, which a socket does once.
+    pub(crate) fn adopt(&self, datagrams: Arc<Datagrams>) {
+        let _ = self.datagrams.set(datagrams);
+    }
+
+    /// Takes in the other side of a connection.
+    pub(crate) fn adopt_connection(&self, node_end: &Arc<OwnedFd>) {
+        if self.has_messages() {
+            self.adopt(Arc::new(Datagrams::new(node_end.clone(), None)));
         }
     }
 }

@@ -11,6 +11,8 @@
 //! - One octet is always left unread at the node's end, the *guard*: closing the node's end with something unread is what the
 //!   program sees as a reset, closing it empty is a plain end.
 //! - A datagram socket is one side of a pair, from the beginning.
+//! - An end that carries messages on a connection is as a stream's, without a guard. What it and its other side receive is
+//!   stamped with the time it was queued, which tells an empty message from the end of all.
 
 use crate::backend::Errno;
 use crate::names::Names;
@@ -64,7 +66,7 @@ pub(crate) struct Ends {
 pub(crate) enum Kind {
     /// A stream of octets.
     Stream,
-    /// A stream of messages, which SCTP has: SOCK_SEQPACKET.
+    /// Messages on a connection, which SCTP and DCCP have: SOCK_SEQPACKET.
     Packets,
     /// Datagrams.
     Datagrams,
@@ -84,7 +86,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
     number: u64,
-    kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 impl Ends {
@@ -154,6 +156,9 @@ impl Ends {
                 SocketFlags::empty()
             };
         let end = unix(kind.ty(), flags)?;
+        if kind == Kind::Packets {
+            stamp(end.as_fd())?;
+        }
         sockopt::set_socket_send_buffer_size(&end, 1)?;
         let name = self.give_name(end.as_fd(), kind)?;
         Ok((end, name))
@@ -174,9 +179,12 @@ impl Ends {
         rustix::io::ioctl_fionbio(&program, nonblocking)?;
         let name = self.give_name(program.as_fd(), kind)?;
         raise(program.as_fd());
-        prepare_node_end(node.as_fd());
-        if kind == Kind::Stream {
-            net::send(&program, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        prepare_node_end(node.as_fd(), kind)?;
+        match kind {
+            Kind::Stream => {
+                net::send(&program, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+            }
+            _ => stamp(program.as_fd())?,
         }
         Ok((program, node, name))
     }
@@ -195,12 +203,7 @@ impl Ends {
         net::bind(&node, &of_node)?;
         raise(program.as_fd());
         raise(node.as_fd());
-        sys::set_option(
-            program.as_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_TIMESTAMPNS,
-            &1_i32.to_ne_bytes(),
-        )?;
+        stamp(program.as_fd())?;
         Ok((program, node, name))
     }
 
@@ -214,7 +217,7 @@ impl Ends {
         net::connect(program, &self.address)?;
         while let Some(node) = self.accept(name.kind)? {
             if peer_is(&node, &own) {
-                prepare_node_end(node.as_fd());
+                prepare_node_end(node.as_fd(), name.kind)?;
                 return Ok(node);
             }
         }
@@ -276,10 +279,19 @@ fn io_errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
-fn prepare_node_end(node: BorrowedFd<'_>) {
+fn prepare_node_end(node: BorrowedFd<'_>, kind: Kind) -> Result<(), Errno> {
     raise(node);
-    // Urgent octets come in their place among the others, and are known by it.
-    let _ = sockopt::set_socket_oobinline(node, true);
+    match kind {
+        Kind::Packets => stamp(node),
+        // Urgent octets come in their place among the others, and are known by it.
+        _ => sockopt::set_socket_oobinline(node, true),
+    }
+}
+
+/// Has what an end receives stamped with the time it was queued.
+fn stamp(end: BorrowedFd<'_>) -> Result<(), Errno> {
+    let on = 1_i32.to_ne_bytes();
+    sys::set_option(end, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &on)
 }
 
 /// Gives an end the largest send buffer it may have, up to [`SEND_BUFFER`].

@@ -35,6 +35,18 @@ pub(crate) const TRAPPED: [c_long; 14] = [
     libc::SYS_recvmmsg,
 ];
 
+/// Descriptors of sockets with messages have these numbers where the program may have them: plain calls on them ask the
+/// supervisor, since the kernel's own sockets lose what of a message is not read at once. select(2) can still name them.
+pub(crate) const ASKED: std::ops::Range<i32> = 960..1024;
+
+/// Calls that the supervisor answers for descriptors in [`ASKED`] alone.
+pub(crate) const PLAIN: [c_long; 4] = [
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_readv,
+    libc::SYS_writev,
+];
+
 /// Calls that do not exist under `run`: io_uring would carry out socket calls past the filter.
 const REFUSED: [c_long; 3] = [
     libc::SYS_io_uring_setup,
@@ -78,6 +90,8 @@ pub(crate) fn program() -> Vec<sock_filter> {
         address,
         ioctl,
         ioctl_in_range,
+        plain,
+        plain_in_range,
         allow,
     ] = std::array::from_fn(|_| a.label());
 
@@ -95,6 +109,9 @@ pub(crate) fn program() -> Vec<sock_filter> {
     a.jump_if_equal(libc::SYS_sendto as u32, address);
     a.jump_if_equal(libc::SYS_recvfrom as u32, address);
     a.jump_if_equal(libc::SYS_ioctl as u32, ioctl);
+    for nr in PLAIN {
+        a.jump_if_equal(nr as u32, plain);
+    }
     for nr in TRAPPED {
         a.jump_if_equal(nr as u32, notify);
     }
@@ -124,7 +141,7 @@ pub(crate) fn program() -> Vec<sock_filter> {
     a.jump_if_at_least(INTERFACE_IOCTLS.end, allow);
     a.answer(refuse(libc::ENODEV));
 
-    // sendto and recvfrom with no address are send and recv, which the kernel serves.
+    // sendto and recvfrom with no address are send and recv, which the kernel serves but for a few descriptors.
     a.place(address);
     a.load(argument_low(4));
     let low_is_zero = a.label();
@@ -133,7 +150,14 @@ pub(crate) fn program() -> Vec<sock_filter> {
     a.answer(libc::SECCOMP_RET_USER_NOTIF);
     a.place(low_is_zero);
     a.load(argument_high(4));
-    a.jump_if_equal(0, allow);
+    a.jump_if_equal(0, plain);
+    a.answer(libc::SECCOMP_RET_USER_NOTIF);
+    a.place(plain);
+    a.load(argument_low(0));
+    a.jump_if_at_least(ASKED.start as u32, plain_in_range);
+    a.answer(libc::SECCOMP_RET_ALLOW);
+    a.place(plain_in_range);
+    a.jump_if_at_least(ASKED.end as u32, allow);
     a.answer(libc::SECCOMP_RET_USER_NOTIF);
 
     a.place(no_such_call);
@@ -217,6 +241,28 @@ mod tests {
                     native(nr, [3, 1, 1, 0, address, 0]),
                     NOTIFY,
                     "address {address:#x}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn plain_calls_ask_for_a_few_descriptors() {
+        let plain = [libc::SYS_sendto, libc::SYS_recvfrom]
+            .into_iter()
+            .chain(PLAIN);
+        for nr in plain {
+            for (fd, expected) in [
+                (0, ALLOW),
+                (959, ALLOW),
+                (960, NOTIFY),
+                (1023, NOTIFY),
+                (1024, ALLOW),
+            ] {
+                assert_eq!(
+                    native(nr, [fd, 1, 1, 0, 0, 0]),
+                    expected,
+                    "call {nr} of {fd}"
                 );
             }
         }

@@ -140,12 +140,26 @@ impl<'a> Memory<'a> {
             .collect()
     }
 
-    /// What the buffers hold, as one datagram: `EMSGSIZE` if it is longer than any datagram.
-    pub(crate) fn gather(&self, buffers: &[Span]) -> Result<Vec<u8>, Errno> {
+    /// The buffers of read(2), write(2), readv(2) or writev(2).
+    pub(crate) fn read_spans(&self, call: &Call) -> Result<Vec<Span>, Errno> {
+        let [_, at, len, ..] = call.args;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        match call.nr {
+            libc::SYS_readv | libc::SYS_writev => self.read_buffers(&Message {
+                buffers: at,
+                buffer_count: len,
+                ..Message::default()
+            }),
+            _ => Ok(vec![Span { address: at, len }]),
+        }
+    }
+
+    /// What the buffers hold, as one message: `EMSGSIZE` if it is longer than it may be.
+    pub(crate) fn gather(&self, buffers: &[Span], most: usize) -> Result<Vec<u8>, Errno> {
         let total = buffers
             .iter()
             .fold(0_usize, |sum, span| sum.saturating_add(span.len));
-        if total > DATAGRAM_MAX {
+        if total > most {
             return Err(Errno::MSGSIZE);
         }
         let mut data = vec![0; total];

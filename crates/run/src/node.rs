@@ -1,7 +1,9 @@
 //! The backend of every real run: a node, whose [`Socket`] has a method for each of the calls.
 
-use crate::backend::{Backend, Domain, Errno, NodeSocket, Piece, Received, Reported, Type};
-use sockeye::{MessageFlags, Node, Readiness, Socket};
+use crate::backend::{
+    Backend, Domain, Errno, NodeSocket, Outgoing, Piece, Received, Reported, Type,
+};
+use sockeye::{MessageFlags, Node, Readiness, RecvMessage, Socket};
 use std::io::{self, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll};
@@ -14,14 +16,10 @@ impl Backend for Node {
             Domain::Ipv4 => sockeye::Domain::IPV4,
             Domain::Ipv6 => sockeye::Domain::IPV6,
         };
-        let ty = match ty {
-            Type::Stream => sockeye::Type::STREAM,
-            Type::Datagram => sockeye::Type::DGRAM,
-            Type::Raw => sockeye::Type::RAW,
-        };
         let protocol = (protocol != 0).then(|| protocol.into());
+        let ty = ty.number().into();
         let socket = Socket::new_on(self, domain, ty, protocol).map_err(errno)?;
-        if protocol == Some(sockeye::Protocol::SCTP) {
+        if socket.protocol() == sockeye::Protocol::SCTP {
             // An option that connects is not to wait.
             socket.set_nonblocking(true).map_err(errno)?;
         }
@@ -88,18 +86,21 @@ impl NodeSocket for Socket {
     fn poll_send_message(
         &self,
         cx: &mut Context<'_>,
-        data: &[u8],
-        control: &[(i32, i32, Vec<u8>)],
+        message: &Outgoing,
     ) -> Poll<Result<usize, Errno>> {
-        let control = control.iter().map(|(level, ty, data)| sockeye::Control {
+        let control = message.control.iter();
+        let control = control.map(|(level, ty, data)| sockeye::Control {
             level: *level,
             ty: *ty,
             data,
         });
         let control: Vec<_> = control.collect();
         let now = MessageFlags::DONT_WAIT;
-        let data = [io::IoSlice::new(data)];
-        match self.sendmsg_raw(&data, None, &control, now).map_err(errno) {
+        let data = [io::IoSlice::new(&message.data)];
+        match self
+            .sendmsg_raw(&data, message.to, &control, now)
+            .map_err(errno)
+        {
             Err(Errno::AGAIN) => {}
             done => return Poll::Ready(done),
         }
@@ -115,13 +116,19 @@ impl NodeSocket for Socket {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<Result<Received, Errno>> {
+        if self.protocol() == sockeye::Protocol::SCTP {
+            return poll_recv_sctp(self, cx, buffer);
+        }
+        let messages = self.r#type() == sockeye::Type::DCCP;
         let received = |received: sockeye::Received| Received {
-            len: received.len,
-            source: received.from,
             destination: Some(received.to.ip()),
             interface: received.interface.0,
             ttl: Some(received.ttl),
             traffic_class: Some(received.tos),
+            // An empty message that came at the very end can't be told from it.
+            end: messages && received.len == 0 && has_ended(self),
+            // Linux: who is connected knows who sends.
+            ..Received::of(received.len, (!messages).then_some(received.from))
         };
         Self::poll_recv_from(self, cx, buffer)
             .map_ok(received)
@@ -159,6 +166,13 @@ impl NodeSocket for Socket {
         Self::take_error(self).map_or_else(|e| Some(errno(e)), |e| e.map(errno))
     }
 
+    fn peel_off(&self, association: i32) -> Result<Self, Errno> {
+        let association = sockeye::sctp::AssocId(association);
+        let peeled = Self::peel_off(self, association).map_err(errno)?;
+        peeled.set_nonblocking(true).map_err(errno)?;
+        Ok(peeled)
+    }
+
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
         Self::local_addr(self).map_err(errno)
     }
@@ -174,6 +188,43 @@ impl NodeSocket for Socket {
     fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
         Self::set_option_raw(self, level, name, value).map_err(errno)
     }
+}
+
+/// Takes the next message or notification of an SCTP socket, or the end of its association.
+fn poll_recv_sctp(
+    socket: &Socket,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<Result<Received, Errno>> {
+    let mut into = [IoSliceMut::new(buffer)];
+    match socket.recvmsg(&mut into, MessageFlags::DONT_WAIT) {
+        Ok(message) => return Poll::Ready(Ok(described(socket, &message))),
+        Err(error) => match errno(error) {
+            Errno::AGAIN => {}
+            error => return Poll::Ready(Err(error)),
+        },
+    }
+    if socket.poll_readable(cx).map_err(errno)?.is_ready() {
+        // Something has come since: it is tried anew.
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
+}
+
+fn described(socket: &Socket, message: &RecvMessage) -> Received {
+    let control = message.ancillary.iter();
+    Received {
+        flags: message.flags.bits(),
+        control: control.map(|said| said.to_raw(socket.domain())).collect(),
+        end: message.len == 0,
+        ..Received::of(message.len, message.from)
+    }
+}
+
+/// Whether nothing will be received any more.
+fn has_ended(socket: &Socket) -> bool {
+    let ready = socket.readiness();
+    ready.is_ok_and(|ready| ready.intersects(Readiness::READ_CLOSED | Readiness::HANGUP))
 }
 
 /// The errno of an error of a node: each has one.

@@ -73,11 +73,11 @@ struct Relay<'a, S, F> {
 pub(crate) async fn begin<B: Backend>(
     supervisor: Arc<Supervisor<B>>,
     sock: Arc<Sock<B::Socket>>,
-    node_end: OwnedFd,
+    node_end: Arc<OwnedFd>,
     carrying: Option<Share>,
 ) {
     // Only a machine that is out of memory or descriptors refuses; the program then sees a reset.
-    let Ok(node_end) = ends::watch(Arc::new(node_end)) else {
+    let Ok(node_end) = ends::watch(node_end) else {
         sock.node.abort();
         return;
     };
@@ -92,8 +92,8 @@ pub(crate) async fn carry<B: Backend>(
     guard: Guard,
     carrying: Option<Share>,
 ) {
-    if sock.has_messages() {
-        messages::carry(supervisor, sock, node_end).await;
+    if let Some(datagrams) = sock.datagrams() {
+        messages::carry(supervisor, sock, datagrams, node_end).await;
         drop(carrying);
         return;
     }

@@ -6,10 +6,11 @@
 //! not arrive, but whose effect stands, finds the same answer when it is repeated ([`Supervisor::remember`]).
 
 use crate::backend::{Backend, Errno};
-use crate::calls::connect::SCTP_SOCKOPT_CONNECTX3;
+use crate::calls::associations::Deed;
 use crate::calls::datagram::errors;
 use crate::descriptors::{Found, Swept, Table, lock};
 use crate::ends::{self, Ends};
+use crate::filter::PLAIN;
 use crate::memory::Memory;
 use crate::sys::{Call, Listener};
 use crate::threads::Threads;
@@ -43,8 +44,10 @@ const NOT_IDEMPOTENT: [i64; 5] = [
 ];
 
 /// Calls that must not overtake the datagrams that were written before.
-const BEHIND_WHAT_WAS_WRITTEN: [i64; 6] = [
+const BEHIND_WHAT_WAS_WRITTEN: [i64; 8] = [
     libc::SYS_connect,
+    libc::SYS_write,
+    libc::SYS_writev,
     libc::SYS_setsockopt,
     libc::SYS_shutdown,
     libc::SYS_sendto,
@@ -98,6 +101,14 @@ pub(crate) struct Supervisor<B: Backend> {
     sweep_wanted: Notify,
 }
 
+/// Whether a call names no address and tells nothing beside the data: the kernel serves it, but for sockets with messages.
+fn is_plain(call: &Call) -> bool {
+    let addressed = matches!(call.nr, libc::SYS_sendto | libc::SYS_recvfrom) && call.args[4] != 0;
+    let plain =
+        [libc::SYS_sendto, libc::SYS_recvfrom].contains(&call.nr) || PLAIN.contains(&call.nr);
+    plain && !addressed
+}
+
 impl<B: Backend> Supervisor<B> {
     pub(crate) fn new(
         backend: B,
@@ -129,7 +140,11 @@ impl<B: Backend> Supervisor<B> {
         }
         let sends = matches!(
             call.nr,
-            libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg
+            libc::SYS_write
+                | libc::SYS_writev
+                | libc::SYS_sendto
+                | libc::SYS_sendmsg
+                | libc::SYS_sendmmsg
         );
         if !sends && let Some(result) = self.recall(call, || 0) {
             self.finish(call, result.map(Outcome::Return));
@@ -147,7 +162,12 @@ impl<B: Backend> Supervisor<B> {
                 _ => self.socket(call),
             };
         }
+        let plain = is_plain(call);
         let (sock, end) = match self.table.find(call)? {
+            Found::Foreign if plain => return Ok(Outcome::Continue),
+            Found::Ours(sock, _) if plain && !sock.has_messages() && !sock.is_sctp() => {
+                return Ok(Outcome::Continue);
+            }
             Found::Ours(sock, end) => (sock, end),
             Found::Foreign if call.nr == libc::SYS_connect => return self.connect_foreign(call),
             Found::Foreign => return self.on_foreign(call),
@@ -168,16 +188,16 @@ impl<B: Backend> Supervisor<B> {
             libc::SYS_accept4 => self.accept(call, &sock, end, call.args[3] as i32),
             libc::SYS_getsockname => self.getsockname(call, &sock),
             libc::SYS_getpeername => self.getpeername(call, &sock),
-            libc::SYS_getsockopt
-                if sock.has_messages()
-                    && (call.args[1] as i32, call.args[2] as i32)
-                        == (libc::IPPROTO_SCTP, SCTP_SOCKOPT_CONNECTX3) =>
+            libc::SYS_getsockopt | libc::SYS_setsockopt
+                if let Some(deed) = Deed::of(call, &sock) =>
             {
-                self.connect_several(call, &sock, end)
+                self.do_deed(call, &sock, end, deed)
             }
             libc::SYS_getsockopt => self.getsockopt(call, &sock, &end),
             libc::SYS_setsockopt => self.setsockopt(call, &sock, &end),
             libc::SYS_shutdown => self.shutdown(call, &sock, &end),
+            libc::SYS_read | libc::SYS_readv => self.read(call, &sock, end),
+            libc::SYS_write | libc::SYS_writev => self.write(call, &sock, &end),
             libc::SYS_sendto => self.sendto(call, &sock, &end),
             libc::SYS_recvfrom => self.recvfrom(call, &sock, end),
             libc::SYS_sendmsg => self.sendmsg(call, &sock, &end),

@@ -136,6 +136,19 @@ impl Listener {
         result == 0
     }
 
+    /// [`answer_with`](Self::answer_with), at this number.
+    pub(crate) fn answer_at(
+        &self,
+        id: u64,
+        file: BorrowedFd<'_>,
+        at: RawFd,
+        close_on_exec: bool,
+    ) -> Result<(), Errno> {
+        let flags = libc::SECCOMP_ADDFD_FLAG_SEND | libc::SECCOMP_ADDFD_FLAG_SETFD;
+        self.add(id, file, flags as u32, at as u32, close_on_exec)
+            .map(drop)
+    }
+
     /// Gives the program a descriptor of this file and ends the call with its number, both at once or neither.
     pub(crate) fn answer_with(
         &self,
@@ -150,6 +163,25 @@ impl Listener {
             0,
             close_on_exec,
         )
+        .map(drop)
+    }
+
+    /// Gives the program a descriptor of this file, at this number if it may have it, and says which it is; the call goes on
+    /// waiting.
+    pub(crate) fn give(
+        &self,
+        id: u64,
+        file: BorrowedFd<'_>,
+        at: Option<RawFd>,
+        close_on_exec: bool,
+    ) -> Result<RawFd, Errno> {
+        if let Some(at) = at
+            && self.replace(id, file, at, close_on_exec).is_ok()
+        {
+            return Ok(at);
+        }
+        let number = self.add(id, file, 0, 0, close_on_exec)?;
+        RawFd::try_from(number).map_err(|_| Errno::BADF)
     }
 
     /// Puts this file in the place of the program's descriptor; the call goes on waiting.
@@ -167,6 +199,7 @@ impl Listener {
             at as u32,
             close_on_exec,
         )
+        .map(drop)
     }
 
     fn add(
@@ -176,7 +209,7 @@ impl Listener {
         flags: u32,
         newfd: u32,
         close_on_exec: bool,
-    ) -> Result<(), Errno> {
+    ) -> Result<i64, Errno> {
         let newfd_flags = if close_on_exec {
             libc::O_CLOEXEC as u32
         } else {
@@ -197,7 +230,7 @@ impl Listener {
                 &raw mut request,
             )
         };
-        checked(result.into()).map(drop)
+        checked(result.into())
     }
 }
 
@@ -332,6 +365,8 @@ fn whole(moved: isize, wanted: usize) -> Result<(), Errno> {
 pub(crate) struct Stamped {
     /// Octets put into the buffer.
     pub(crate) len: usize,
+    /// Octets of the whole message.
+    pub(crate) full: usize,
     /// When it was queued, by the real-time clock, in nanoseconds.
     pub(crate) at: Option<i64>,
 }
@@ -386,6 +421,7 @@ pub(crate) fn receive_stamped(
     }
     Ok(Stamped {
         len: full.min(into.len()),
+        full,
         at,
     })
 }
@@ -538,4 +574,10 @@ pub(crate) fn changed_child() -> Result<i32, Errno> {
 /// A pid of the kernel's.
 pub(crate) fn pid(raw: i32) -> Result<Pid, Errno> {
     Pid::from_raw(raw).ok_or(Errno::SRCH)
+}
+
+/// Sends a signal to one thread, if there still is one of that number.
+pub(crate) fn signal(tid: i32, signal: i32) {
+    // SAFETY: the call takes two numbers, and touches no memory.
+    unsafe { libc::syscall(libc::SYS_tkill, tid, signal) };
 }

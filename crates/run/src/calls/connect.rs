@@ -7,9 +7,9 @@
 
 use crate::address::{self, Given};
 use crate::backend::{Backend, Errno, NodeSocket};
+use crate::calls::associations::Several;
 use crate::descriptors::{Held, Phase, Sock, lock, nonblocking, time_limit};
 use crate::ends::{self, Watched};
-use crate::memory::OPTION_MAX;
 use crate::relay::{self, Guard};
 use crate::supervisor::{Answer, Outcome, Supervisor};
 use crate::sys::Call;
@@ -30,14 +30,11 @@ const HOST_RESOLVERS: [&[u8]; 7] = [
     b"/run/avahi-daemon/socket",
 ];
 
-/// Of linux/sctp.h.
-pub(crate) const SCTP_SOCKOPT_CONNECTX3: i32 = 111;
-
 /// Whom a stream connects to.
-enum To {
+pub(crate) enum To {
     One(SocketAddr),
-    /// One peer by all its addresses: what [`SCTP_SOCKOPT_CONNECTX3`] is given, with the addresses behind it.
-    Several(Vec<u8>),
+    /// One peer by all its addresses.
+    Several(Several),
 }
 
 /// A descriptor of the program, as a thread of it named it.
@@ -79,11 +76,15 @@ impl<B: Backend> Supervisor<B> {
             error => error,
         })?;
         if !sock.is_stream() {
-            return match given {
+            let done = match given {
                 Given::Unspecified => sock.node.disconnect(),
                 Given::Internet(address) => self.begin(&sock.node, address),
-            }
-            .map(|()| Outcome::Return(0));
+            };
+            return match done {
+                // One-to-many: what comes of it a notification tells.
+                Err(Errno::INPROGRESS) if !nonblocking(end.as_fd()) => Ok(Outcome::Return(0)),
+                done => done.map(|()| Outcome::Return(0)),
+            };
         }
         let Given::Internet(address) = given else {
             return Err(Errno::AFNOSUPPORT);
@@ -91,30 +92,7 @@ impl<B: Backend> Supervisor<B> {
         self.connect_stream(call, sock, end, &To::One(address))
     }
 
-    /// sctp_connectx(3), which is getsockopt(2) with SCTP_SOCKOPT_CONNECTX3: `struct sctp_getaddrs_old` says where the addresses
-    /// lie. What the association is called is not told: a one-to-one socket has but one.
-    pub(crate) fn connect_several(
-        self: &Arc<Self>,
-        call: &Call,
-        sock: &Arc<Sock<B::Socket>>,
-        end: OwnedFd,
-    ) -> Answer {
-        let memory = self.memory(call);
-        let mut head = [0; 16];
-        memory.read(call.args[3], &mut head)?;
-        let [.., a, b, c, d, e, f, g, h] = head;
-        let at = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
-        let len = u32::from_ne_bytes([head[4], head[5], head[6], head[7]]) as usize;
-        if len > OPTION_MAX {
-            return Err(Errno::INVAL);
-        }
-        let mut whole = head.to_vec();
-        whole.resize(head.len() + len, 0);
-        memory.read(at, &mut whole[head.len()..])?;
-        self.connect_stream(call, sock, end, &To::Several(whole))
-    }
-
-    fn connect_stream(
+    pub(crate) fn connect_stream(
         self: &Arc<Self>,
         call: &Call,
         sock: &Arc<Sock<B::Socket>>,
@@ -180,19 +158,14 @@ impl<B: Backend> Supervisor<B> {
     ) -> Answer {
         let begun = match to {
             To::One(address) => self.begin(&sock.node, *address),
-            To::Several(addresses) => {
-                let mut addresses = addresses.clone();
-                let name = SCTP_SOCKOPT_CONNECTX3;
-                let told = sock.node.option(libc::IPPROTO_SCTP, name, &mut addresses);
-                told.map(|_| ())
-            }
+            To::Several(several) => self.begin_several(call, &sock.node, several),
         };
         match begun {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error),
         }
         let node_end = match self.ends.attach(end.as_fd(), sock.name) {
-            Ok(node_end) => node_end,
+            Ok(node_end) => Arc::new(node_end),
             Err(error) => {
                 sock.node.abort();
                 return Err(error);
@@ -307,11 +280,11 @@ impl<B: Backend> Supervisor<B> {
     async fn connecting(
         self: Arc<Self>,
         sock: Arc<Sock<B::Socket>>,
-        node_end: OwnedFd,
+        node_end: Arc<OwnedFd>,
         filled: usize,
         place: Place,
     ) {
-        let node_end = match ends::watch(Arc::new(node_end)) {
+        let node_end = match ends::watch(node_end) {
             Ok(node_end) => node_end,
             Err(error) => return self.connect_failed(&sock, error),
         };
@@ -327,6 +300,7 @@ impl<B: Backend> Supervisor<B> {
             return self.connect_failed(&sock, error);
         }
         let carrying = self.carrying();
+        sock.adopt_connection(node_end.get_ref());
         lock(&sock.state).phase = Phase::Established { reported: false };
         let guard = self.open(&sock, &node_end, filled, place);
         sock.changed.notify_waiters();

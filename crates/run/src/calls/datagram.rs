@@ -1,29 +1,24 @@
-//! Datagram, raw and ICMP sockets: their two carriers, and the calls that name addresses.
+//! The two carriers of sockets that have no connections: UDP, raw, ICMP, and SCTP's one-to-many.
 //!
 //! The program's end is one side of a datagram pair, so recv, read, write and poll work in the kernel; [`queue`] tells who sent
-//! what lies in it.
+//! what lies in it. What is lost by others for want of room waits here for SCTP, which loses nothing.
 
 pub(crate) mod errors;
 mod queue;
 
-pub(crate) use queue::Datagrams;
+pub(crate) use queue::{Datagrams, Taken};
 
-use crate::address::{self, Given};
-use crate::backend::{Backend, Domain, Errno, NodeSocket};
+use crate::backend::{Backend, Errno, NodeSocket, Received};
 use crate::buffers::Buffer;
-use crate::calls::message::Target;
-use crate::descriptors::{Sock, lock, nonblocking, time_limit};
-use crate::ends;
-use crate::memory::{DATAGRAM_MAX, MESSAGES_MAX, Message, OPTION_MAX, Span};
-use crate::supervisor::{Answer, Outcome, Share, Supervisor};
-use crate::sys::Call;
-use rustix::net::{self, SendFlags};
+use crate::descriptors::{Sock, lock};
+use crate::ends::{self, Watched};
+use crate::relay::events;
+use crate::supervisor::{Share, Supervisor};
+use rustix::event::PollFlags;
 use std::future::poll_fn;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 /// How long a datagram that was sent without an address waits for room on the node, before it is dropped.
@@ -31,9 +26,6 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Datagrams that are carried before a call that must not overtake them.
 const FLUSH_MAX: usize = 4096;
-
-/// What a `msghdr` of sendmmsg returns lies behind the header proper.
-const MESSAGE_LEN: u64 = Message::SIZE as u64;
 
 impl<B: Backend> Supervisor<B> {
     /// Starts the two carriers of a datagram socket; the one from the program only while the run lasts.
@@ -43,16 +35,31 @@ impl<B: Backend> Supervisor<B> {
         datagrams: Arc<Datagrams>,
         carrying: Option<Share>,
     ) {
-        self.runtime
-            .spawn(self.clone().inbound(sock.clone(), datagrams.clone()));
+        let watched = {
+            let _runtime = self.runtime.enter();
+            ends::watch(datagrams.node_end.clone())
+        };
+        // Only a machine that is out of memory or descriptors refuses.
+        let Ok(watched) = watched.map(Arc::new) else {
+            return;
+        };
+        let inbound = self
+            .clone()
+            .inbound(sock.clone(), datagrams.clone(), watched.clone());
+        self.runtime.spawn(inbound);
         if let Some(carrying) = carrying {
-            self.runtime
-                .spawn(self.clone().outbound(sock, datagrams, carrying));
+            let outbound = self.clone().outbound(sock, datagrams, watched, carrying);
+            self.runtime.spawn(outbound);
         }
     }
 
     /// Carries datagrams from the node to the program.
-    async fn inbound(self: Arc<Self>, sock: Arc<Sock<B::Socket>>, datagrams: Arc<Datagrams>) {
+    async fn inbound(
+        self: Arc<Self>,
+        sock: Arc<Sock<B::Socket>>,
+        datagrams: Arc<Datagrams>,
+        watched: Arc<Watched>,
+    ) {
         let mut showing = std::pin::pin!(errors::show_as_they_come(&sock, &datagrams));
         loop {
             let next = poll_fn(|cx| {
@@ -67,7 +74,12 @@ impl<B: Backend> Supervisor<B> {
             };
             match result {
                 Ok(received) => {
-                    if datagrams.queue(&buffer[..received.len], received).is_err() {
+                    let data = &buffer[..received.len];
+                    let queued = match sock.is_sctp() {
+                        true => deliver(&datagrams, &watched, data, &received).await,
+                        false => datagrams.queue(data, &received),
+                    };
+                    if queued == Err(Errno::PIPE) {
                         return self.table.remove(sock.cookie);
                     }
                 }
@@ -85,11 +97,9 @@ impl<B: Backend> Supervisor<B> {
         self: Arc<Self>,
         sock: Arc<Sock<B::Socket>>,
         datagrams: Arc<Datagrams>,
+        watched: Arc<Watched>,
         _carrying: Share,
     ) {
-        let Ok(watched) = ends::watch(datagrams.node_end.clone()) else {
-            return;
-        };
         let mut ending = self.ending.clone();
         loop {
             // Read before the queue is: what was written before the end is found after it.
@@ -128,7 +138,7 @@ impl<B: Backend> Supervisor<B> {
 
     /// Carries all that the program has written without an address, as far as there is room.
     pub(crate) fn flush(&self, sock: &Sock<B::Socket>) {
-        let Some(datagrams) = &sock.datagrams else {
+        let Some(datagrams) = sock.datagrams() else {
             return;
         };
         let mut buffer = Buffer::take();
@@ -140,405 +150,18 @@ impl<B: Backend> Supervisor<B> {
             }
         }
     }
-
-    pub(crate) fn sendto(
-        self: &Arc<Self>,
-        call: &Call,
-        sock: &Arc<Sock<B::Socket>>,
-        end: &OwnedFd,
-    ) -> Answer {
-        if sock.is_stream() && !sock.has_messages() {
-            return Err(Errno::ISCONN);
-        }
-        let [_, at, len, flags, address_at, address_len] = call.args;
-        let memory = self.memory(call);
-        let to = read_destination(
-            sock.domain,
-            &memory.read_address(address_at, address_len as i32)?,
-        )?;
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let data = memory.gather(&[Span { address: at, len }])?;
-        if sock.is_stream() {
-            // Its only peer gets it, whatever the address says.
-            let flags = SendFlags::from_bits_retain(flags as u32) | SendFlags::DONTWAIT;
-            let sent = net::send(end, &data, flags | SendFlags::NOSIGNAL)?;
-            return Ok(Outcome::Return(sent as i64));
-        }
-        self.send_one(call, sock, end, flags as i32, data, Some(to))
-    }
-
-    pub(crate) fn sendmsg(
-        self: &Arc<Self>,
-        call: &Call,
-        sock: &Arc<Sock<B::Socket>>,
-        end: &OwnedFd,
-    ) -> Answer {
-        if sock.is_stream() {
-            if !sock.has_messages() {
-                return Ok(Outcome::Continue);
-            }
-            let message = self.memory(call).read_message(call.args[1])?;
-            return match message.control != 0 && message.control_len != 0 {
-                true => self.send_controlled(call, sock, end, &message),
-                false => Ok(Outcome::Continue),
-            };
-        }
-        let (data, to) = self.read_outgoing(call, sock, call.args[1])?;
-        self.send_one(call, sock, end, call.args[2] as i32, data, to)
-    }
-
-    pub(crate) fn sendmmsg(
-        self: &Arc<Self>,
-        call: &Call,
-        sock: &Arc<Sock<B::Socket>>,
-        end: &OwnedFd,
-    ) -> Answer {
-        if sock.is_stream() {
-            return Ok(Outcome::Continue);
-        }
-        let [_, at, count, flags, ..] = call.args;
-        let count = (count as u32 as usize).min(MESSAGES_MAX);
-        check_send_flags(flags as i32)?;
-        let blocking = !nonblocking(end.as_fd()) && flags as i32 & libc::MSG_DONTWAIT == 0;
-        let mut messages = Vec::new();
-        for i in 0..count {
-            let header = at.wrapping_add((i * Message::STRIDE) as u64);
-            match self.read_outgoing(call, sock, header) {
-                Ok((data, to)) => messages.push((header, data, to)),
-                Err(error) if i == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        let digest = || digest_all(messages.iter().map(|(_, data, to)| (&data[..], *to)));
-        if let Some(result) = self.recall(call, digest) {
-            if !self.reply(call, result) {
-                self.remember(call, result, digest());
-            }
-            return Ok(Outcome::Answered);
-        }
-        let mut sent = 0;
-        for (header, data, to) in &messages {
-            match errors::take(sock, end).map_or_else(|| sock.node.try_send_to(data, *to), Err) {
-                Ok(len) => self.memory(call).write(
-                    header.wrapping_add(MESSAGE_LEN),
-                    &(len as u32).to_ne_bytes(),
-                )?,
-                Err(Errno::AGAIN) if sent == 0 && blocking => {
-                    let (_, data, to) = messages.swap_remove(0);
-                    return self.hold_send(call, (sock, end), data, to, true);
-                }
-                Err(error) if sent == 0 => return Err(error),
-                Err(_) => break,
-            }
-            sent += 1;
-        }
-        if !self.reply(call, Ok(sent)) {
-            self.remember(call, Ok(sent), digest());
-        }
-        Ok(Outcome::Answered)
-    }
-
-    /// Sends a message of a stream of messages with ancillary data, which the carrier would lose.
-    fn send_controlled(
-        self: &Arc<Self>,
-        call: &Call,
-        sock: &Arc<Sock<B::Socket>>,
-        end: &OwnedFd,
-        message: &Message,
-    ) -> Answer {
-        let memory = self.memory(call);
-        if message.control_len > OPTION_MAX {
-            return Err(Errno::NOBUFS);
-        }
-        let mut control = vec![0; message.control_len];
-        memory.read(message.control, &mut control)?;
-        let control = control_messages(&control)?;
-        let data = memory.gather(&memory.read_buffers(message)?)?;
-        if let Some(result) = self.recall(call, || digest_all([(&data[..], None)].into_iter())) {
-            return self.sent(call, result, &data, None);
-        }
-        let mut nobody = Context::from_waker(Waker::noop());
-        let tried = sock.node.poll_send_message(&mut nobody, &data, &control);
-        let waits = !nonblocking(end.as_fd()) && call.args[2] as i32 & libc::MSG_DONTWAIT == 0;
-        match tried {
-            Poll::Ready(result) => {
-                return self.sent(call, result.map(|len| len as i64), &data, None);
-            }
-            Poll::Pending if !waits => return Err(Errno::AGAIN),
-            Poll::Pending => {}
-        }
-        let limit = time_limit(end, libc::SO_SNDTIMEO).map(|limit| (limit, Errno::AGAIN));
-        let (me, sock, made) = (self.clone(), sock.clone(), *call);
-        self.hold(call, limit, async move {
-            let sent = poll_fn(|cx| sock.node.poll_send_message(cx, &data, &control)).await;
-            me.sent(&made, sent.map(|len| len as i64), &data, None)
-        })
-    }
-
-    /// What a `msghdr` sends, and where to. Ancillary data is refused: what it asks for would not be done.
-    fn read_outgoing(
-        &self,
-        call: &Call,
-        sock: &Sock<B::Socket>,
-        at: u64,
-    ) -> Result<(Vec<u8>, Option<SocketAddr>), Errno> {
-        let memory = self.memory(call);
-        let message = memory.read_message(at)?;
-        if message.control != 0 && message.control_len != 0 {
-            return Err(Errno::INVAL);
-        }
-        let to = match message.name {
-            0 => None,
-            name => Some(read_destination(
-                sock.domain,
-                &memory.read_address(name, message.name_len)?,
-            )?),
-        };
-        Ok((memory.gather(&memory.read_buffers(&message)?)?, to))
-    }
-
-    /// Sends a datagram, then answers; a call that is repeated because the answer did not arrive does not send again.
-    fn send_one(
-        self: &Arc<Self>,
-        call: &Call,
-        sock: &Arc<Sock<B::Socket>>,
-        end: &OwnedFd,
-        flags: i32,
-        data: Vec<u8>,
-        to: Option<SocketAddr>,
-    ) -> Answer {
-        check_send_flags(flags)?;
-        if let Some(result) = self.recall(call, || digest_all([(&data[..], to)].into_iter())) {
-            return self.sent(call, result, &data, to);
-        }
-        if let Some(error) = errors::take(sock, end) {
-            return Err(error);
-        }
-        let result = sock.node.try_send_to(&data, to);
-        if result.is_err() {
-            errors::may_be_due(sock);
-        }
-        if result == Err(Errno::AGAIN)
-            && !nonblocking(end.as_fd())
-            && flags & libc::MSG_DONTWAIT == 0
-        {
-            return self.hold_send(call, (sock, end), data, to, false);
-        }
-        self.sent(call, result.map(|len| len as i64), &data, to)
-    }
-
-    fn sent(
-        &self,
-        call: &Call,
-        result: Result<i64, Errno>,
-        data: &[u8],
-        to: Option<SocketAddr>,
-    ) -> Answer {
-        if !self.reply(call, result) && result.is_ok() {
-            self.remember(call, result, digest_all([(data, to)].into_iter()));
-        }
-        Ok(Outcome::Answered)
-    }
-
-    /// Sends when the node has room. Of several messages only the first is sent, which the program is told.
-    fn hold_send(
-        self: &Arc<Self>,
-        call: &Call,
-        (sock, end): (&Arc<Sock<B::Socket>>, &OwnedFd),
-        data: Vec<u8>,
-        to: Option<SocketAddr>,
-        several: bool,
-    ) -> Answer {
-        let limit = time_limit(end, libc::SO_SNDTIMEO).map(|limit| (limit, Errno::AGAIN));
-        let (me, sock, made) = (self.clone(), sock.clone(), *call);
-        self.hold(call, limit, async move {
-            let result = poll_fn(|cx| sock.node.poll_send_to(cx, &data, to)).await;
-            if !several {
-                return me.sent(&made, result.map(|len| len as i64), &data, to);
-            }
-            if let Ok(len) = result {
-                let at = made.args[1].wrapping_add(MESSAGE_LEN);
-                let _ = me.memory(&made).write(at, &(len as u32).to_ne_bytes());
-            }
-            me.sent(&made, result.map(|_| 1), &data, to)
-        })
-    }
-
-    pub(crate) fn recvfrom(
-        self: &Arc<Self>,
-        call: &Call,
-        sock: &Arc<Sock<B::Socket>>,
-        end: OwnedFd,
-    ) -> Answer {
-        // A stream has no source to tell; the kernel receives.
-        let Some(datagrams) = &sock.datagrams else {
-            return Ok(Outcome::Continue);
-        };
-        let targets = vec![Target::of_recvfrom(&call.args)];
-        self.receive(
-            call,
-            sock,
-            datagrams,
-            end,
-            (call.args[3] as i32, targets, None),
-        )
-    }
-
-    pub(crate) fn recvmsg(
-        self: &Arc<Self>,
-        call: &Call,
-        sock: &Arc<Sock<B::Socket>>,
-        end: OwnedFd,
-    ) -> Answer {
-        let flags = call.args[2] as i32;
-        let Some(datagrams) = &sock.datagrams else {
-            return match flags & libc::MSG_ERRQUEUE {
-                0 => Ok(Outcome::Continue),
-                _ => {
-                    let target = Target::of_message(&self.memory(call), call.args[1])?;
-                    self.receive_reports(call, sock, &end, &[target], None)
-                }
-            };
-        };
-        let targets = vec![Target::of_message(&self.memory(call), call.args[1])?];
-        self.receive(call, sock, datagrams, end, (flags, targets, None))
-    }
-
-    /// recvmmsg(2), which waits for the first message alone and returns all that are there.
-    pub(crate) fn recvmmsg(
-        self: &Arc<Self>,
-        call: &Call,
-        sock: &Arc<Sock<B::Socket>>,
-        end: OwnedFd,
-    ) -> Answer {
-        let Some(datagrams) = &sock.datagrams else {
-            return Ok(Outcome::Continue);
-        };
-        let [_, at, count, flags, ..] = call.args;
-        let count = (count as u32 as usize).min(MESSAGES_MAX);
-        let headers = (0..count).map(|i| at.wrapping_add((i * Message::STRIDE) as u64));
-        let targets = headers
-            .map(|header| Target::of_message(&self.memory(call), header))
-            .collect::<Result<_, _>>()?;
-        self.receive(
-            call,
-            sock,
-            datagrams,
-            end,
-            (flags as i32, targets, Some(at)),
-        )
-    }
-
-    /// Receives into as many targets as there are datagrams for, waiting for the first one. `lengths_at` says that the call
-    /// returns a count, and where the lengths go.
-    fn receive(
-        self: &Arc<Self>,
-        call: &Call,
-        sock: &Arc<Sock<B::Socket>>,
-        datagrams: &Arc<Datagrams>,
-        end: OwnedFd,
-        request: (i32, Vec<Target>, Option<u64>),
-    ) -> Answer {
-        let flags = request.0;
-        if flags & libc::MSG_OOB != 0 {
-            return Err(Errno::OPNOTSUPP);
-        }
-        if flags & libc::MSG_ERRQUEUE != 0 {
-            return self.receive_reports(call, sock, &end, &request.1, request.2);
-        }
-        match self.receive_now(call, sock, datagrams, &end, &request) {
-            Err(Errno::AGAIN) if flags & libc::MSG_DONTWAIT == 0 && !nonblocking(end.as_fd()) => {}
-            answer => return answer,
-        }
-        let limit = time_limit(&end, libc::SO_RCVTIMEO).map(|limit| (limit, Errno::AGAIN));
-        drop(end);
-        let (me, sock, datagrams, made) = (self.clone(), sock.clone(), datagrams.clone(), *call);
-        self.hold(call, limit, async move {
-            loop {
-                let mut arrived = std::pin::pin!(datagrams.arrived.notified());
-                arrived.as_mut().enable();
-                let Some(end) = me
-                    .table
-                    .duplicate_of(&sock, made.tid, made.args[0] as RawFd)
-                else {
-                    return Err(Errno::BADF);
-                };
-                match me.receive_now(&made, &sock, &datagrams, &end, &request) {
-                    Err(Errno::AGAIN) => {}
-                    answer => return answer,
-                }
-                drop(end);
-                arrived.await;
-            }
-        })
-    }
-
-    /// Receives what is there, and puts it back if the program does not learn of it.
-    fn receive_now(
-        &self,
-        call: &Call,
-        sock: &Sock<B::Socket>,
-        datagrams: &Datagrams,
-        end: &OwnedFd,
-        (flags, targets, lengths_at): &(i32, Vec<Target>, Option<u64>),
-    ) -> Answer {
-        if let Some(error) = errors::take(sock, end) {
-            if !self.reply(call, Err(error)) {
-                errors::note(sock, error);
-            }
-            return Ok(Outcome::Answered);
-        }
-        let _turn = lock(&datagrams.turn);
-        let peek = flags & libc::MSG_PEEK != 0;
-        let memory = self.memory(call);
-        let (mut taken, mut value) = (Vec::new(), 0);
-        let mut fault = None;
-        for (i, target) in targets.iter().enumerate() {
-            let datagram = match errors::take_beside(sock, datagrams, end, peek) {
-                Ok(datagram) => datagram,
-                Err(Errno::AGAIN) if i > 0 => break,
-                Err(error) => return Err(error),
-            };
-            let source = datagram
-                .received
-                .map_or_else(|| address::unset(sock.domain), |received| received.source);
-            let pieces = datagrams.asked.of(datagram.received.as_ref(), datagram.at);
-            let full = datagram.data.len();
-            let written = target.write(&memory, &datagram.data, source, &pieces, 0);
-            taken.push(datagram);
-            let len = match written {
-                Ok(_) if flags & libc::MSG_TRUNC != 0 => full,
-                Ok(written) => written,
-                Err(error) => {
-                    fault = Some(error);
-                    break;
-                }
-            };
-            value = errors::note_length(&memory, *lengths_at, i, len);
-        }
-        let arrived = match fault {
-            // As the kernel does: the datagram that could not be written is lost.
-            Some(error) if error != Errno::INTR => return Err(error),
-            Some(_) => false,
-            None => self.reply(call, Ok(value)),
-        };
-        if !arrived && !peek {
-            datagrams.put_back(end.as_fd(), taken);
-        }
-        Ok(Outcome::Answered)
-    }
 }
 
-/// Carries a datagram that the program has written without an address to the node. The length of one for which there is no room
+/// Carries a message that the program has written without an address to the node. The length of one for which there is no room
 /// there; it stays in the buffer.
-fn carry_one<S: NodeSocket>(
+pub(crate) fn carry_one<S: NodeSocket>(
     sock: &Sock<S>,
     datagrams: &Datagrams,
     buffer: &mut Buffer,
 ) -> Result<Option<usize>, Errno> {
     let _turn = lock(&datagrams.carrying);
     let len = datagrams.written(buffer)?;
-    if len > DATAGRAM_MAX {
+    if len > sock.message_max() {
         return Ok(None);
     }
     let mut sent = sock.node.try_send_to(&buffer[..len], None);
@@ -557,48 +180,23 @@ fn carry_one<S: NodeSocket>(
     }
 }
 
-/// The destination of a datagram. Linux takes `AF_UNSPEC` for IPv4 here, for old programs.
-fn read_destination(domain: Domain, octets: &[u8]) -> Result<SocketAddr, Errno> {
-    match address::parse(domain, octets)? {
-        Given::Internet(address) => Ok(address),
-        Given::Unspecified if domain == Domain::Ipv4 => address::v4(octets).map(Into::into),
-        Given::Unspecified => Err(Errno::AFNOSUPPORT),
+/// Queues a message for the program when there is room. An error says that the program's end is closed.
+pub(crate) async fn deliver(
+    datagrams: &Datagrams,
+    node_end: &Watched,
+    data: &[u8],
+    received: &Received,
+) -> Result<(), Errno> {
+    loop {
+        match datagrams.queue(data, received) {
+            Err(Errno::AGAIN) => {}
+            done => return done,
+        }
+        let mut ready = node_end.writable().await.map_err(|_| Errno::PIPE)?;
+        // Room may have come since; only a poll after the wake-up tells.
+        let stirs = PollFlags::OUT | PollFlags::HUP | PollFlags::ERR;
+        if !events(node_end.as_fd()).intersects(stirs) {
+            ready.clear_ready();
+        }
     }
-}
-
-/// The control messages that a program has laid out, each as level, type and data.
-fn control_messages(mut octets: &[u8]) -> Result<Vec<(i32, i32, Vec<u8>)>, Errno> {
-    let mut messages = Vec::new();
-    while let Some((head, _)) = octets.split_first_chunk::<16>() {
-        let [l0, l1, l2, l3, l4, l5, l6, l7, rest @ ..] = *head;
-        let [v0, v1, v2, v3, t0, t1, t2, t3] = rest;
-        let len = u64::from_ne_bytes([l0, l1, l2, l3, l4, l5, l6, l7]);
-        let len = usize::try_from(len).map_err(|_| Errno::INVAL)?;
-        let data = octets.get(head.len()..len).ok_or(Errno::INVAL)?;
-        let level = i32::from_ne_bytes([v0, v1, v2, v3]);
-        let ty = i32::from_ne_bytes([t0, t1, t2, t3]);
-        messages.push((level, ty, data.to_vec()));
-        let next = len.next_multiple_of(8).min(octets.len());
-        octets = &octets[next..];
-    }
-    Ok(messages)
-}
-
-/// Flags that ask for what is not done here are refused.
-fn check_send_flags(flags: i32) -> Result<(), Errno> {
-    let refused = libc::MSG_OOB | libc::MSG_MORE | libc::MSG_FASTOPEN | libc::MSG_ZEROCOPY;
-    if flags & refused == 0 {
-        Ok(())
-    } else {
-        Err(Errno::OPNOTSUPP)
-    }
-}
-
-/// Tells one set of datagrams from another.
-fn digest_all<'a>(datagrams: impl Iterator<Item = (&'a [u8], Option<SocketAddr>)>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for datagram in datagrams {
-        datagram.hash(&mut hasher);
-    }
-    hasher.finish()
 }

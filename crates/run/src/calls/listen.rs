@@ -37,6 +37,8 @@ struct Queue<S> {
 pub(crate) struct Listening<S> {
     queue: Mutex<Queue<S>>,
     backlog: AtomicUsize,
+    /// The node is told how many more may wait there, so that all together are no more than the program allows.
+    counts: bool,
     /// One permit for each call that an arrival may wake.
     pub(crate) arrived: Notify,
     /// Woken when the queue has room again, or nobody listens any more.
@@ -59,7 +61,11 @@ impl<S: NodeSocket> Listening<S> {
     }
 
     /// A connection that was taken has been accepted.
-    pub(crate) fn taken(&self) {
+    pub(crate) fn taken(&self, node: &S) {
+        if self.counts {
+            // It listens already: there is nothing that could fail.
+            let _ = node.listen(self.left_to_node());
+        }
         self.room.notify_one();
     }
 
@@ -87,6 +93,13 @@ impl<S: NodeSocket> Listening<S> {
     /// Whether there is nothing to wait for any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// How many may wait on the node, beside those that wait here.
+    fn left_to_node(&self) -> i32 {
+        let here = lock(&self.queue).connections.len();
+        let left = self.backlog.load(Ordering::Relaxed).saturating_sub(here);
+        i32::try_from(left).unwrap_or(i32::MAX)
     }
 
     /// Ends it: connections that nobody accepted are reset, and calls that wait are told.
@@ -117,10 +130,10 @@ impl<B: Backend> Supervisor<B> {
         sock: &Arc<Sock<B::Socket>>,
         end: OwnedFd,
     ) -> Answer {
-        if !sock.is_stream() {
-            return Err(Errno::OPNOTSUPP);
-        }
         let asked = call.args[1] as i32;
+        if !sock.is_stream() {
+            return sock.node.listen(asked).map(|()| Outcome::Return(0));
+        }
         // As Linux does: a negative backlog is a very large one.
         let backlog = usize::try_from(asked)
             .unwrap_or(BACKLOG_MAX)
@@ -129,8 +142,11 @@ impl<B: Backend> Supervisor<B> {
         match &state.phase {
             Phase::Fresh => {}
             Phase::Listening(listening) => {
-                sock.node.listen(backlog as i32)?;
                 listening.backlog.store(backlog, Ordering::Relaxed);
+                sock.node.listen(match listening.counts {
+                    true => listening.left_to_node(),
+                    false => backlog as i32,
+                })?;
                 listening.room.notify_one();
                 return Ok(Outcome::Return(0));
             }
@@ -139,12 +155,17 @@ impl<B: Backend> Supervisor<B> {
         sock.node.listen(backlog as i32)?;
         let node_end = Arc::new(self.ends.attach(end.as_fd(), sock.name)?);
         ends::fill(end.as_fd());
+        if sock.has_messages() {
+            // Who listens sends nothing: EPIPE.
+            let _ = net::shutdown(&node_end, net::Shutdown::Read);
+        }
         let listening = Arc::new(Listening {
             queue: Mutex::new(Queue {
                 connections: VecDeque::new(),
                 untold: 0,
             }),
             backlog: AtomicUsize::new(backlog),
+            counts: sock.is_sctp(),
             arrived: Notify::new(),
             room: Notify::new(),
             closed: AtomicBool::new(false),
@@ -189,7 +210,12 @@ async fn fetch<S: NodeSocket>(sock: &Sock<S>, listening: &Listening<S>) {
             return;
         }
         match poll_fn(|cx| sock.node.poll_accept(cx)).await {
-            Ok((node, peer)) => listening.put((Arc::new(node), peer)),
+            Ok((node, peer)) => {
+                listening.put((Arc::new(node), peer));
+                if listening.counts {
+                    let _ = sock.node.listen(listening.left_to_node());
+                }
+            }
             // It was reset while it waited; there may be others.
             Err(Errno::CONNABORTED) => {}
             // Something is used up, which time may mend; without the pause this would spin.
@@ -204,10 +230,12 @@ async fn fetch<S: NodeSocket>(sock: &Sock<S>, listening: &Listening<S>) {
 /// Waits until no descriptor of the program's end is left, or it was shut.
 async fn closed(watch: &Watched) {
     loop {
-        let Ok(mut ready) = watch.readable().await else {
+        // Of a half that was shut here it is always said that it is readable.
+        let Ok(mut ready) = watch.writable().await else {
             return;
         };
-        if relay::events(watch.as_fd()).intersects(PollFlags::HUP | PollFlags::RDHUP) {
+        // One half may have been shut here; the other goes with the last descriptor.
+        if relay::events(watch.as_fd()).contains(PollFlags::HUP) {
             return;
         }
         ready.clear_ready();

@@ -1,7 +1,7 @@
 //! Where a receive puts what it received, and the ancillary data that goes along.
 
 use crate::address;
-use crate::backend::{Errno, Received};
+use crate::backend::{Control, Errno, Received};
 use crate::memory::{Memory, Message, Span};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -64,12 +64,8 @@ impl Asked {
         self.0.load(Ordering::Relaxed) & wanted.0 != 0
     }
 
-    /// The ancillary data of a datagram, each piece as level, type and value.
-    pub(crate) fn of(
-        &self,
-        received: Option<&Received>,
-        at: Option<i64>,
-    ) -> Vec<(i32, i32, Vec<u8>)> {
+    /// The ancillary data of a message.
+    pub(crate) fn of(&self, received: Option<&Received>, at: Option<i64>) -> Vec<Control> {
         let mut pieces = Vec::new();
         if let Some(at) = at {
             let (seconds, nanoseconds) =
@@ -91,7 +87,8 @@ impl Asked {
         let Some(received) = received else {
             return pieces;
         };
-        let v6 = received.source.is_ipv6();
+        pieces.extend(received.control.iter().cloned());
+        let v6 = received.source.is_some_and(|source| source.is_ipv6());
         if self.has(Wanted::PACKET_INFO) {
             match received.destination {
                 Some(IpAddr::V4(to)) => {
@@ -139,7 +136,7 @@ const CONTROL_HEADER: usize = 16;
 const CONTROL_ALIGN: usize = 8;
 
 /// Lays out ancillary data in at most `room` octets. False says that not all found room: `MSG_CTRUNC`.
-pub(crate) fn lay_out(pieces: &[(i32, i32, Vec<u8>)], room: usize) -> (Vec<u8>, bool) {
+pub(crate) fn lay_out(pieces: &[Control], room: usize) -> (Vec<u8>, bool) {
     let mut octets = Vec::new();
     for (level, kind, value) in pieces {
         let len = CONTROL_HEADER + value.len();
@@ -165,6 +162,8 @@ pub(crate) struct Target {
 
 /// Where a source address goes.
 enum Name {
+    /// Nowhere.
+    Untold,
     /// recvfrom: an address, and a length that is read and written.
     At(u64, u64),
     /// recvmsg: an address with room, in this `msghdr`.
@@ -184,7 +183,19 @@ impl Target {
                 address: args[1],
                 len,
             }],
-            name: Name::At(args[4], args[5]),
+            name: match args[4] {
+                0 => Name::Untold,
+                at => Name::At(at, args[5]),
+            },
+            control: Span::default(),
+        }
+    }
+
+    /// Of buffers alone.
+    pub(crate) fn of_spans(buffers: Vec<Span>) -> Self {
+        Self {
+            buffers,
+            name: Name::Untold,
             control: Span::default(),
         }
     }
@@ -216,25 +227,35 @@ impl Target {
         })
     }
 
-    /// Writes a datagram there, with `flags` among those that recvmsg returns. Returns the octets that found room.
+    /// Octets that find room.
+    pub(crate) fn room(&self) -> usize {
+        let lengths = self.buffers.iter().map(|span| span.len);
+        lengths.fold(0, usize::saturating_add)
+    }
+
+    /// Writes a message there, with `flags` among those that recvmsg returns. Returns the octets that found room.
     pub(crate) fn write(
         &self,
         memory: &Memory<'_>,
         data: &[u8],
-        source: SocketAddr,
-        pieces: &[(i32, i32, Vec<u8>)],
+        source: Option<SocketAddr>,
+        pieces: &[Control],
         flags: i32,
     ) -> Result<usize, Errno> {
         let written = memory.scatter(&self.buffers, data)?;
         match self.name {
-            Name::At(at, len_at) => memory.write_address(at, len_at, source)?,
+            Name::Untold => {}
+            Name::At(at, len_at) => match source {
+                Some(source) => memory.write_address(at, len_at, source)?,
+                None => memory.write_int(len_at, 0)?,
+            },
             Name::InMessage {
                 message_at,
                 at,
                 room,
             } => {
                 let mut name_len = 0;
-                if at != 0 {
+                if let Some(source) = source.filter(|_| at != 0) {
                     let octets = address::emit(source);
                     memory.write(at, &octets[..room.min(octets.len())])?;
                     name_len = octets.len() as u32;

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Rounds of the event loop after which a socket that was swept has closed.
-const TURNS_TO_CLOSE: usize = 16;
+pub(crate) const TURNS_TO_CLOSE: usize = 16;
 
 impl Memory<'_> {
     /// An address that the program gives, as its octets.
@@ -55,8 +55,9 @@ impl<B: Backend> Supervisor<B> {
             }
         };
         match sock.node.bind(address) {
-            // By a socket that the program had closed, which nobody had noticed: it is free when its tasks have ended.
-            Err(Errno::ADDRINUSE) if self.sweep().removed > 0 => {
+            // By a socket that the program had closed, perhaps, which nobody had noticed: it is free when its tasks have ended.
+            Err(Errno::ADDRINUSE) => {
+                self.sweep();
                 let sock = sock.clone();
                 self.hold(call, None, async move {
                     for _ in 0..TURNS_TO_CLOSE {

@@ -4,7 +4,7 @@
 //! supervisor alone knows (type, domain, pending error, time stamps) is answered here. Nothing is accepted and ignored.
 
 use crate::backend::{Backend, Domain, Errno, NodeSocket as _, Type};
-use crate::calls::datagram::errors;
+use crate::calls::datagram::{Datagrams, errors};
 use crate::calls::message::Wanted;
 use crate::descriptors::{Phase, Sock, lock};
 use crate::ends::{self, KERNEL_OPTIONS};
@@ -18,11 +18,6 @@ const NEW_TIME_LIMITS: [i32; 2] = [66, 67];
 
 /// Options of `SOL_SOCKET` that promise what a descriptor of ours cannot do.
 const REFUSED: [i32; 2] = [libc::SO_ZEROCOPY, libc::SO_TXTIME];
-
-/// Options of SCTP that make recvmsg tell what is not passed on here, or that connect: SCTP_EVENTS, SCTP_RECVRCVINFO,
-/// SCTP_RECVNXTINFO, SCTP_SOCKOPT_PEELOFF, SCTP_SOCKOPT_CONNECTX_OLD, SCTP_SOCKOPT_CONNECTX,
-/// SCTP_SOCKOPT_PEELOFF_FLAGS, SCTP_EVENT.
-const SCTP_REFUSED: [i32; 8] = [11, 32, 33, 102, 107, 110, 122, 127];
 
 /// Options that make recvmsg tell what is not passed on here: level and name.
 const NOT_TOLD: [(i32, i32); 20] = [
@@ -83,9 +78,6 @@ impl<B: Backend> Supervisor<B> {
                 return Err(Errno::NOPROTOOPT);
             }
             None => {
-                if level == libc::IPPROTO_SCTP && SCTP_REFUSED.contains(&name) {
-                    return Err(Errno::NOPROTOOPT);
-                }
                 if reads_first(level, name) {
                     memory.read(at, &mut value[..room])?;
                 }
@@ -102,15 +94,11 @@ impl<B: Backend> Supervisor<B> {
         if level != libc::SOL_SOCKET {
             return None;
         }
-        if let (Some(datagrams), Some(wanted)) = (&sock.datagrams, Wanted::by_option(level, name)) {
+        if let (Some(datagrams), Some(wanted)) = (asks(sock), Wanted::by_option(level, name)) {
             return Some(datagrams.asked.has(wanted).into());
         }
         Some(match name {
-            libc::SO_TYPE => match sock.ty {
-                Type::Stream => libc::SOCK_STREAM,
-                Type::Datagram => libc::SOCK_DGRAM,
-                Type::Raw => libc::SOCK_RAW,
-            },
+            libc::SO_TYPE => sock.ty.number(),
             libc::SO_DOMAIN => match sock.domain {
                 Domain::Ipv4 => libc::AF_INET,
                 Domain::Ipv6 => libc::AF_INET6,
@@ -157,7 +145,7 @@ impl<B: Backend> Supervisor<B> {
         if level == libc::SOL_SOCKET && REFUSED.contains(&name) {
             return Err(Errno::OPNOTSUPP);
         }
-        if let (Some(datagrams), Some(wanted)) = (&sock.datagrams, Wanted::by_option(level, name)) {
+        if let (Some(datagrams), Some(wanted)) = (asks(sock), Wanted::by_option(level, name)) {
             let on = match value.len() {
                 0 => return Err(Errno::INVAL),
                 1..=3 => value[0] != 0,
@@ -169,9 +157,6 @@ impl<B: Backend> Supervisor<B> {
             datagrams.asked.set(wanted, on);
             return Ok(Outcome::Return(0));
         }
-        if level == libc::IPPROTO_SCTP && SCTP_REFUSED.contains(&name) {
-            return Err(Errno::NOPROTOOPT);
-        }
         if !sock.is_stream() && NOT_TOLD.contains(&(level, name)) {
             return Err(Errno::NOPROTOOPT);
         }
@@ -182,6 +167,12 @@ impl<B: Backend> Supervisor<B> {
         sock.node.set_option(level, name, value)?;
         Ok(Outcome::Return(0))
     }
+}
+
+/// What keeps the kinds of ancillary data that the program has asked for: they are told of datagrams alone.
+fn asks<S>(sock: &Sock<S>) -> Option<&Datagrams> {
+    let datagrams = sock.datagrams().filter(|_| !sock.is_stream());
+    datagrams.map(|datagrams| &**datagrams)
 }
 
 /// Whether getsockopt(2) begins with what the program has put into the value: filters of groups name

@@ -23,7 +23,8 @@ impl<B: Backend> Supervisor<B> {
             let _ = net::shutdown(end, of_end);
             return Ok(Outcome::Return(0));
         }
-        let listening = match &lock(&sock.state).phase {
+        let mut state = lock(&sock.state);
+        let listening = match &state.phase {
             Phase::Established { .. } => None,
             Phase::Listening(listening) => Some(listening.clone()),
             // The relay is not there yet; the node ends the attempt, and the connect with it.
@@ -33,6 +34,11 @@ impl<B: Backend> Supervisor<B> {
             }
             Phase::Fresh | Phase::Failed | Phase::Spent => return Err(Errno::NOTCONN),
         };
+        if listening.is_none() {
+            state.shut.read |= how != Shutdown::Write;
+            state.shut.write |= how != Shutdown::Read;
+        }
+        drop(state);
         if let Some(listening) = listening {
             if how != Shutdown::Write {
                 listening.close();
@@ -44,6 +50,10 @@ impl<B: Backend> Supervisor<B> {
         sock.node.peer_addr().map_err(|_| Errno::NOTCONN)?;
         if how != Shutdown::Write {
             let _ = sock.node.shutdown(Shutdown::Read);
+        }
+        if how == Shutdown::Both && sock.has_messages() {
+            // What was written before has been carried, and the relay takes this for a close.
+            let _ = sock.node.shutdown(Shutdown::Write);
         }
         let _ = net::shutdown(end, of_end);
         Ok(Outcome::Return(0))

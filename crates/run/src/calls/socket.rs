@@ -31,10 +31,15 @@ impl<B: Backend> Supervisor<B> {
             libc::SOCK_STREAM => Type::Stream,
             libc::SOCK_DGRAM => Type::Datagram,
             libc::SOCK_RAW => Type::Raw,
-            libc::SOCK_RDM | libc::SOCK_SEQPACKET | libc::SOCK_DCCP | SOCK_PACKET => {
-                return Err(Errno::SOCKTNOSUPPORT);
-            }
+            libc::SOCK_SEQPACKET => Type::SeqPacket,
+            Type::SOCK_DCCP => Type::Dccp,
+            libc::SOCK_RDM | SOCK_PACKET => return Err(Errno::SOCKTNOSUPPORT),
             _ => return Err(Errno::INVAL),
+        };
+        let protocol = match (ty, protocol) {
+            (Type::SeqPacket, 0) => libc::IPPROTO_SCTP,
+            (Type::Dccp, 0) => libc::IPPROTO_DCCP,
+            (_, protocol) => protocol,
         };
         let (nonblocking, close_on_exec) = (
             flags & libc::SOCK_NONBLOCK != 0,
@@ -43,39 +48,36 @@ impl<B: Backend> Supervisor<B> {
         let kind = (domain, ty, protocol);
         let node = Arc::new(self.backend.socket(domain, ty, protocol)?);
 
-        let (end, mut sock, carried) = if ty == Type::Stream {
-            let of_messages = protocol == libc::IPPROTO_SCTP;
-            if !of_messages {
-                // Where its octet goes is for the program's end to say; here it has to be seen in its place.
-                node.set_option(libc::SOL_SOCKET, libc::SO_OOBINLINE, &1_i32.to_ne_bytes())?;
-            }
-            let end_kind = if of_messages {
-                Kind::Packets
-            } else {
-                Kind::Stream
-            };
-            let (end, name) = self.ends.stream(end_kind, nonblocking)?;
-            let sock = Sock::new(end.as_fd(), name, kind, node, Phase::Fresh)?;
-            (end, sock, None)
-        } else {
-            let (end, node_end, name) = self.ends.datagram(nonblocking)?;
-            let sock = Sock::new(end.as_fd(), name, kind, node, Phase::Fresh)?;
-            let addresses = self.ends.addresses_of(name)?;
-            (end, sock, Some((node_end, addresses)))
+        let end_kind = match (ty, protocol) {
+            (Type::Stream, libc::IPPROTO_SCTP) | (Type::Dccp, _) => Kind::Packets,
+            (Type::Stream, _) => Kind::Stream,
+            (Type::Datagram | Type::Raw | Type::SeqPacket, _) => Kind::Datagrams,
         };
-        let datagrams =
-            carried.map(|(node_end, addresses)| Arc::new(Datagrams::new(node_end, addresses)));
-        sock.datagrams = datagrams.clone();
-        let sock = Arc::new(sock);
+        if end_kind == Kind::Stream {
+            // Where its octet goes is for the program's end to say; here it has to be seen in its place.
+            node.set_option(libc::SOL_SOCKET, libc::SO_OOBINLINE, &1_i32.to_ne_bytes())?;
+        }
+        let (end, node_end, name) = match end_kind {
+            Kind::Datagrams => {
+                let (end, node_end, name) = self.ends.datagram(nonblocking)?;
+                (end, Some(node_end), name)
+            }
+            _ => {
+                let (end, name) = self.ends.stream(end_kind, nonblocking)?;
+                (end, None, name)
+            }
+        };
+        let sock = Arc::new(Sock::new(end.as_fd(), name, kind, node, Phase::Fresh)?);
+        if let Some(node_end) = node_end {
+            let addresses = self.ends.addresses_of(name)?;
+            sock.adopt(Arc::new(Datagrams::new(node_end.into(), Some(addresses))));
+        }
         if self.table.insert(sock.clone()).is_err() {
             self.sweep();
             self.table.insert(sock.clone())?;
         }
         let carrying = self.carrying();
-        if let Err(error) = self
-            .listener
-            .answer_with(call.id, end.as_fd(), close_on_exec)
-        {
+        if let Err(error) = self.answer_with_socket(call, &sock, end.as_fd(), close_on_exec) {
             self.table.remove(sock.cookie);
             // Interrupted: there is nobody to tell, and nothing was given away.
             return if error == Errno::NOENT {
@@ -84,8 +86,8 @@ impl<B: Backend> Supervisor<B> {
                 Err(error)
             };
         }
-        if let Some(datagrams) = datagrams {
-            self.carry_datagrams(sock, datagrams, carrying);
+        if let Some(datagrams) = sock.datagrams() {
+            self.carry_datagrams(sock.clone(), datagrams.clone(), carrying);
         }
         self.want_sweep();
         Ok(Outcome::Answered)

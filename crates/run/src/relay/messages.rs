@@ -1,42 +1,48 @@
-//! Carrying messages between the program's end and a one-to-one SCTP socket.
+//! Carrying messages between the program's end and a connection that has them: SCTP, one-to-one, and DCCP.
 //!
-//! The end keeps the boundaries of messages, so each that is read there is sent as one, and the other way round. A message that
-//! is longer than a buffer comes in parts. There is no guard: the end of an association that failed looks like the end of the
-//! data, and SO_ERROR tells why.
+//! The end keeps the boundaries of messages, so each that is read there is sent as one, and the other way round. There is no
+//! guard: to a plain read the end of a connection that failed looks like the end of the data, and SO_ERROR tells why.
 
-use crate::backend::{Backend, Errno, NodeSocket};
+use crate::backend::{Backend, Errno, NodeSocket, Type};
 use crate::buffers::Buffer;
-use crate::descriptors::{Sock, lock};
+use crate::calls::datagram::{Datagrams, carry_one, deliver, errors};
+use crate::descriptors::{Phase, Sock, lock};
 use crate::ends::Watched;
 use crate::relay::events;
 use crate::supervisor::Supervisor;
 use rustix::event::PollFlags;
-use rustix::net::{self, RecvFlags, SendFlags};
+use rustix::net;
 use std::future::poll_fn;
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::task::{Poll, ready};
 use tokio::sync::watch;
 
-/// Carries an association until it ends.
+/// Carries a connection until it ends.
 pub(super) async fn carry<B: Backend>(
     supervisor: &Supervisor<B>,
     sock: &Sock<B::Socket>,
+    datagrams: &Datagrams,
     node_end: Watched,
 ) {
     let failed = tokio::select! {
-        failed = up(supervisor, sock, &node_end) => failed,
-        failed = down(&*sock.node, &node_end) => Some(failed),
+        failed = up(supervisor, sock, datagrams, &node_end) => failed,
+        failed = down(sock, datagrams, &node_end) => Some(failed),
     };
+    let _ = net::shutdown(&node_end, net::Shutdown::Both);
     if let Some(error) = failed {
-        lock(&sock.state).error = Some(error);
+        errors::note(sock, error);
     }
     let gone = supervisor.ends.gone(sock.name);
-    if gone && lock(&sock.state).reset_on_close {
+    let mut state = lock(&sock.state);
+    if gone && state.reset_on_close {
         sock.node.abort();
     }
+    state.phase = Phase::Spent;
+    state.watched = false;
+    drop(state);
     drop(node_end);
-    lock(&sock.state).watched = false;
+    datagrams.arrived.notify_waiters();
     match gone {
         true => supervisor.table.remove(sock.cookie),
         false => supervisor.want_sweep(),
@@ -47,38 +53,41 @@ pub(super) async fn carry<B: Backend>(
 async fn up<B: Backend>(
     supervisor: &Supervisor<B>,
     sock: &Sock<B::Socket>,
+    datagrams: &Datagrams,
     node_end: &Watched,
 ) -> Option<Errno> {
     let mut ending = supervisor.ending.clone();
     loop {
         let ended = *ending.borrow_and_update();
-        // In this order: what was written before the end is seen before the end.
-        let over = events(node_end.as_fd()).intersects(PollFlags::RDHUP | PollFlags::HUP);
-        match next(node_end) {
-            Some(message) => {
-                let sent = poll_fn(|cx| sock.node.poll_send_to(cx, &message, None));
-                match sent.await {
-                    // What the protocol can't take, Linux would have refused.
-                    Ok(_) | Err(Errno::MSGSIZE | Errno::INVAL) => {}
-                    Err(error) => return Some(error),
+        let mut buffer = Buffer::take();
+        match carry_one(sock, datagrams, &mut buffer) {
+            Ok(None) => {}
+            Ok(Some(len)) => {
+                let sent = poll_fn(|cx| sock.node.poll_send_to(cx, &buffer[..len], None)).await;
+                if let Err(error) = sent
+                    && has_failed(error)
+                {
+                    return Some(error);
                 }
-                tokio::task::coop::consume_budget().await;
             }
-            None if over => break,
-            None if ended => {
+            Err(Errno::AGAIN) if ended => {
                 let _ = sock.node.shutdown(Shutdown::Write);
                 return None;
             }
-            None => {
+            Err(Errno::AGAIN) => {
+                drop(buffer);
                 tokio::select! {
                     ready = node_end.readable() => match ready {
                         Ok(mut ready) => ready.clear_ready(),
                         Err(_) => return None,
                     },
+                    () = datagrams.left.notified() => {}
                     _ = ending.changed() => {}
                 }
             }
+            Err(_) => break,
         }
+        tokio::task::coop::consume_budget().await;
     }
     if !events(node_end.as_fd()).contains(PollFlags::HUP) {
         let _ = sock.node.shutdown(Shutdown::Write);
@@ -87,17 +96,9 @@ async fn up<B: Backend>(
     None
 }
 
-/// The next message that the program has sent, however long: its send buffer is the limit.
-fn next(node_end: &Watched) -> Option<Vec<u8>> {
-    let look = RecvFlags::DONTWAIT | RecvFlags::PEEK | RecvFlags::TRUNC;
-    let (_, len) = net::recv(node_end, &mut [0; 1][..], look).ok()?;
-    if len == 0 {
-        return None;
-    }
-    let mut message = vec![0; len];
-    let (_, taken) = net::recv(node_end, &mut message[..], RecvFlags::DONTWAIT).ok()?;
-    message.truncate(taken);
-    Some(message)
+/// Whether nothing can be sent after this error. What the protocol can't take, Linux would have refused.
+fn has_failed(error: Errno) -> bool {
+    !matches!(error, Errno::MSGSIZE | Errno::INVAL)
 }
 
 /// Waits until both directions have ended.
@@ -120,39 +121,42 @@ async fn hung_up(node_end: &Watched, mut ending: watch::Receiver<bool>) {
 }
 
 /// From the network to the program, until the network fails.
-async fn down<S: NodeSocket>(node: &S, node_end: &Watched) -> Errno {
+async fn down<S: NodeSocket>(sock: &Sock<S>, datagrams: &Datagrams, node_end: &Watched) -> Errno {
     loop {
-        let read = poll_fn(|cx| {
+        let next = poll_fn(|cx| {
             let mut buffer = Buffer::take();
-            let received = ready!(node.poll_recv_from(cx, &mut buffer));
-            Poll::Ready(received.map(|received| (buffer, received.len)))
+            let received = ready!(sock.node.poll_recv_from(cx, &mut buffer));
+            Poll::Ready(received.map(|received| (buffer, received)))
         });
-        let (buffer, len) = match read.await {
-            Ok(read) => read,
+        let (buffer, received) = match next.await {
+            Ok(next) => next,
             Err(error) => return error,
         };
-        if len == 0 {
-            let _ = net::shutdown(node_end, net::Shutdown::Write);
+        if received.end {
+            end(sock, datagrams, node_end);
             drop(buffer);
-            return poll_fn(|cx| node.poll_failure(cx)).await;
+            return poll_fn(|cx| sock.node.poll_failure(cx)).await;
         }
-        deliver(node_end, &buffer[..len]).await;
+        // A program that reads no more loses it.
+        let _ = deliver(datagrams, node_end, &buffer[..received.len], &received).await;
         drop(buffer);
         tokio::task::coop::consume_budget().await;
     }
 }
 
-/// Gives a message to the program, unless it reads no more.
-async fn deliver(node_end: &Watched, message: &[u8]) {
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    while let Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) = net::send(node_end, message, flags)
-    {
-        let Ok(mut ready) = node_end.writable().await else {
-            return;
-        };
-        // Room may have come since the send; only a poll after the wake-up tells.
-        if !events(node_end.as_fd()).intersects(PollFlags::OUT | PollFlags::HUP | PollFlags::ERR) {
-            ready.clear_ready();
-        }
+/// Nothing will come any more. Unless it is only that the program wants no more, the connection has ended, and takes nothing
+/// either.
+fn end<S>(sock: &Sock<S>, datagrams: &Datagrams, node_end: &Watched) {
+    let shut = lock(&sock.state).shut;
+    let peeled = sock.ty == Type::SeqPacket;
+    if peeled || (shut.write && !shut.read && sock.is_sctp()) {
+        // Linux: whose own half was shut first has no end to read: it is connected no more. Nor has what was one-to-many.
+        *lock(&datagrams.at_end) = Some(Errno::NOTCONN);
     }
+    let halves = match shut.read {
+        true => net::Shutdown::Write,
+        false => net::Shutdown::Both,
+    };
+    let _ = net::shutdown(node_end, halves);
+    datagrams.arrived.notify_waiters();
 }

@@ -28,11 +28,7 @@ impl Backend for Kernel {
             Domain::Ipv4 => AddressFamily::INET,
             Domain::Ipv6 => AddressFamily::INET6,
         };
-        let ty = match ty {
-            Type::Stream => SocketType::STREAM,
-            Type::Datagram => SocketType::DGRAM,
-            Type::Raw => SocketType::RAW,
-        };
+        let ty = SocketType::from_raw(ty.number() as u32);
         let protocol = (protocol as u32).try_into().ok().map(Protocol::from_raw);
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         Ok(Socket::from(net::socket_with(family, ty, flags, protocol)?))
@@ -200,14 +196,7 @@ impl NodeSocket for Socket {
         self.poll_in(cx, || {
             let (len, _, source) = net::recvfrom(&self.fd, &mut *buffer, RecvFlags::empty())?;
             let source = internet(source.ok_or(Errno::NOTCONN)?);
-            Ok(Received {
-                len,
-                source,
-                destination: None,
-                interface: 0,
-                ttl: None,
-                traffic_class: None,
-            })
+            Ok(Received::of(len, Some(source)))
         })
     }
 

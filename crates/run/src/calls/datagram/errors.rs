@@ -4,12 +4,13 @@
 //! `POLLERR` while there is something to tell. A plain receive or send finds that error there as ECONNRESET, and has taken it; the
 //! calls that are trapped tell the true one.
 
+use super::Datagrams;
 use super::queue::Taken;
-use super::{Datagrams, MESSAGE_LEN};
 use crate::address;
 use crate::backend::{Backend, Errno, NodeSocket};
 use crate::buffers::Buffer;
 use crate::calls::message::Target;
+use crate::calls::send::MESSAGE_LEN;
 use crate::descriptors::{Sock, lock};
 use crate::ends;
 use crate::memory::{DATAGRAM_MAX, Memory, Message};
@@ -47,7 +48,7 @@ pub(super) fn is_of_the_way(error: Errno) -> bool {
 pub(crate) fn note<S>(sock: &Sock<S>, error: Errno) {
     let mut state = lock(&sock.state);
     state.error = Some(error);
-    let Some(datagrams) = &sock.datagrams else {
+    let Some(datagrams) = sock.datagrams() else {
         return;
     };
     if state.shown {
@@ -60,8 +61,8 @@ pub(crate) fn note<S>(sock: &Sock<S>, error: Errno) {
 }
 
 /// There may be something to show: a call has failed.
-pub(super) fn may_be_due<S>(sock: &Sock<S>) {
-    if let Some(datagrams) = &sock.datagrams {
+pub(crate) fn may_be_due<S>(sock: &Sock<S>) {
+    if let Some(datagrams) = sock.datagrams() {
         datagrams.to_show.notify_one();
     }
 }
@@ -113,7 +114,7 @@ pub(crate) fn take<S: NodeSocket>(sock: &Sock<S>, end: &OwnedFd) -> Option<Errno
 }
 
 /// Takes the next datagram of the program's queue, whatever the end shows.
-pub(super) fn take_beside<S>(
+pub(crate) fn take_beside<S>(
     sock: &Sock<S>,
     datagrams: &Datagrams,
     end: &OwnedFd,
@@ -132,7 +133,7 @@ pub(super) fn take_beside<S>(
 
 impl<B: Backend> Supervisor<B> {
     /// Takes as many reports of the error queue as there are targets; it never waits (recv(2)).
-    pub(super) fn receive_reports(
+    pub(crate) fn receive_reports(
         &self,
         call: &Call,
         sock: &Sock<B::Socket>,
@@ -176,7 +177,7 @@ impl<B: Backend> Supervisor<B> {
         let mut buffer = Buffer::take();
         let mut state = lock(&sock.state);
         let report = sock.node.take_report(&mut buffer[..DATAGRAM_MAX])?;
-        if sock.datagrams.is_some() {
+        if !sock.is_stream() {
             // Linux: what the queue has told is pending no longer; the next in it is, if there is one.
             state.error = sock.node.take_error();
         }
@@ -186,13 +187,13 @@ impl<B: Backend> Supervisor<B> {
             .destination
             .unwrap_or_else(|| address::unset(sock.domain));
         let data = &buffer[..report.len];
-        target.write(memory, data, to, &report.control, libc::MSG_ERRQUEUE)
+        target.write(memory, data, Some(to), &report.control, libc::MSG_ERRQUEUE)
     }
 }
 
 /// What a receive returns after message `i` of `len` octets: the length, or, where there may be several, their count; then the
 /// length goes into the message's header.
-pub(super) fn note_length(
+pub(crate) fn note_length(
     memory: &Memory<'_>,
     lengths_at: Option<u64>,
     i: usize,

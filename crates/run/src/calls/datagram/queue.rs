@@ -1,7 +1,7 @@
-//! The queue of a datagram socket: the program's end, and who sent what lies in it.
+//! The queue of a socket that receives messages: the program's end, and who sent what lies in it.
 //!
-//! An AF_UNIX datagram does not carry an internet source address, so the supervisor keeps the addresses in the order in which it
-//! queued the datagrams. What tells which of them the program has already taken by a plain recv is the time stamp that the kernel
+//! An AF_UNIX datagram does not carry an internet source address, nor what else there is to tell of a message, so the supervisor
+//! keeps that in the order in which it queued the datagrams. What tells which of them the program has already taken by a plain recv is the time stamp that the kernel
 //! gives each datagram as it is queued: it lies between two readings of the same clock around the very send that queued it.
 
 use crate::backend::{Errno, Received};
@@ -11,8 +11,9 @@ use crate::descriptors::lock;
 use crate::ends;
 use crate::memory::DATAGRAM_MAX;
 use crate::sys::{self, Stamped};
-use rustix::net::{self, RecvFlags, SendFlags, SocketAddrUnix};
+use rustix::net::{self, SendFlags, SocketAddrUnix};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
@@ -23,29 +24,31 @@ const ORDER_MAX: usize = 4096;
 /// Datagrams of the program that are kept while an error is shown to it; more are lost.
 const RESCUED_MAX: usize = 1024;
 
-/// The node's side of a datagram socket.
+/// The node's side of a socket that carries messages.
 pub(crate) struct Datagrams {
-    pub(super) node_end: Arc<OwnedFd>,
-    /// Of the program's end, and of this one.
-    addresses: [SocketAddrUnix; 2],
+    pub(crate) node_end: Arc<OwnedFd>,
+    /// Of the program's end, and of this one: of a pair of datagram sockets. Else it is a connection, which has an end.
+    addresses: Option<[SocketAddrUnix; 2]>,
     /// What the program had written when an error was shown to it.
     rescued: Mutex<VecDeque<Vec<u8>>>,
     order: Mutex<VecDeque<Queued>>,
+    /// What a receive of nothing but the end fails with, if it does.
+    pub(crate) at_end: Mutex<Option<Errno>>,
     /// Held while a datagram is carried to the node, so that none overtakes.
     pub(super) carrying: Mutex<()>,
     /// Woken when there is something in `rescued` that somebody has to carry.
-    pub(super) left: Notify,
+    pub(crate) left: Notify,
     /// Woken when there is an error to show.
     pub(super) to_show: Notify,
     /// Woken when a datagram or an error has come.
-    pub(super) arrived: Notify,
+    pub(crate) arrived: Notify,
     /// Held from taking a datagram until it is the program's or back in its place, so that nobody overtakes.
-    pub(super) turn: Mutex<()>,
+    pub(crate) turn: Mutex<()>,
     pub(crate) asked: Asked,
 }
 
 /// A datagram in the program's queue.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Queued {
     /// Readings of the real-time clock around the send that queued it.
     before: i64,
@@ -54,17 +57,19 @@ struct Queued {
 }
 
 /// A datagram taken from the program's queue.
-pub(super) struct Taken {
-    pub(super) data: Vec<u8>,
-    pub(super) at: Option<i64>,
-    pub(super) received: Option<Received>,
+#[derive(Clone)]
+pub(crate) struct Taken {
+    pub(crate) data: Vec<u8>,
+    pub(crate) at: Option<i64>,
+    pub(crate) received: Option<Received>,
 }
 
 impl Datagrams {
-    pub(crate) fn new(node_end: OwnedFd, addresses: [SocketAddrUnix; 2]) -> Self {
+    pub(crate) fn new(node_end: Arc<OwnedFd>, addresses: Option<[SocketAddrUnix; 2]>) -> Self {
         Self {
-            node_end: Arc::new(node_end),
+            node_end,
             addresses,
+            at_end: Mutex::default(),
             rescued: Mutex::default(),
             order: Mutex::default(),
             carrying: Mutex::default(),
@@ -76,9 +81,8 @@ impl Datagrams {
         }
     }
 
-    /// Queues a datagram for the program; one that finds no room is dropped, as by any full receive queue. An error says that
-    /// the program's end is closed.
-    pub(super) fn queue(&self, data: &[u8], received: Received) -> Result<(), Errno> {
+    /// Queues a message for the program. `EAGAIN` says that it finds no room, `EPIPE` that the program's end is closed.
+    pub(crate) fn queue(&self, data: &[u8], received: &Received) -> Result<(), Errno> {
         let mut order = lock(&self.order);
         self.send(&mut order, data, received)?;
         drop(order);
@@ -90,7 +94,7 @@ impl Datagrams {
         &self,
         order: &mut VecDeque<Queued>,
         data: &[u8],
-        received: Received,
+        received: &Received,
     ) -> Result<(), Errno> {
         // Plain receives leave their addresses behind.
         if order.len() >= ORDER_MAX || sys::unread_by_peer(self.node_end.as_fd()) == Ok(0) {
@@ -110,19 +114,23 @@ impl Datagrams {
             Ok(_) => order.push_back(Queued {
                 before,
                 after: sys::real_time(),
-                received,
+                received: received.clone(),
             }),
             Err(Errno::CONNREFUSED | Errno::NOTCONN | Errno::PIPE | Errno::CONNRESET) => {
                 return Err(Errno::PIPE);
             }
             Err(error) => {
-                tracing::debug!(%error, len = data.len(), "the program's receive queue takes no more")
+                tracing::debug!(%error, len = data.len(), "the program's receive queue takes no more");
+                if matches!(error, Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) {
+                    return Err(Errno::AGAIN);
+                }
             }
         }
         Ok(())
     }
 
-    /// Takes the next datagram that the program has written. Its length may be more than the buffer has room for.
+    /// Takes the next message that the program has written. Its length may be more than the buffer has room for. `EPIPE` is the
+    /// end of what it writes.
     pub(super) fn written(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let mut rescued = lock(&self.rescued);
         if let Some(data) = rescued.pop_front() {
@@ -139,12 +147,24 @@ impl Datagrams {
     }
 
     fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
-        net::recv(&self.node_end, buffer, flags).map(|(_, len)| len)
+        let stamped = sys::receive_stamped(self.node_end.as_fd(), buffer, false)?;
+        self.check_end(&stamped)?;
+        Ok(stamped.full)
+    }
+
+    /// The end of a connection looks like an empty message, but has no stamp.
+    fn check_end(&self, stamped: &Stamped) -> Result<(), Errno> {
+        match self.addresses.is_none() && stamped.full == 0 && stamped.at.is_none() {
+            true => Err(Errno::PIPE),
+            false => Ok(()),
+        }
     }
 
     /// Has the program's end show an error.
     pub(super) fn show_error(&self) {
+        let Some(addresses) = &self.addresses else {
+            return;
+        };
         // Neither carrier looks at the node's end meanwhile.
         let _order = lock(&self.order);
         let mut rescued = lock(&self.rescued);
@@ -156,16 +176,17 @@ impl Datagrams {
                 rescued.push_back(buffer[..len].to_vec());
             }
         }
-        if let Err(error) = ends::show_error(self.node_end.as_fd(), &self.addresses) {
+        if let Err(error) = ends::show_error(self.node_end.as_fd(), addresses) {
             tracing::debug!(%error, "the program's end shows no error");
         }
     }
 
-    /// Takes the next datagram of the program's queue, or only looks at it.
+    /// Takes the next message of the program's queue, or only looks at it. `EPIPE` is the end.
     pub(super) fn take(&self, end: BorrowedFd<'_>, peek: bool) -> Result<Taken, Errno> {
         let mut buffer = Buffer::take();
         let mut order = lock(&self.order);
-        let stamped = sys::receive_stamped(end, &mut buffer[..DATAGRAM_MAX], peek)?;
+        let stamped = sys::receive_stamped(end, &mut buffer, peek)?;
+        self.check_end(&stamped)?;
         let received = claim(&mut order, &stamped, peek);
         Ok(Taken {
             data: buffer[..stamped.len].to_vec(),
@@ -175,12 +196,34 @@ impl Datagrams {
     }
 
     /// Puts datagrams back to the head of the program's queue: those behind them are queued anew.
-    pub(super) fn put_back(&self, end: BorrowedFd<'_>, first: Vec<Taken>) {
+    pub(crate) fn put_back(&self, end: BorrowedFd<'_>, first: Vec<Taken>) {
         let mut order = lock(&self.order);
-        let mut all = first;
+        let behind = self.drain(&mut order, end);
+        self.refill(&mut order, first.into_iter().chain(behind));
+        drop(order);
+        self.arrived.notify_waiters();
+    }
+
+    /// Takes out what came from one of these addresses; the rest stays in its order.
+    pub(crate) fn take_from(&self, end: BorrowedFd<'_>, sources: &[SocketAddr]) -> Vec<Taken> {
+        let _turn = lock(&self.turn);
+        let mut order = lock(&self.order);
+        let all = self.drain(&mut order, end);
+        let (theirs, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|taken| {
+            let source = taken.received.as_ref().and_then(|received| received.source);
+            source.is_some_and(|source| sources.contains(&source))
+        });
+        self.refill(&mut order, rest.into_iter());
+        theirs
+    }
+
+    fn drain(&self, order: &mut VecDeque<Queued>, end: BorrowedFd<'_>) -> Vec<Taken> {
+        let mut all = Vec::new();
         let mut buffer = Buffer::take();
-        while let Ok(stamped) = sys::receive_stamped(end, &mut buffer[..DATAGRAM_MAX], false) {
-            let received = claim(&mut order, &stamped, false);
+        while let Ok(stamped) = sys::receive_stamped(end, &mut buffer, false)
+            && self.check_end(&stamped).is_ok()
+        {
+            let received = claim(order, &stamped, false);
             all.push(Taken {
                 data: buffer[..stamped.len].to_vec(),
                 at: stamped.at,
@@ -188,17 +231,16 @@ impl Datagrams {
             });
         }
         order.clear();
-        for Taken {
-            data,
-            at: _,
-            received,
-        } in all
-        {
-            let Some(received) = received else { continue };
-            let _ = self.send(&mut order, &data, received);
+        all
+    }
+
+    fn refill(&self, order: &mut VecDeque<Queued>, all: impl Iterator<Item = Taken>) {
+        for taken in all {
+            let Some(received) = taken.received else {
+                continue;
+            };
+            let _ = self.send(order, &taken.data, &received);
         }
-        drop(order);
-        self.arrived.notify_waiters();
     }
 }
 
@@ -213,7 +255,7 @@ fn claim(order: &mut VecDeque<Queued>, stamped: &Stamped, peek: bool) -> Option<
         order.drain(..passed);
     }
     let found = if peek {
-        order.front().copied()
+        order.front().cloned()
     } else {
         order.pop_front()
     };
