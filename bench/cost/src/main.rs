@@ -1,12 +1,13 @@
 //! Fixed scenarios whose instructions `cargo xtask cost` counts under callgrind.
 //!
-//! `sockeye-cost NAME` runs one and prints what it did: `UNITS BYTES UNIT`. The nodes are without
-//! I/O, time is virtual and all chance is seeded, so that every run does the same. What lies
-//! outside [`sockeye_cost_measured`] is not counted.
+//! `sockeye-cost NAME` runs one and prints what it did: `UNITS BYTES UNIT`. What lies outside
+//! [`sockeye_cost_measured`] is not counted.
 
 mod pair;
 
-use pair::{Link, Pair, Way};
+use pair::Pair;
+use sockeye_cost::nodes::{Link, Way};
+use sockeye_cost::sctp::Association;
 use std::process::ExitCode;
 
 /// What a scenario did.
@@ -19,7 +20,7 @@ struct Done {
 /// A scenario by its name.
 type Scenario = (&'static str, fn() -> Done);
 
-const SCENARIOS: [Scenario; 6] = [
+const SCENARIOS: [Scenario; 8] = [
     ("bulk, MTU 1500, no offloads", || {
         bulk(Link::Wire, Way::Straight, 8 << 20)
     }),
@@ -34,6 +35,8 @@ const SCENARIOS: [Scenario; 6] = [
     }),
     ("request and response of one byte", exchanges),
     ("connect and close", connections),
+    ("SCTP, messages of 1 KiB", || messages(1 << 10)),
+    ("SCTP, messages of 16 KiB", || messages(16 << 10)),
 ];
 
 fn main() -> ExitCode {
@@ -66,11 +69,11 @@ fn bulk(link: Link, way: Way, length: u64) -> Done {
     let (client, server) = pair.connect();
     // The window opens, and buffers grow.
     pair.send(client, server, length / 8);
-    pair.way = way;
-    let before = pair.packets;
+    pair.nodes.way = way;
+    let before = pair.nodes.packets;
     sockeye_cost_measured(&mut || pair.send(client, server, length));
     let (units, unit) = match link {
-        Link::Wire => (pair.packets - before, "segment"),
+        Link::Wire => (pair.nodes.packets - before, "segment"),
         // How large a super-segment is, is part of what it costs.
         Link::Super => (length >> 16, "64 KiB"),
     };
@@ -109,5 +112,20 @@ fn connections() -> Done {
         units: COUNT,
         unit: "connection",
         bytes: 0,
+    }
+}
+
+/// 8 MiB in messages of `size` bytes, MTU 1500, checksums on.
+fn messages(size: usize) -> Done {
+    const LENGTH: u64 = 8 << 20;
+    let mut association = Association::new(size);
+    let count = LENGTH / size as u64;
+    association.send(count / 8);
+    let before = association.nodes.packets;
+    sockeye_cost_measured(&mut || association.send(count));
+    Done {
+        units: association.nodes.packets - before,
+        unit: "packet",
+        bytes: LENGTH,
     }
 }

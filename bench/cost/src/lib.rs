@@ -1,0 +1,5 @@
+//! Fixed scenarios: nodes without I/O in one thread, in virtual time, all chance seeded, so that
+//! every run does the same.
+
+pub mod nodes;
+pub mod sctp;
