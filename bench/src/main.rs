@@ -10,7 +10,10 @@ mod idle;
 mod kernel;
 mod nodes;
 mod pingpong;
+mod sctp;
 mod tun;
+mod udp;
+mod unix;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -98,10 +101,12 @@ fn main() -> Result<()> {
         "{:<44} {:>9} {:>22} {:>22} {:>7}",
         "case", "unit", "sockeye", "base", "ratio"
     );
-    let cases: [(&str, Build); 5] = [
+    let cases: [(&str, Build); 7] = [
         ("memory link, bulk", bulk::cases),
         ("memory link, 1-byte round trips", pingpong::cases),
         ("idle connections", idle::cases),
+        ("sctp", sctp::cases),
+        ("unix", unix::cases),
         ("TUN with offloads", tun::cases),
         ("curl under run", curl::cases),
     ];

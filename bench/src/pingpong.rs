@@ -42,7 +42,7 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
 }
 
 /// One thread plays both ends: every read finds its byte there.
-fn alternate(
+pub(crate) fn alternate(
     a: &mut (impl Read + Write),
     b: &mut (impl Read + Write),
     time: Duration,

@@ -1,0 +1,100 @@
+//! A pair of UDP sockets of the kernel, over which whole batches of packets go: segmented on the way
+//! out (UDP_SEGMENT), coalesced on the way in (UDP_GRO).
+
+use anyhow::{Context, Result, ensure};
+use sockeye_link::{Batch, Packet};
+use std::io::{Error, ErrorKind};
+use std::mem::size_of;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsRawFd;
+
+/// Bytes of one call.
+const CALL: usize = 60_000;
+
+/// Two connected sockets.
+pub(crate) struct Loopback {
+    ends: [UdpSocket; 2],
+}
+
+impl Loopback {
+    pub(crate) fn new() -> Result<Self> {
+        let ends = [0; 2].map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)));
+        let [one, other] = ends;
+        let ends = [one?, other?];
+        for (end, peer) in [(0, 1), (1, 0)] {
+            ends[end].connect(ends[peer].local_addr()?)?;
+            ends[end].set_nonblocking(true)?;
+            socket2::SockRef::from(&ends[end]).set_recv_buffer_size(4 << 20)?;
+            set(&ends[end], libc::UDP_GRO, 1)?;
+        }
+        Ok(Self { ends })
+    }
+
+    /// Sends what is in `batch`: packets of one length, and a shorter one behind them, go together.
+    pub(crate) fn send(&self, from: usize, batch: &mut Batch) -> Result<()> {
+        let (mut bytes, mut size, mut last) = (Vec::with_capacity(CALL), 0, 0);
+        for packet in batch.drain(..) {
+            let len = packet.len();
+            if last > 0 && (last < size || len > size || bytes.len() + len > CALL) {
+                self.send_run(from, &bytes, size)?;
+                bytes.clear();
+            }
+            if bytes.is_empty() {
+                size = len;
+            }
+            packet
+                .chunks()
+                .for_each(|chunk| bytes.extend_from_slice(chunk));
+            last = len;
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.send_run(from, &bytes, size)
+    }
+
+    fn send_run(&self, from: usize, bytes: &[u8], size: usize) -> Result<()> {
+        set(&self.ends[from], libc::UDP_SEGMENT, size.try_into()?)?;
+        match self.ends[from].send(bytes) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                Err(error).context("sending packets in UDP")
+            }
+            // What there is no room for is lost, as on any network.
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what has come. IP packets say themselves how long they are.
+    pub(crate) fn receive(&self, to: usize, batch: &mut Batch) -> Result<()> {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let len = match self.ends[to].recv(&mut buffer) {
+                Ok(len) => len,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error).context("receiving packets in UDP"),
+            };
+            let mut rest = &buffer[..len];
+            while rest.len() >= 20 {
+                let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+                ensure!((20..=rest.len()).contains(&len), "a packet was cut");
+                batch.push_back(Packet::from_slice(&rest[..len]));
+                rest = &rest[len..];
+            }
+        }
+    }
+}
+
+fn set(socket: &UdpSocket, option: libc::c_int, value: libc::c_int) -> Result<()> {
+    // SAFETY: the value lives until the call returns, and its size is said.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            option,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    ensure!(done == 0, "an option of UDP: {}", Error::last_os_error());
+    Ok(())
+}
