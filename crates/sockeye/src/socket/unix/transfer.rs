@@ -1,0 +1,231 @@
+//! Data through node-internal sockets.
+
+use super::super::ancillary::MessageFlags;
+use super::super::op::{Kind, Op};
+use super::super::wait::{Wait, Waiting};
+use super::super::{Socket, timeout};
+use super::message::Sending;
+use super::{UnixMessage, UnixSend};
+use crate::driver::block_on;
+use crate::error::to_io;
+use crate::waiters::{Class, Direction};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use sockeye_core::Error;
+use sockeye_unix::{Name, Received, Request, SocketType};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+/// Bytes of a stream that are copied at a time: two of the largest messages it is cut into, so that
+/// this cut shows nowhere.
+const CHUNK: usize = 2 * 36_544;
+
+impl Socket {
+    /// sendmsg(2). A blocking stream sends all of it, unless a time-out or an error stops it.
+    ///
+    /// # Errors
+    /// EAGAIN, EPIPE, ENOTCONN, ECONNREFUSED, EMSGSIZE and the others of unix(7); EOPNOTSUPP when it
+    /// is of another family.
+    pub fn send_unix(&self, message: UnixSend<'_>) -> io::Result<usize> {
+        let mut sending = Sending::new(message)?;
+        let wait = match sending.flags.contains(MessageFlags::DONT_WAIT) {
+            true => Wait::No,
+            false => self.patience(timeout(&self.0.write_timeout)),
+        };
+        loop {
+            let sent = self.wait_here(Direction::Write, wait, |op| sending.step(op));
+            if let Some(done) = sending.goes_on(self.0.kind, sent) {
+                return done.map_err(to_io);
+            }
+        }
+    }
+
+    /// sendmsg(2) for a task that never sends in part: it waits for room for the first piece, and says
+    /// how much went.
+    ///
+    /// # Errors
+    /// Those of [`send_unix`](Self::send_unix).
+    pub async fn send_unix_async(&self, message: UnixSend<'_>) -> io::Result<usize> {
+        let mut sending = Sending::new(message)?;
+        let mut waiting = Waiting::new(self, Direction::Write, Class::Exclusive);
+        poll_fn(|cx| waiting.poll_parked(cx, |op| sending.step(op)))
+            .await
+            .map_err(to_io)
+    }
+
+    /// recvmsg(2): at most `len` bytes, in the buffers that were sent. Flags that count are PEEK,
+    /// OUT_OF_BAND, WAIT_ALL and DONT_WAIT.
+    ///
+    /// # Errors
+    /// EAGAIN, ENOTCONN, EINVAL, ECONNRESET; EOPNOTSUPP when it is of another family.
+    pub fn recv_unix(&self, len: usize, flags: MessageFlags) -> io::Result<UnixMessage> {
+        let wait = match flags.contains(MessageFlags::DONT_WAIT) {
+            true => Wait::No,
+            false => self.patience(timeout(&self.0.read_timeout)),
+        };
+        let request = Request {
+            len,
+            peek: flags.contains(MessageFlags::PEEK),
+            urgent: flags.contains(MessageFlags::OUT_OF_BAND),
+            waits: !matches!(wait, Wait::No),
+            again: false,
+        };
+        let mut all = UnixMessage::default();
+        let least = self.least(len, flags)?;
+        loop {
+            let rest = Request {
+                len: len - all.len,
+                again: all.len > 0,
+                ..request
+            };
+            let got = self.wait_here(Direction::Read, wait, |op| receive(op, rest));
+            let ended = match got {
+                Ok((received, peer)) => all.join(received, peer),
+                Err(_) if all.len > 0 => return Ok(all),
+                Err(error) => return Err(to_io(error)),
+            };
+            if ended || all.len >= least {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The bytes that a call waits for.
+    fn least(&self, len: usize, flags: MessageFlags) -> io::Result<usize> {
+        if self.0.kind != Kind::Unix(SocketType::Stream) {
+            return Ok(0);
+        }
+        if flags.contains(MessageFlags::WAIT_ALL) {
+            return Ok(len);
+        }
+        let low_water = self.call(|op| op.unix(|unix, _, id| unix.low_water(id)))?;
+        Ok(low_water.min(len))
+    }
+
+    /// recvmsg(2) for a task.
+    ///
+    /// # Errors
+    /// Those of [`recv_unix`](Self::recv_unix).
+    pub async fn recv_unix_async(
+        &self,
+        len: usize,
+        flags: MessageFlags,
+    ) -> io::Result<UnixMessage> {
+        let request = Request {
+            len,
+            peek: flags.contains(MessageFlags::PEEK),
+            urgent: flags.contains(MessageFlags::OUT_OF_BAND),
+            waits: true,
+            again: false,
+        };
+        let mut waiting = Waiting::new(self, Direction::Read, Class::Exclusive);
+        let got = poll_fn(|cx| waiting.poll_parked(cx, |op| receive(op, request))).await;
+        let (received, peer) = got.map_err(to_io)?;
+        let mut all = UnixMessage::default();
+        all.join(received, peer);
+        Ok(all)
+    }
+
+    /// recvmsg(2) for a task that names itself by its waker alone.
+    ///
+    /// # Errors
+    /// Those of [`recv_unix`](Self::recv_unix).
+    pub fn poll_recv_unix(
+        &self,
+        cx: &mut Context<'_>,
+        len: usize,
+    ) -> Poll<io::Result<UnixMessage>> {
+        let request = Request {
+            len,
+            waits: true,
+            ..Request::default()
+        };
+        let polled = self.poll_step(cx, Direction::Read, |op| receive(op, request));
+        polled.map_err(to_io).map_ok(|(received, peer)| {
+            let mut all = UnixMessage::default();
+            all.join(received, peer);
+            all
+        })
+    }
+
+    /// Sends what lies in the caller's buffers: a copy of it, made before the lock is taken.
+    pub(in crate::socket) fn send_copied(
+        &self,
+        data: &[IoSlice<'_>],
+        flags: MessageFlags,
+    ) -> io::Result<usize> {
+        let total: usize = data.iter().map(|piece| piece.len()).sum();
+        if self.0.kind != Kind::Unix(SocketType::Stream) || total <= CHUNK {
+            return self.send_unix(UnixSend {
+                data: copied(data.iter().map(|piece| &**piece), total),
+                flags,
+                ..UnixSend::default()
+            });
+        }
+        let mut chunks = data.iter().flat_map(|piece| piece.chunks(CHUNK)).peekable();
+        let mut sent = 0;
+        while let Some(chunk) = chunks.next() {
+            let last = chunks.peek().is_none();
+            let message = UnixSend {
+                data: Bytes::copy_from_slice(chunk),
+                flags: match last {
+                    true => flags,
+                    false => flags - MessageFlags::OUT_OF_BAND,
+                },
+                ..UnixSend::default()
+            };
+            match self.send_unix(message) {
+                Ok(n) if n < chunk.len() => return Ok(sent + n),
+                Ok(n) => sent += n,
+                Err(_) if sent > 0 => return Ok(sent),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+
+    /// A step that a blocking call waits for, parked: the node's links have nothing to do with it.
+    pub(super) fn wait_here<R>(
+        &self,
+        direction: Direction,
+        wait: Wait,
+        mut step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        match (self.step(&mut step), wait) {
+            (Err(Error::WouldBlock), Wait::Forever | Wait::Until(_)) => {}
+            (done, _) => return done,
+        }
+        let deadline = match wait {
+            Wait::No | Wait::Forever => None,
+            Wait::Until(deadline) => deadline,
+        };
+        let mut waiting = Waiting::new(self, direction, Class::Exclusive);
+        // A clock that is moved by hand has to be told who waits.
+        let shards = || match self.shard().clock.manual() {
+            Some(_) => vec![self.shard().clone()],
+            None => Vec::new(),
+        };
+        let done = block_on(shards, deadline, |cx| waiting.poll_parked(cx, &mut step));
+        done.unwrap_or(Err(Error::WouldBlock))
+    }
+}
+
+fn copied<'a>(pieces: impl Iterator<Item = &'a [u8]>, total: usize) -> Bytes {
+    let mut pieces = pieces.filter(|piece| !piece.is_empty());
+    let mut copy = BytesMut::with_capacity(total);
+    pieces.by_ref().for_each(|piece| copy.put_slice(piece));
+    copy.freeze()
+}
+
+fn receive(op: &mut Op<'_>, request: Request) -> Result<(Received, Option<Name>), Error> {
+    let stream = op.kind == Kind::Unix(SocketType::Stream);
+    op.unix(|unix, cx, id| {
+        let received = unix.receive(cx, id, request)?;
+        // The end says no name, nor does an urgent byte.
+        let peer = match stream && !received.data.is_empty() && !received.urgent {
+            true => unix.peer_name(id)?,
+            false => None,
+        };
+        Ok((received, peer))
+    })
+}
