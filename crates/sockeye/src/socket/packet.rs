@@ -133,7 +133,7 @@ impl Socket {
     /// PACKET_MR_PROMISC: the interface lets through what is for other stations, too, or no longer.
     ///
     /// # Errors
-    /// ENODEV; EADDRNOTAVAIL to end what was not begun.
+    /// ENODEV.
     pub fn set_promiscuous(&self, interface: u32, on: bool) -> io::Result<()> {
         self.link_membership(interface, MEMBER_PROMISCUOUS, None, on)
     }
@@ -141,7 +141,7 @@ impl Socket {
     /// PACKET_MR_ALLMULTI: the interface lets through what is for any group, or no longer.
     ///
     /// # Errors
-    /// ENODEV; EADDRNOTAVAIL to end what was not begun.
+    /// ENODEV.
     pub fn set_all_multicast(&self, interface: u32, on: bool) -> io::Result<()> {
         self.link_membership(interface, MEMBER_ALL_MULTICAST, None, on)
     }
@@ -157,7 +157,7 @@ impl Socket {
     /// Takes back [`join_link_group`](Self::join_link_group).
     ///
     /// # Errors
-    /// EADDRNOTAVAIL when it is not joined.
+    /// The node was shut down.
     pub fn leave_link_group(&self, interface: u32, group: MacAddr) -> io::Result<()> {
         self.link_membership(interface, MEMBER_MULTICAST, Some(group), false)
     }

@@ -68,10 +68,12 @@ impl Packets {
         id: SocketId,
         value: &OptionValue,
     ) -> Result<(), Error> {
-        let (interface, kind, address) = request(value)?;
+        let (interface, request) = request(value)?;
         let link = cx.inet.interface(interface).ok_or(Error::NoDevice)?;
         let is_ethernet = matches!(link.capabilities().medium, Medium::Ethernet(_));
-        let member = member(kind, address)?;
+        let Some(member) = request.member()? else {
+            return Ok(());
+        };
         let is_station = matches!(member, Member::Station(_));
         if is_station && !is_ethernet {
             return Err(Error::Invalid);
@@ -85,47 +87,57 @@ impl Packets {
         Ok(())
     }
 
-    /// packet(7): EADDRNOTAVAIL for what was not added.
+    /// Linux: what was not added is not missed.
     pub(super) fn drop_membership(
         &mut self,
         id: SocketId,
         value: &OptionValue,
     ) -> Result<(), Error> {
-        let (interface, kind, address) = request(value)?;
-        let key = (interface, member(kind, address)?);
+        let (interface, request) = request(value)?;
         let memberships = &mut self.socket_mut(id)?.memberships.0;
-        let at = memberships.iter().position(|member| *member == key);
-        memberships.remove(at.ok_or(Error::AddressNotAvailable)?);
-        self.unset(key.0, key.1);
+        if let Ok(Some(member)) = request.member()
+            && let Some(at) = memberships.iter().position(|m| *m == (interface, member))
+        {
+            memberships.remove(at);
+            self.unset(interface, member);
+        }
         Ok(())
     }
 }
 
-/// `struct packet_mreq`: interface, kind, and the address where it is as long as one.
-fn request(value: &OptionValue) -> Result<(InterfaceId, u16, Option<MacAddr>), Error> {
+/// What `struct packet_mreq` asks for.
+struct Request {
+    kind: u16,
+    /// Bytes of the address.
+    len: u16,
+    address: MacAddr,
+}
+
+impl Request {
+    /// By the numbers of linux/if_packet.h; Linux takes others, and does nothing about them.
+    fn member(&self) -> Result<Option<Member>, Error> {
+        Ok(Some(match (self.kind, self.len) {
+            (_, 7..) => return Err(Error::Invalid),
+            (0 | 3, 6) => Member::Station(self.address),
+            (0 | 3, _) => return Err(Error::Invalid),
+            (1, _) => Member::Promiscuous,
+            (2, _) => Member::AllGroups,
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn request(value: &OptionValue) -> Result<(InterfaceId, Request), Error> {
     let OptionValue::Bytes(bytes) = value else {
         return Err(Error::Invalid);
     };
     let &[a, b, c, d, kind_0, kind_1, len_0, len_1, ref address @ ..] =
         bytes.first_chunk::<16>().ok_or(Error::Invalid)?;
     let octets = address.first_chunk().copied().ok_or(Error::Invalid)?;
-    let len = u16::from_ne_bytes([len_0, len_1]);
-    if len > 6 {
-        return Err(Error::Invalid);
-    }
-    Ok((
-        InterfaceId(u32::from_ne_bytes([a, b, c, d])),
-        u16::from_ne_bytes([kind_0, kind_1]),
-        (len == 6).then_some(MacAddr(octets)),
-    ))
-}
-
-/// The numbers of linux/if_packet.h.
-fn member(kind: u16, address: Option<MacAddr>) -> Result<Member, Error> {
-    match kind {
-        0 | 3 => address.map(Member::Station).ok_or(Error::Invalid),
-        1 => Ok(Member::Promiscuous),
-        2 => Ok(Member::AllGroups),
-        _ => Err(Error::Invalid),
-    }
+    let request = Request {
+        kind: u16::from_ne_bytes([kind_0, kind_1]),
+        len: u16::from_ne_bytes([len_0, len_1]),
+        address: MacAddr(octets),
+    };
+    Ok((InterfaceId(u32::from_ne_bytes([a, b, c, d])), request))
 }

@@ -74,6 +74,7 @@ impl Packets {
         let protocol = seen.info.from.protocol;
         self.show(cx, ETH_P_ALL, &seen, packet);
         if protocol != ETH_P_ALL {
+            seen.forget_tag();
             self.show(cx, protocol, &seen, packet);
         }
     }
@@ -134,6 +135,18 @@ impl Packets {
 }
 
 impl Seen {
+    /// Linux: those who receive one protocol are told of no tag, and a virtual LAN that the node is not
+    /// in is somebody else's.
+    fn forget_tag(&mut self) {
+        /// Of a tag's control information, the identifier of the virtual LAN.
+        const IDENTIFIER: u16 = 0x0fff;
+        if let Some(tag) = self.info.vlan.take()
+            && tag.tci & IDENTIFIER != 0
+        {
+            self.info.from.packet_type = PacketType::OtherHost;
+        }
+    }
+
     /// A packet without link header.
     fn bare(interface: InterfaceId, packet: &Packet) -> Self {
         let version = packet.chunks().find_map(|chunk| chunk.first()).copied();
@@ -217,6 +230,10 @@ impl Socket {
             info.network_offset = u16::try_from(seen.network).unwrap_or(u16::MAX);
             copy.clone()
         };
+        // Linux: of a frame nothing of which would be left nothing is said.
+        if payload.is_empty() {
+            return;
+        }
         let nobody = Endpoint::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         let frame = Datagram {
             pinned: copy.len(),
