@@ -32,7 +32,7 @@ impl Sctp {
     }
 }
 
-/// 5) to 8).
+/// The cases 5) to 8).
 /// RFC 9260 §3.1-5, §3.3.7-5, §3.3.13-2, §8.4-4, §8.4-5, §8.4-6, §8.4-7, §8.5.1-2, §8.5.1-4,
 /// §8.5.1-9.
 pub(crate) fn answer(cx: &mut Context<'_>, arrival: &Arrival) {
