@@ -152,11 +152,10 @@ impl<'a> Offer<'a> {
             forward_tsn: forward_tsn && settings.partial_reliability,
             interleaving: interleaving && settings.interleaving,
             reconfiguration: reconfiguration && settings.reconfiguration,
-            // RFC 5061 §4.2.7: it takes authentication.
+            // RFC 5061 §4.2.7: it takes authentication, unless the node is told to do without.
             address_configuration: address_configuration
                 && settings.address_configuration
-                && authentication
-                && settings.authentication,
+                && (settings.unsigned_addresses || authentication && settings.authentication),
             authentication: authentication && settings.authentication,
             adaptation,
             zero_checksum,
@@ -210,12 +209,13 @@ pub(crate) fn parameters(
     }
     if offers(settings.authentication, |both| both.authentication) {
         extensions.push(ChunkType::AUTH.0);
-        if offers(settings.address_configuration, |both| {
-            both.address_configuration
-        }) {
-            extensions.push(ChunkType::ASCONF.0);
-            extensions.push(ChunkType::ASCONF_ACK.0);
-        }
+    }
+    let possible = settings.authentication || settings.unsigned_addresses;
+    if offers(settings.address_configuration && possible, |both| {
+        both.address_configuration
+    }) {
+        extensions.push(ChunkType::ASCONF.0);
+        extensions.push(ChunkType::ASCONF_ACK.0);
     }
     if !extensions.is_empty() {
         put(Parameter::SupportedExtensions(&extensions));

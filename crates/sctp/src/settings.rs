@@ -15,6 +15,9 @@ const STREAMS: (u16, u16) = (10, 65_535);
 /// RFC 9260 §6.2: an acknowledgment for at least every second packet.
 const SACK_FREQUENCY: u32 = 2;
 
+/// RFC 9653 §8: the alternate error detection method of a lower layer that is DTLS.
+const LOWER_LAYER_DTLS: u32 = 1;
+
 /// What belongs to one path (SCTP_PEER_ADDR_PARAMS, SCTP_PEER_ADDR_THLDS,
 /// SCTP_REMOTE_UDP_ENCAPS_PORT, SCTP_PLPMTUD_PROBE_INTERVAL).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +95,8 @@ pub struct Settings {
     pub authentication: bool,
     /// SCTP_ASCONF_SUPPORTED.
     pub address_configuration: bool,
+    /// `addip_noauth_enable`: addresses change without authentication, too.
+    pub(crate) unsigned_addresses: bool,
     /// SCTP_ENABLE_STREAM_RESET.
     pub grants: Grants,
     /// SCTP_STREAM_SCHEDULER.
@@ -190,16 +195,17 @@ impl Settings {
             ecn: sctp.ecn_enable,
             partial_reliability: sctp.prsctp_enable,
             reconfiguration: sctp.reconf_enable,
-            interleaving: false,
+            interleaving: sctp.intl_enable,
             authentication: sctp.auth_enable,
             address_configuration: sctp.addip_enable,
+            unsigned_addresses: sctp.addip_noauth_enable,
             grants: Grants::empty(),
             discipline: Discipline::default(),
             partial_delivery_point: 0,
             reliability: PrInfo::None,
             signed_chunks: ChunkSet::default(),
             keys: SharedKeys::default(),
-            error_detection: None,
+            error_detection: sctp.zero_checksum.then_some(LOWER_LAYER_DTLS),
             told: Told::default(),
         }
     }

@@ -20,7 +20,7 @@ impl Association {
         changes: &[Change],
     ) -> Result<(), Error> {
         let possible = self.abilities.address_configuration
-            && self.authenticator.is_some()
+            && (self.authenticator.is_some() || self.settings.unsigned_addresses)
             && !self.asconf.refused;
         if !possible {
             return Err(Error::NotPermitted);

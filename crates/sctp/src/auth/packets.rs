@@ -9,10 +9,11 @@ use crate::tcb::Association;
 use sockeye_core::{Context, Counter};
 use sockeye_wire::sctp::{Cause, Chunk, ChunkType, Chunks, HEADER_LEN};
 
-/// The chunks that a socket takes signed only: RFC 5061 §4.1: ASCONF and ASCONF-ACK among them.
+/// The chunks that a socket takes signed only: RFC 5061 §4.1: ASCONF and ASCONF-ACK among them, unless
+/// the node is told to do without (`addip_noauth_enable`).
 pub(crate) fn required(settings: &Settings) -> ChunkSet {
     let mut chunks = settings.signed_chunks;
-    if settings.address_configuration {
+    if settings.address_configuration && !settings.unsigned_addresses {
         chunks.insert(ChunkType::ASCONF);
         chunks.insert(ChunkType::ASCONF_ACK);
     }

@@ -328,3 +328,39 @@ fn checksums_are_left_out_where_both_agree() {
         assert_eq!(errors(&pair) > before, !both);
     }
 }
+
+/// `addip_noauth_enable`, as on Linux: without AUTH, which no RFC wants, addresses change all the same.
+#[test]
+fn addresses_change_unsigned_where_the_node_allows_it() {
+    let mut config = config();
+    config.sctp.auth_enable = false;
+    config.sctp.addip_noauth_enable = true;
+    let mut pair = Pair::with(vec![Wire::default(); 2], config, 1);
+    let (a, b) = pair.association();
+    pair.run_for(SECOND * 5);
+    let from = pair.log.len();
+    let (sctp, mut cx) = pair.host(A);
+    sctp.remove_address(&mut cx, a, AssocId::FUTURE, ip(1, 1))
+        .unwrap();
+    pair.run_for(SECOND);
+    assert_eq!(pair.trace(from)[..2], ["> ASCONF", "< ASCONF-ACK"]);
+    let (sctp, _) = pair.host(B);
+    assert_eq!(sctp.peer_addrs(b, AssocId::FUTURE).unwrap().len(), 1);
+}
+
+/// `intl_enable` and the node's word that the layer below detects errors (RFC 9653): new sockets have
+/// them.
+#[test]
+fn a_node_has_extensions_for_all_its_sockets() {
+    let mut config = config();
+    config.sctp.intl_enable = true;
+    config.sctp.zero_checksum = true;
+    let mut pair = Pair::with(vec![Wire::default()], config, 1);
+    let (a, b) = pair.association();
+    pair.send(A, a, b"by I-DATA").unwrap();
+    pair.run_for(SECOND);
+    assert_eq!(pair.recv(B, b).unwrap(), b"by I-DATA");
+    let mut sent = pair.log.iter();
+    let data = sent.find(|sent| sent.chunks.contains(&ChunkType::I_DATA));
+    assert_eq!(data.unwrap().bytes[8..12], [0; 4]);
+}
