@@ -22,6 +22,9 @@
 //! | sends urgent data | it arrives in its place among the rest | apart from the rest |
 //! | asks `SIOCOUTQ` | what the supervisor has not taken, in the kernel's measure | what the peer has not acknowledged |
 //! | connects the same descriptor again after a failure | dups of it stay with the old file | one socket |
+//! | has a socket with messages (SCTP, DCCP) | a descriptor from 960 on, whose reads and writes are asked for | the lowest free one |
+//! | reads from a dup of it below that, of an SCTP message less than all | the rest is lost; its end and its failure look alike | the rest is read next |
+//! | does not read an SCTP socket | the peer's window closes late: what was read ahead counts for nothing | it closes by the receive buffer |
 //! | is interrupted in any socket call by a handler without `SA_RESTART` | `EINTR` | only of calls that wait |
 //!
 //! A program of an ordinary user that forbids inspection (`PR_SET_DUMPABLE` 0, a binary that cannot be read) has no internet
