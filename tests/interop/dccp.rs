@@ -4,7 +4,7 @@ use crate::run::PYTHON;
 use crate::uml::{LIMIT, need_uml, node};
 use sockeye::{Domain, Node, Protocol, Socket, Type};
 use sockeye_tests::{
-    Guest, Outcome, Result, Test, Uml, bridge, check, ignore, in_namespace, tests,
+    Guest, Outcome, Program, Result, Test, Uml, bridge, check, ignore, in_namespace, sockeye, tests,
 };
 use std::net::SocketAddr;
 
@@ -14,6 +14,10 @@ pub(crate) const TESTS: &[Test] = tests![
     linux_connects,
     linux_connects_over_ipv6,
     linux_loses_packets,
+    linux_loses_packets_over_ipv6,
+    what_is_agreed_on,
+    a_server_holds_time_wait,
+    scan_finds_the_ports_of_linux,
     what_is_refused_says_why,
 ];
 
@@ -181,6 +185,137 @@ fn linux_loses_packets() -> Result {
     let name = "interop::dccp::linux_loses_packets";
     let loss = "tc qdisc add dev vec0 root netem loss 5% delay 5ms";
     served(name, "AF_INET", "192.0.2.1", loss, Closing::Node)
+}
+
+fn linux_loses_packets_over_ipv6() -> Result {
+    let name = "interop::dccp::linux_loses_packets_over_ipv6";
+    let loss = "tc qdisc add dev vec0 root netem loss 3% delay 5ms";
+    served(name, "AF_INET6", "2001:db8::1", loss, Closing::Guest)
+}
+
+/// Linux's numbers of options.
+const SERVER_TIMEWAIT: i32 = 6;
+const SEND_CSCOV: i32 = 10;
+const RECV_CSCOV: i32 = 11;
+const TX_CCID: i32 = 14;
+const RX_CCID: i32 = 15;
+
+/// One that listens for two services with partial checksums, says what was agreed on with whom it serves,
+/// and echoes until the end.
+fn echo() -> Result<Guest> {
+    let level = SERVICE.0;
+    let script = format!(
+        "{PYTHON} - <<'END'\nimport socket, struct\n\
+         l = socket.socket(socket.AF_INET, {SOCK_DCCP}, {DCCP})\n\
+         l.setsockopt({level}, {}, struct.pack('>II', 7, {SERVED}))\n\
+         l.setsockopt({level}, {SEND_CSCOV}, 2)\nl.setsockopt({level}, {RECV_CSCOV}, 1)\n\
+         l.bind(('', {PORT})); l.listen()\n\
+         print('listening', flush=True)\n\
+         for n in range(2):\n    \
+             s, _ = l.accept()\n    \
+             ccids = [s.getsockopt({level}, o) for o in ({TX_CCID}, {RX_CCID})]\n    \
+             print('agreed', *ccids, flush=True)\n    \
+             while True:\n        \
+                 got = s.recv(2000)\n        \
+                 if not got: break\n        \
+                 s.send(got)\n    \
+             s.close()\n\
+         print('done', flush=True)\nEND",
+        SERVICE.1
+    );
+    let mut guest = Uml::new().interface("br0", GUEST).start(&script)?;
+    guest.wait_for("listening")?;
+    Ok(guest)
+}
+
+/// RFC 4340 §6, §8.1.2, §9.2: CCIDs, partial checksums, and a listener for several services.
+fn what_is_agreed_on() -> Result {
+    need_uml!();
+    in_namespace("interop::dccp::what_is_agreed_on", LIMIT, || {
+        bridge("br0")?;
+        let node = node(&[("br0", NODE)])?;
+        let mut guest = echo()?;
+        let to = "192.0.2.1:5001".parse()?;
+        for service in [7, SERVED] {
+            let socket = socket(&node, Domain::IPV4, service)?;
+            for (option, value) in [(SEND_CSCOV, 2), (RECV_CSCOV, 1)] {
+                socket.set_option_raw(SERVICE.0, option, &i32::to_ne_bytes(value))?;
+            }
+            // CCID 3 would be ours, but Linux is without.
+            socket.set_option_raw(SERVICE.0, TX_CCID, &[3, 2])?;
+            socket.set_option_raw(SERVICE.0, RX_CCID, &[3, 2])?;
+            socket.connect(to)?;
+            guest.wait_for("agreed 2 2")?;
+            for option in [TX_CCID, RX_CCID] {
+                let mut ccid = [0; 4];
+                socket.option_raw(SERVICE.0, option, &mut ccid)?;
+                check!(i32::from_ne_bytes(ccid) == 2, "option {option}: {ccid:?}");
+            }
+            let mut buffer = [0; 2000];
+            for n in 0..300 {
+                socket.send(&packet(n))?;
+                let len = socket.recv(&mut buffer)?;
+                check!(buffer[..len] == packet(n), "packet {n} is another");
+            }
+            socket.shutdown(std::net::Shutdown::Both)?;
+        }
+        guest.wait_for("done")?;
+        guest.finish()?;
+        Ok(Outcome::Passed)
+    })
+}
+
+/// RFC 4340 §8.3, the third sequence: a server that closes by itself, and keeps the pair of ends.
+fn a_server_holds_time_wait() -> Result {
+    need_uml!();
+    let name = "interop::dccp::a_server_holds_time_wait";
+    in_namespace(name, LIMIT, || {
+        bridge("br0")?;
+        let node = node(&[("br0", NODE)])?;
+        let listener = listening(&node, "192.0.2.2:5001".parse()?)?;
+        let words = format!("connect AF_INET 192.0.2.2 {PORT} {SERVED} {COUNT} waits");
+        let guest = guest("", &words)?;
+        let (socket, peer) = listener.accept()?;
+        let on = i32::to_ne_bytes(1);
+        socket.set_option_raw(SERVICE.0, SERVER_TIMEWAIT, &on)?;
+        exchange(&socket, guest, Closing::Node)?;
+        drop(socket);
+        let rows = node.sockets()?;
+        let waits =
+            |row: &sockeye::SocketSummary| row.remote == Some(peer) && row.state == "TIME-WAIT";
+        check!(rows.iter().any(waits), "{rows:?}");
+        Ok(Outcome::Passed)
+    })
+}
+
+/// `sockeye scan --dccp`: who listens for another service listens.
+fn scan_finds_the_ports_of_linux() -> Result {
+    need_uml!();
+    let name = "interop::dccp::scan_finds_the_ports_of_linux";
+    in_namespace(name, LIMIT, || {
+        bridge("br0")?;
+        for words in [
+            "tuntap add mode tap name sockeye9",
+            "link set sockeye9 master br0 up",
+        ] {
+            Program::new("ip").args(words.split(' ')).run()?.expect(0)?;
+        }
+        let _guest = echo()?;
+        let link = "tap:sockeye9,addr=192.0.2.9/24";
+        let scan = Program::new(sockeye()?).args(["scan", "--link", link, "--dccp"]);
+        let told = scan.args(["-p", "9,5001", "--reason", "192.0.2.1"]).run()?;
+        let told = told.expect(0)?.stdout_text();
+        let says = |what: [&str; 3]| {
+            let mut lines = told.lines().map(|line| line.split_whitespace());
+            lines.any(|words| {
+                let words: Vec<&str> = words.collect();
+                what.iter().all(|word| words.contains(word))
+            })
+        };
+        check!(says(["5001/dccp", "open", "bad-service"]), "{told}");
+        check!(says(["9/dccp", "closed", "conn-refused"]), "{told}");
+        Ok(Outcome::Passed)
+    })
 }
 
 /// RFC 4340 §5.6: the codes of a Reset, as each end tells them.
