@@ -21,12 +21,14 @@ fn main() {
         nc_sends_and_receives_a_stream,
         nc_says_what_it_could_not_connect_to,
         nc_sends_and_receives_datagrams,
+        nc_speaks_dccp,
         nc_looks_which_ports_are_open,
         nc_sends_from_where_it_is_told,
         nc_ends_when_it_is_told,
         nc_names_what_does_not_fit,
         scan_finds_the_services_of_the_gateway,
         scan_of_datagrams_tells_open_from_closed,
+        scan_asks_for_ports_of_dccp,
         scan_sweeps_a_network,
         scan_prints_json,
         scan_without_a_result_exits_with_1,
@@ -303,6 +305,21 @@ fn nc_sends_and_receives_datagrams() -> Result {
     Ok(Outcome::Passed)
 }
 
+/// Two commands share no network without a device: `tests/interop` has them talk. Here nobody listens.
+fn nc_speaks_dccp() -> Result {
+    let said = nc("--dccp --service test 10.0.2.2 1", "")?;
+    let said = said.expect(2)?.stderr_text();
+    let wanted = "can't connect to 10.0.2.2:1: Connection refused";
+    check!(said.contains(wanted), "{said}");
+    let said = nc("--dccp --service tests 10.0.2.2 1", "")?;
+    let said = said.expect(2)?.stderr_text();
+    check!(
+        said.contains("'tests' is neither a number nor four characters"),
+        "{said}"
+    );
+    Ok(Outcome::Passed)
+}
+
 fn nc_looks_which_ports_are_open() -> Result {
     let seen = nc("-z -v 10.0.2.2 7-13", "")?.expect(0)?;
     let open = [
@@ -413,6 +430,16 @@ fn scan_of_datagrams_tells_open_from_closed() -> Result {
         ["11/udp", "closed", "unknown", "port-unreach"],
     ];
     check!(table(&text) == wanted, "{text}");
+    Ok(Outcome::Passed)
+}
+
+fn scan_asks_for_ports_of_dccp() -> Result {
+    for host in ["10.0.2.2", "fd00:2::2"] {
+        let text = run(&["scan", "--dccp", "--reason", "-p", "9", host])?;
+        let text = text.expect(1)?.stdout_text();
+        let closed = [["9/dccp", "closed", "discard", "conn-refused"]];
+        check!(table(&text) == closed, "{text}");
+    }
     Ok(Outcome::Passed)
 }
 

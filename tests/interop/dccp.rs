@@ -291,6 +291,7 @@ fn a_server_holds_time_wait() -> Result {
 /// `sockeye scan --dccp`: who listens for another service listens.
 fn scan_finds_the_ports_of_linux() -> Result {
     need_uml!();
+    sockeye()?;
     let name = "interop::dccp::scan_finds_the_ports_of_linux";
     in_namespace(name, LIMIT, || {
         bridge("br0")?;

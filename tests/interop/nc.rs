@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = tests![
     nc_hears_datagrams_of_the_kernel,
     nc_sends_broadcasts,
     nc_and_scan_speak_sctp,
+    nc_and_scan_speak_dccp,
 ];
 
 const WAIT: Option<Duration> = Some(Duration::from_secs(30));
@@ -153,26 +154,46 @@ fn nc_sends_broadcasts() -> Result {
     })
 }
 
-/// Two nodes on a bridge: a message each way, and the ports of one.
+/// Two TAP devices on a bridge; or why there are none.
+fn bridge() -> Result<std::result::Result<(), String>> {
+    let ip = |words: &str| Program::new("ip").args(words.split(' ')).run();
+    ip("link add br0 type bridge")?.expect(0)?;
+    ip("link set br0 up")?.expect(0)?;
+    for name in ["sockeye0", "sockeye1"] {
+        let made = ip(&format!("tuntap add mode tap name {name}"))?;
+        if made.code != Some(0) {
+            return Ok(Err(format!("no TAP device: {}", made.stderr_text().trim())));
+        }
+        ip(&format!("link set {name} master br0 up"))?.expect(0)?;
+    }
+    Ok(Ok(()))
+}
+
 fn nc_and_scan_speak_sctp() -> Result {
+    let name = "interop::nc::nc_and_scan_speak_sctp";
+    nc_and_scan_speak(name, "sctp", ["init-ack", "abort"])
+}
+
+fn nc_and_scan_speak_dccp() -> Result {
+    let name = "interop::nc::nc_and_scan_speak_dccp";
+    nc_and_scan_speak(name, "dccp", ["response", "conn-refused"])
+}
+
+/// Two nodes on a bridge: a message each way, and the ports of one.
+fn nc_and_scan_speak(name: &str, protocol: &str, [open, closed]: [&str; 2]) -> Result {
     sockeye()?;
-    in_namespace("interop::nc::nc_and_scan_speak_sctp", LIMIT, || {
-        let ip = |words: &str| Program::new("ip").args(words.split(' ')).run();
-        ip("link add br0 type bridge")?.expect(0)?;
-        ip("link set br0 up")?.expect(0)?;
-        for name in ["sockeye0", "sockeye1"] {
-            let made = ip(&format!("tuntap add mode tap name {name}"))?;
-            if made.code != Some(0) {
-                return ignore!("no TAP device: {}", made.stderr_text().trim());
-            }
-            ip(&format!("link set {name} master br0 up"))?.expect(0)?;
+    let speak = format!("--{protocol}");
+    let speak = speak.as_str();
+    in_namespace(name, LIMIT, || {
+        if let Err(reason) = bridge()? {
+            return ignore!("{reason}");
         }
         let (server, client) = (("sockeye1", "192.0.2.2"), ("sockeye0", "192.0.2.1"));
         let listen = |more: &[&str]| {
-            let args = [&["--sctp", "-l", "-4"], more, &["7000"]].concat();
+            let args = [&[speak, "-l", "-4"], more, &["7000"]].concat();
             listening_by(nc_at(server.0, server.1, &args)?)
         };
-        let call = ["--sctp", "-d", server.1, "7000"];
+        let call = [speak, "-d", server.1, "7000"];
         let (_running, mut input, _) = listen(&[])?;
         input.write_all(b"from the server")?;
         drop(input);
@@ -180,7 +201,7 @@ fn nc_and_scan_speak_sctp() -> Result {
         let heard = heard.expect(0)?.stdout_text();
         check!(heard == "from the server", "{heard:?}");
         let (mut running, _input, mut output) = listen(&["-d"])?;
-        let mut calling = nc_at(client.0, client.1, &["--sctp", server.1, "7000"])?;
+        let mut calling = nc_at(client.0, client.1, &[speak, server.1, "7000"])?;
         calling.command().stdin(Stdio::piped());
         let mut calling = calling.start()?;
         let mut input = calling.0.stdin.take().ok_or("a pipe")?;
@@ -193,7 +214,7 @@ fn nc_and_scan_speak_sctp() -> Result {
         calling.0.wait()?;
         let (_running, _input, _) = listen(&["-d", "-k"])?;
         let link = format!("tap:{},addr={}/24", client.0, client.1);
-        let scan = Program::new(sockeye()?).args(["scan", "--link", &link, "--sctp"]);
+        let scan = Program::new(sockeye()?).args(["scan", "--link", &link, speak]);
         let told = scan.args(["-p", "6999,7000", "--reason", server.1]).run()?;
         let told = told.expect(0)?.stdout_text();
         let says = |what: &[&str]| {
@@ -203,8 +224,11 @@ fn nc_and_scan_speak_sctp() -> Result {
                     .all(|word| line.split_whitespace().any(|w| w == *word))
             })
         };
-        check!(says(&["7000/sctp", "open", "init-ack"]), "{told}");
-        check!(says(&["6999/sctp", "closed", "abort"]), "{told}");
+        check!(says(&[&format!("7000/{protocol}"), "open", open]), "{told}");
+        check!(
+            says(&[&format!("6999/{protocol}"), "closed", closed]),
+            "{told}"
+        );
         Ok(Outcome::Passed)
     })
 }

@@ -6,9 +6,9 @@ use crate::node;
 use crate::options::{NodeOptions, seconds};
 use crate::report;
 use anyhow::{Context, Result, bail};
-use carry::{datagrams, stream, unless_over, write_out};
-use sockeye::net::{SctpListener, TcpListener, TcpStream, UdpSocket};
-use sockeye::{Domain, Node, Protocol, Socket, Type};
+use carry::{datagrams, messages, stream, unless_over, write_out};
+use sockeye::net::{DccpListener, DccpSocket, SctpListener, TcpListener, UdpSocket};
+use sockeye::{Domain, Node, OptionValue, Protocol, Socket, SocketOption, Type};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -39,6 +39,14 @@ pub(crate) struct Nc {
     /// Messages of SCTP instead of TCP: each read of the input is one
     #[arg(long, conflicts_with = "udp")]
     sctp: bool,
+
+    /// Messages of DCCP instead of TCP: each read of the input is one, and its end ends the connection
+    #[arg(long, conflicts_with_all = ["udp", "sctp"])]
+    dccp: bool,
+
+    /// The Service Code of DCCP: a number, or four characters
+    #[arg(long, value_name = "CODE", value_parser = service, requires = "dccp", default_value = "0")]
+    service: u32,
 
     /// Serve one connection after the other, or datagrams of everybody, without end
     #[arg(short, long, requires = "listen")]
@@ -113,12 +121,22 @@ impl Nc {
         let node = node::start(&self.node)?;
         match (self.udp, self.listen) {
             _ if self.zero => return self.look(&node, first..=last),
-            (false, false) => self.carry(self.connect(&node, first)?)?,
+            (false, false) => self.carry(&self.connect(&node, first)?)?,
             (false, true) => self.serve(&node)?,
             (true, false) => self.send(&node)?,
             (true, true) => self.receive(&node)?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What is spoken.
+    fn transport(&self) -> (Type, Protocol) {
+        match (self.udp, self.sctp, self.dccp) {
+            (true, ..) => (Type::DGRAM, Protocol::UDP),
+            (_, true, _) => (Type::STREAM, Protocol::SCTP),
+            (.., true) => (Type::DCCP, Protocol::DCCP),
+            _ => (Type::STREAM, Protocol::TCP),
+        }
     }
 
     /// Where to: the addresses of the host, of the family that was asked for.
@@ -156,9 +174,12 @@ impl Nc {
 
     /// A socket for `peer`, bound as the options say.
     fn socket(&self, node: &Node, peer: SocketAddr) -> Result<Socket> {
-        let ty = if self.udp { Type::DGRAM } else { Type::STREAM };
-        let protocol = self.sctp.then_some(Protocol::SCTP);
-        let socket = Socket::new_on(node, Domain::for_address(peer), ty, protocol)?;
+        let (ty, protocol) = self.transport();
+        let socket = Socket::new_on(node, Domain::for_address(peer), ty, Some(protocol))?;
+        if self.dccp {
+            let service = OptionValue::Bytes(self.service.to_be_bytes().to_vec());
+            socket.set_option(SocketOption::DccpService, service)?;
+        }
         if self.broadcast {
             socket.set_broadcast(true)?;
         }
@@ -187,14 +208,14 @@ impl Nc {
         Ok(socket)
     }
 
-    fn connect(&self, node: &Node, port: u16) -> Result<TcpStream> {
+    fn connect(&self, node: &Node, port: u16) -> Result<Socket> {
         let mut last = None;
         for ip in self.peers(node)? {
             let peer = SocketAddr::new(ip, port);
             match self.connected(node, peer) {
                 Ok(socket) => {
                     self.say(format_args!("connected to {peer}"))?;
-                    return Ok(socket.into());
+                    return Ok(socket);
                 }
                 Err(error) => last = Some(error),
             }
@@ -202,22 +223,28 @@ impl Nc {
         Err(last.context("the host has no address")?)
     }
 
-    fn carry(&self, connection: TcpStream) -> Result<()> {
-        stream(&connection, self.wait, self.quit, !self.no_input)
+    fn carry(&self, connection: &Socket) -> Result<()> {
+        let (wait, quit, input) = (self.wait, self.quit, !self.no_input);
+        let connection = connection.try_clone()?;
+        match self.dccp {
+            true => messages(&DccpSocket::from(connection), wait, quit, input),
+            false => stream(&connection.into(), wait, quit, input),
+        }
     }
 
     fn serve(&self, node: &Node) -> Result<()> {
         let own = self.own()?;
-        let listener = match self.sctp {
-            true => SctpListener::bind_on(node, own).map(|sctp| Socket::from(sctp).into()),
-            false => TcpListener::bind_on(node, own),
+        let listener = match self.transport().1 {
+            Protocol::SCTP => SctpListener::bind_on(node, own).map(Socket::from),
+            Protocol::DCCP => DccpListener::bind_on(node, own, &[self.service]).map(Socket::from),
+            _ => TcpListener::bind_on(node, own).map(Socket::from),
         };
         let listener = listener.with_context(|| format!("can't listen at {own}"))?;
         self.say(format_args!("listening at {}", listener.local_addr()?))?;
         loop {
             let (connection, peer) = listener.accept()?;
             self.say(format_args!("a connection from {peer}"))?;
-            match self.carry(connection) {
+            match self.carry(&connection) {
                 Err(error) if self.keep => self.say(format_args!("{peer}: {error:#}"))?,
                 done => done?,
             }
@@ -268,9 +295,10 @@ impl Nc {
                     Ok(()) => {
                         found = true;
                         said = None;
-                        let protocol = match (self.udp, self.sctp) {
-                            (true, _) => "udp",
-                            (_, true) => "sctp",
+                        let protocol = match self.transport().1 {
+                            Protocol::UDP => "udp",
+                            Protocol::SCTP => "sctp",
+                            Protocol::DCCP => "dccp",
                             _ => "tcp",
                         };
                         writeln!(io::stdout(), "{ip} {port}/{protocol} open")?;
@@ -302,6 +330,17 @@ impl Nc {
             true => writeln!(io::stderr(), "sockeye: {what}"),
             false => Ok(()),
         }
+    }
+}
+
+/// A Service Code as RFC 4340 §8.1.2 writes it down: a decimal number, or four characters.
+fn service(text: &str) -> Result<u32, String> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    match text.as_bytes().first_chunk() {
+        Some(four) if text.len() == 4 => Ok(u32::from_be_bytes(*four)),
+        _ => Err(format!("'{text}' is neither a number nor four characters")),
     }
 }
 

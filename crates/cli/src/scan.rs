@@ -1,8 +1,9 @@
 //! `sockeye scan`: which hosts answer and which of their ports are open, printed as nmap(1) does.
 //!
 //! [`probe`] sends, waits and repeats at the [`pace`] that answers allow; [`tcp`], [`udp`],
-//! [`sctp`] and [`echo`] are the probes, [`verdict`] is what their answers mean, [`table`] how it is shown.
+//! [`sctp`], [`dccp`] and [`echo`] are the probes, [`verdict`] is what their answers mean, [`table`] how it is shown.
 
+mod dccp;
 mod echo;
 mod pace;
 mod ports;
@@ -54,6 +55,10 @@ pub(crate) struct Scan {
     /// Ask for ports of SCTP by a bare INIT: needs raw sockets
     #[arg(short = 'Y', long, group = "method")]
     sctp: bool,
+
+    /// Ask for ports of DCCP by a bare Request: needs raw sockets
+    #[arg(long, group = "method")]
+    dccp: bool,
 
     /// Ask by a bare ACK whether a port is filtered at all: needs raw sockets
     #[arg(short = 'A', long, group = "method")]
@@ -180,10 +185,14 @@ impl Scan {
             ack,
             ping,
             sctp,
+            dccp,
             ..
         } = *self;
         if sctp {
             return Method::Sctp;
+        }
+        if dccp {
+            return Method::Dccp;
         }
         match (connect, udp, ack, ping) {
             (true, ..) => Method::Connect,
@@ -241,6 +250,7 @@ impl Scan {
         let address = target.address;
         let mut prober: Box<dyn Prober> = match method {
             Method::Connect => Box::new(tcp::Connect::new(node, address, ports)),
+            Method::Dccp => Box::new(dccp::Request::new(node, address, ports)?),
             Method::Sctp => Box::new(sctp::Init::new(node, address, ports)?),
             Method::Udp => Box::new(udp::Udp::new(node, address, ports)?),
             _ => Box::new(tcp::Bare::new(node, method, address, ports)?),
@@ -257,11 +267,14 @@ impl Scan {
         };
         let says_something = |answer: &Answer| {
             use Reason::{
-                Abort, ConnRefused, Connected, InitAck, PortUnreach, Reset, Syn, SynAck,
-                UdpResponse,
+                Abort, BadService, ConnRefused, Connected, InitAck, PortUnreach, Reset, Response,
+                Syn, SynAck, TooBusy, UdpResponse,
             };
             let own = [
                 Abort,
+                BadService,
+                Response,
+                TooBusy,
                 InitAck,
                 ConnRefused,
                 Connected,

@@ -2,7 +2,7 @@
 
 use super::CHUNK;
 use anyhow::Result;
-use sockeye::net::{TcpStream, UdpSocket};
+use sockeye::net::{DccpSocket, TcpStream, UdpSocket};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::mpsc;
@@ -23,7 +23,7 @@ pub(super) fn stream(
     let (done, ended) = mpsc::channel();
     if input {
         thread::spawn(move || {
-            let sent = each_chunk(io::stdin().lock(), |chunk| (&writer).write_all(chunk));
+            let sent = each_chunk(CHUNK, |chunk| (&writer).write_all(chunk));
             // The peer may be gone already; then there is no half to close.
             let _ = writer.shutdown(Shutdown::Write);
             // Nobody listens any more when the other direction has ended first.
@@ -65,7 +65,7 @@ pub(super) fn datagrams(
         let sender = socket.try_clone()?;
         // It ends with the process: a read of the standard input can't be given up.
         thread::spawn(move || {
-            let sent = each_chunk(io::stdin().lock(), |chunk| sender.send(chunk).map(drop));
+            let sent = each_chunk(CHUNK, |chunk| sender.send(chunk).map(drop));
             let _ = done.send(sent);
         });
     }
@@ -79,6 +79,42 @@ pub(super) fn datagrams(
                 time.heard();
             }
             None if time.is_over() => return Ok(()),
+            None => {}
+        }
+    }
+}
+
+/// Moves messages between the standard streams and the peer of a connection of DCCP, which has no halves
+/// that end by themselves: it ends with the input, or --quit later.
+pub(super) fn messages(
+    socket: &DccpSocket,
+    wait: Option<Duration>,
+    quit: Option<Duration>,
+    input: bool,
+) -> Result<()> {
+    let (done, ended) = mpsc::channel();
+    if input {
+        let sender = socket.try_clone()?;
+        let size = socket.max_packet_size()?;
+        thread::spawn(move || {
+            let sent = each_chunk(size, |chunk| sender.send(chunk).map(drop));
+            let _ = done.send(sent);
+        });
+    }
+    let mut time = Patience::new(wait, Some(quit.unwrap_or_default()), ended);
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        socket.as_socket().set_read_timeout(time.next())?;
+        match unless_over(socket.recv(&mut buffer))? {
+            Some(0) => return Ok(()),
+            Some(length) => {
+                write_out(&buffer[..length])?;
+                time.heard();
+            }
+            None if time.is_over() => {
+                socket.shutdown(Shutdown::Both)?;
+                return Ok(());
+            }
             None => {}
         }
     }
@@ -155,9 +191,10 @@ impl Patience {
     }
 }
 
-/// Hands what `from` gives to `to`, chunk by chunk.
-fn each_chunk(mut from: impl Read, mut to: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
+/// Hands what the standard input gives to `to`, in chunks of `size` bytes at the most.
+fn each_chunk(size: usize, mut to: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut from = io::stdin().lock();
+    let mut buffer = vec![0; size];
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(()),

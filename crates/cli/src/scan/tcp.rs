@@ -113,7 +113,7 @@ impl Prober for Bare<'_> {
 }
 
 /// RFC 1071.
-fn checksum(parts: &[&[u8]]) -> u16 {
+pub(super) fn checksum(parts: &[&[u8]]) -> u16 {
     let pairs = parts.iter().flat_map(|part| part.chunks(2));
     let sum: u32 = pairs
         .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)))

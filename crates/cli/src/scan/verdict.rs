@@ -50,6 +50,9 @@ pub(super) enum Reason {
     UdpResponse,
     InitAck,
     Abort,
+    Response,
+    BadService,
+    TooBusy,
     EchoReply,
     PortUnreach,
     ProtoUnreach,
@@ -70,6 +73,9 @@ impl fmt::Display for Reason {
             Self::UdpResponse => "udp-response",
             Self::InitAck => "init-ack",
             Self::Abort => "abort",
+            Self::Response => "response",
+            Self::BadService => "bad-service",
+            Self::TooBusy => "too-busy",
             Self::EchoReply => "echo-reply",
             Self::PortUnreach => "port-unreach",
             Self::ProtoUnreach => "proto-unreach",
@@ -91,6 +97,8 @@ pub(super) enum Method {
     Udp,
     /// By a bare INIT.
     Sctp,
+    /// By a bare Request.
+    Dccp,
     /// No port: an echo request.
     Echo,
 }
@@ -100,6 +108,7 @@ impl Method {
         match self {
             Self::Udp => "udp",
             Self::Sctp => "sctp",
+            Self::Dccp => "dccp",
             Self::Syn | Self::Ack | Self::Connect | Self::Echo => "tcp",
         }
     }
@@ -108,7 +117,9 @@ impl Method {
     pub(super) fn of_silence(self) -> State {
         match self {
             Self::Udp => State::OpenOrFiltered,
-            Self::Syn | Self::Ack | Self::Connect | Self::Sctp | Self::Echo => State::Filtered,
+            Self::Syn | Self::Ack | Self::Connect | Self::Sctp | Self::Dccp | Self::Echo => {
+                State::Filtered
+            }
         }
     }
 
@@ -130,6 +141,19 @@ impl Method {
         match kind {
             2 => Some((State::Open, Reason::InitAck)),
             6 => Some((State::Closed, Reason::Abort)),
+            _ => None,
+        }
+    }
+
+    /// What a DCCP packet of a type says that answers a Request; a Reset by its code.
+    pub(super) fn of_dccp(kind: u8, code: u8) -> Option<(State, Reason)> {
+        // RFC 4340 §5.1, §5.6: who listens for another service, or has no room, listens.
+        match (kind, code) {
+            (1, _) => Some((State::Open, Reason::Response)),
+            (7, 7) => Some((State::Closed, Reason::ConnRefused)),
+            (7, 8) => Some((State::Open, Reason::BadService)),
+            (7, 9) => Some((State::Open, Reason::TooBusy)),
+            (7, _) => Some((State::Closed, Reason::Reset)),
             _ => None,
         }
     }
@@ -194,6 +218,21 @@ mod tests {
         let open = Some((State::Open, Reason::InitAck));
         let closed = Some((State::Closed, Reason::Abort));
         assert_eq!(said, [None, open, closed]);
+    }
+
+    #[test]
+    fn packets_of_dccp_say_who_listens() {
+        let said = [(1, 0), (7, 7), (7, 8), (7, 9), (7, 3), (0, 0)];
+        let said = said.map(|(kind, code)| Method::of_dccp(kind, code));
+        let expected = [
+            Some((State::Open, Reason::Response)),
+            Some((State::Closed, Reason::ConnRefused)),
+            Some((State::Open, Reason::BadService)),
+            Some((State::Open, Reason::TooBusy)),
+            Some((State::Closed, Reason::Reset)),
+            None,
+        ];
+        assert_eq!(said, expected);
     }
 
     #[test]
