@@ -25,11 +25,11 @@ const ALL: [Long; 6] = [
     },
     Long {
         name: "fuzz",
-        what: "the fuzz targets talk, associations, connections and node, from their seeds, for --minutes each",
+        what: "the fuzz targets talk, associations, connections, rpc and node, from their seeds, for --minutes each",
         run: |minutes| {
-            fuzz("talk", minutes)?;
-            fuzz("associations", minutes)?;
-            fuzz("connections", minutes)?;
+            for target in ["talk", "associations", "connections", "rpc"] {
+                fuzz(target, minutes)?;
+            }
             fuzz("node", minutes)
         },
     },
