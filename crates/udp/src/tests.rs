@@ -21,7 +21,7 @@ use sockeye_core::{
 use sockeye_link::GsoKinds;
 use sockeye_wire::{ipv4, ipv6, udp};
 use std::io::IoSlice;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A node with UDP alone, on one IP link.
 struct Host {
