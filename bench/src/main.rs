@@ -10,6 +10,7 @@ mod idle;
 mod kernel;
 mod nodes;
 mod pingpong;
+mod rpc;
 mod sctp;
 mod tun;
 mod udp;
@@ -101,9 +102,10 @@ fn main() -> Result<()> {
         "{:<44} {:>9} {:>22} {:>22} {:>7}",
         "case", "unit", "sockeye", "base", "ratio"
     );
-    let cases: [(&str, Build); 7] = [
+    let cases: [(&str, Build); 8] = [
         ("memory link, bulk", bulk::cases),
         ("memory link, 1-byte round trips", pingpong::cases),
+        ("RPC null calls", rpc::cases),
         ("idle connections", idle::cases),
         ("sctp", sctp::cases),
         ("unix", unix::cases),
