@@ -11,7 +11,7 @@ use sockeye::drivers::{MemoryConfig, MemoryLink};
 use sockeye::{LinkConfig, Node};
 use sockeye_rpc::tokio::{AsyncListener, Client};
 use sockeye_rpc::{Programs, Server, service_fn};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ fn build() -> Result<PathBuf> {
     Ok(binary)
 }
 
-fn libtirpc(null: &PathBuf, callers: u32, time: Duration) -> Result<f64> {
+fn libtirpc(null: &Path, callers: u32, time: Duration) -> Result<f64> {
     let args = [callers.to_string(), time.as_millis().to_string()];
     let output = Command::new(null).args(args).output()?;
     ensure!(output.status.success(), "libtirpc's program failed");
