@@ -36,7 +36,9 @@ impl Association {
                         return Some(at);
                     }
                 }
-                None if self.may_send_new(self.fragment_len(), false) => return Some(self.data_path),
+                None if self.may_send_new(self.fragment_len(), false) => {
+                    return Some(self.data_path);
+                }
                 None => {}
             }
         }
