@@ -71,6 +71,7 @@ pub mod mld;
 pub mod multicast;
 pub mod ndp;
 pub mod ndp_options;
+pub mod ospf;
 mod protocol;
 pub mod sctp;
 pub mod seq;
