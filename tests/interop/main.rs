@@ -19,6 +19,8 @@ mod multicast;
 mod nc;
 mod options;
 mod ospf;
+mod packet;
+mod packet_sides;
 mod raw;
 mod resolver;
 mod rpc;
@@ -54,6 +56,7 @@ fn main() {
         raw::TESTS,
         options::TESTS,
         ospf::TESTS,
+        packet::TESTS,
         group_options::TESTS,
         multicast::TESTS,
         broadcast::TESTS,

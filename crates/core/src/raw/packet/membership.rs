@@ -105,6 +105,9 @@ impl Packets {
     }
 }
 
+/// Bytes of `struct packet_mreq` before the address.
+const ADDRESS_AT: usize = 8;
+
 /// What `struct packet_mreq` asks for.
 struct Request {
     kind: u16,
@@ -139,5 +142,9 @@ fn request(value: &OptionValue) -> Result<(InterfaceId, Request), Error> {
         len: u16::from_ne_bytes([len_0, len_1]),
         address: MacAddr(octets),
     };
+    // Linux: an address has to lie within what is given.
+    if bytes.len() < ADDRESS_AT + usize::from(request.len) {
+        return Err(Error::Invalid);
+    }
     Ok((InterfaceId(u32::from_ne_bytes([a, b, c, d])), request))
 }

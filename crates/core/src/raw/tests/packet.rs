@@ -282,6 +282,7 @@ fn what_no_membership_can_ask_for() {
         (member(a.ethernet, 0, &[1; 8]), Error::Invalid),
         (member(a.bare, 0, &GROUP.0), Error::Invalid),
         (OptionValue::Bytes(vec![0; 15]), Error::Invalid),
+        (member(a.ethernet, 1, &[1; 9]), Error::Invalid),
     ] {
         assert_eq!(a.set(id, add, value), Err(error));
     }
