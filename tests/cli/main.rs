@@ -437,7 +437,7 @@ fn scan_asks_for_ports_of_dccp() -> Result {
     for host in ["10.0.2.2", "fd00:2::2"] {
         let text = run(&["scan", "--dccp", "--reason", "-p", "9", host])?;
         let text = text.expect(1)?.stdout_text();
-        let closed = [["9/dccp", "closed", "discard", "conn-refused"]];
+        let closed = [["9/dccp", "closed", "unknown", "conn-refused"]];
         check!(table(&text) == closed, "{text}");
     }
     Ok(Outcome::Passed)
