@@ -55,6 +55,9 @@ fn path() -> Result<std::result::Result<Namespace, String>> {
         ("ipv6/icmp/ratelimit", "0"),
     ] {
         std::fs::write(format!("/proc/sys/net/{file}"), value)?;
+        if file.ends_with("icmp_ratelimit") || file.ends_with("icmp/ratelimit") {
+            host.set(file, value)?;
+        }
     }
     Ok(Ok(host))
 }

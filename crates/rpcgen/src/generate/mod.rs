@@ -43,8 +43,12 @@ pub(crate) fn generate(
         writer.definition(definition);
     }
     // Those who lint their own code have not written this.
-    let allow = "\n#[allow(clippy::all, reason = \"it is generated\")]\nimpl";
-    writer.out.replace("\nimpl", allow)
+    let mut out = writer.out;
+    for item in ["\nimpl", "\npub enum"] {
+        let allow = "\n#[allow(clippy::all, reason = \"it is generated\")]";
+        out = out.replace(item, &format!("{allow}{item}"));
+    }
+    out
 }
 
 impl Writer<'_> {
