@@ -487,10 +487,11 @@ fn feedback_of_ccid_3() {
     let mut acks = 0;
     for (from, header, options, data) in &pair.log {
         let kinds: Vec<u8> = walk(options).map(|option| option.kind).collect();
-        if *from == A && *data > 0 {
-            if let Some(last) = last.replace(header.ccval) {
-                assert!(header.ccval.wrapping_sub(last) & 15 <= 5);
-            }
+        if *from == A
+            && *data > 0
+            && let Some(last) = last.replace(header.ccval)
+        {
+            assert!(header.ccval.wrapping_sub(last) & 15 <= 5);
         }
         if *from == B && matches!(header.kind, Kind::Ack(_)) {
             acks += 1;
