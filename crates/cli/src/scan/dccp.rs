@@ -61,13 +61,8 @@ impl<'a> Request<'a> {
         request
     }
 
-    /// The number of the probe that `packet`, as the raw socket got it, answers, and what it says.
+    /// The number of the probe that `packet` answers, and what it says.
     fn read(&self, packet: &[u8]) -> Option<Heard> {
-        let packet = match self.peer {
-            // raw(7): of IPv4 with its header.
-            IpAddr::V4(_) => packet.get(usize::from(packet.first()? & 15) * 4..)?,
-            IpAddr::V6(_) => packet,
-        };
         let half = |at: usize| Some(u16::from_be_bytes(*packet.get(at..)?.first_chunk()?));
         let acked = u32::from_be_bytes(*packet.get(20..)?.first_chunk()?);
         if half(2)? != self.own.port() || acked != self.number {

@@ -3,7 +3,7 @@
 use super::pace::Pace;
 use super::verdict::{Method, Reason, State};
 use anyhow::Result;
-use sockeye::{Ancillary, ExtendedError, MessageFlags, PollFd, Readiness, Socket, poll};
+use sockeye::{Ancillary, Domain, ExtendedError, MessageFlags, PollFd, Readiness, Socket, poll};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
@@ -165,7 +165,7 @@ pub(super) fn source_port(chance: u64) -> Result<u16> {
 }
 
 /// What has come to a raw socket whose probes go from one port to `ports`, by their number: errors
-/// about them, and packets that `read` takes for answers. Waits for it at most for `wait`.
+/// about them, and packets that `read`, which gets them without their IP header, takes for answers. Waits for it at most for `wait`.
 pub(super) fn hear_raw(
     socket: &Socket,
     method: Method,
@@ -194,11 +194,19 @@ pub(super) fn hear_raw(
     let mut buffer = [0; 256];
     loop {
         match socket.recv(&mut buffer) {
-            Ok(len) => heard.extend(read(&buffer[..len])),
+            Ok(len) => heard.extend(behind_ip(socket, &buffer[..len]).and_then(&read)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(heard),
             // Of an error that lay in the queue as well.
             Err(_) => {}
         }
+    }
+}
+
+/// raw(7): a packet of IPv4 comes with its header.
+fn behind_ip<'a>(socket: &Socket, packet: &'a [u8]) -> Option<&'a [u8]> {
+    match socket.domain() {
+        Domain::IPV4 => packet.get(usize::from(packet.first()? & 15) * 4..),
+        _ => Some(packet),
     }
 }
 

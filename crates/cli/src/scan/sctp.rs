@@ -41,13 +41,8 @@ impl<'a> Init<'a> {
         })
     }
 
-    /// The number of the probe that `packet`, as the raw socket got it, answers, and what it says.
+    /// The number of the probe that `packet` answers, and what it says.
     fn read(&self, packet: &[u8]) -> Option<Heard> {
-        let packet = match self.peer {
-            // raw(7): of IPv4 with its header.
-            IpAddr::V4(_) => packet.get(usize::from(packet.first()? & 15) * 4..)?,
-            IpAddr::V6(_) => packet,
-        };
         let half = |at: usize| Some(u16::from_be_bytes(*packet.get(at..)?.first_chunk()?));
         let tag = u32::from_be_bytes(*packet.get(4..)?.first_chunk()?);
         if half(2)? != self.source_port || tag != self.tag {

@@ -70,13 +70,8 @@ impl<'a> Bare<'a> {
         segment
     }
 
-    /// The number of the probe that `packet`, as the raw socket got it, answers, and what it says.
-    fn read(&self, packet: &[u8]) -> Option<Heard> {
-        let segment = match self.peer {
-            // raw(7): of IPv4 with its header.
-            IpAddr::V4(_) => packet.get(usize::from(packet.first()? & 15) * 4..)?,
-            IpAddr::V6(_) => packet,
-        };
+    /// The number of the probe that `segment` answers, and what it says.
+    fn read(&self, segment: &[u8]) -> Option<Heard> {
         let half = |at: usize| Some(u16::from_be_bytes(*segment.get(at..)?.first_chunk()?));
         let word = |at: usize| Some(u32::from_be_bytes(*segment.get(at..)?.first_chunk()?));
         let item = self.ports.binary_search(&half(0)?).ok()?;
@@ -106,8 +101,8 @@ impl Prober for Bare<'_> {
 
     fn hear(&mut self, wait: Duration) -> Result<Vec<Heard>> {
         let probes = (self.own.port(), self.ports);
-        hear_raw(&self.socket, self.method, probes, wait, |packet| {
-            self.read(packet)
+        hear_raw(&self.socket, self.method, probes, wait, |segment| {
+            self.read(segment)
         })
     }
 }
