@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use sockeye_core::{Context, Counter, Instant, Payload};
 use sockeye_wire::dccp::options::{Meaning, RawOption, Side};
 use sockeye_wire::dccp::{PacketType, ResetCode, Seq};
+use sockeye_wire::sctp::Crc32c;
 
 /// Bytes of Init Cookies that are echoed; a server that sends more gets no connection.
 const COOKIES_MAX: usize = 512;
@@ -99,8 +100,9 @@ pub(crate) fn data_is_intact(packet: &Incoming) -> bool {
 
 /// CRC-32c (RFC 4340 §9.3; of nothing it is zero).
 fn crc(data: &Payload) -> u32 {
-    data.iter()
-        .fold(0, |crc, slice| crc32c::crc32c_append(crc, slice))
+    let mut crc = Crc32c::new();
+    data.iter().for_each(|slice| crc.update(slice));
+    crc.value()
 }
 
 /// What a packet's options said beside what has been done.

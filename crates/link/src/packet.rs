@@ -1,7 +1,7 @@
 //! One packet: a header window with headroom, and payload slices behind it.
 
 use crate::{Checksum, Meta};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
 
 /// Bytes kept free before a transport header, for the headers below it: Ethernet (14), IPv6 (40)
@@ -247,7 +247,9 @@ impl Packet {
         } = self;
         let mut out = Payload::new();
         if start < buf.len() {
-            out.push(Bytes::from(buf).slice(start..));
+            let mut head = Bytes::from(buf);
+            head.advance(start);
+            out.push(head);
         }
         out.extend(payload);
         out

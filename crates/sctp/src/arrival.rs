@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sockeye_core::demux::Endpoint;
 use sockeye_core::{Counter, InterfaceId, IpInfo, Packet};
 use sockeye_link::UdpPorts;
-use sockeye_wire::sctp::{Chunk, ChunkType, Chunks, HEADER_LEN, Header, verify_checksum};
+use sockeye_wire::sctp::{Chunk, ChunkType, Chunks, HEADER_LEN, Header, take_checksum};
 
 /// A received packet.
 #[derive(Clone, Debug)]
@@ -31,16 +31,18 @@ impl Arrival {
     pub(crate) fn read(ip: &IpInfo, mut packet: Packet) -> Result<Self, Counter> {
         let encap = packet.meta.encap;
         packet.linearize();
-        let bytes = packet.into_payload().into_iter().next().unwrap_or_default();
-        let header = Header::parse(&bytes).map_err(|_| Counter::SctpInPktDiscards)?;
+        let header = Header::parse(packet.head()).map_err(|_| Counter::SctpInPktDiscards)?;
+        let right = take_checksum(packet.head_mut());
         // RFC 9653 §5.3: a zero may stand for none; whether it does is the association's to say.
-        let no_checksum = header.checksum == 0 && !verify_checksum(&bytes);
-        if !no_checksum && !verify_checksum(&bytes) {
+        let no_checksum = header.checksum == 0 && !right;
+        if !no_checksum && !right {
             return Err(Counter::SctpChecksumErrors);
         }
         if header.source_port == 0 || header.destination_port == 0 {
             return Err(Counter::SctpInPktDiscards);
         }
+        packet.pull(HEADER_LEN);
+        let chunks = packet.into_payload().into_iter().next();
         Ok(Self {
             interface: ip.interface,
             remote: Endpoint::on(ip.interface, ip.source, header.source_port),
@@ -49,7 +51,7 @@ impl Arrival {
             encap,
             marked: ip.traffic_class & crate::packet::ECN == crate::packet::ECN,
             no_checksum,
-            chunks: bytes.slice(HEADER_LEN..),
+            chunks: chunks.unwrap_or_default(),
         })
     }
 

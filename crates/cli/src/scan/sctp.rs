@@ -4,7 +4,7 @@
 use super::probe::{Heard, Prober, hear_raw, send, source_port, want_errors};
 use super::verdict::Method;
 use anyhow::{Context, Result};
-use crc32c::crc32c;
+use crc_fast::crc32_iscsi;
 use sockeye::{Domain, Node, Protocol, Socket, Type};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -83,7 +83,7 @@ fn init(from: u16, to: u16, tag: u32) -> [u8; PACKET_LEN] {
     packet[24..26].copy_from_slice(&10_u16.to_be_bytes());
     packet[26..28].copy_from_slice(&2048_u16.to_be_bytes());
     packet[28..].copy_from_slice(&tag.to_be_bytes());
-    let sum = crc32c(&packet);
+    let sum = crc32_iscsi(&packet);
     packet[8..12].copy_from_slice(&sum.to_le_bytes());
     packet
 }
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn the_checksum_is_crc32c() {
         // RFC 3720 appendix B.4's check value.
-        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+        assert_eq!(crc32_iscsi(b"123456789"), 0xe306_9283);
         let packet = init(20_000, 80, 7);
         assert_eq!(packet[..4], [0x4e, 0x20, 0, 80]);
         assert_eq!(packet[12..20], [1, 0, 0, 20, 0, 0, 0, 7]);

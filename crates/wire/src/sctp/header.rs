@@ -1,6 +1,6 @@
 //! The common header (RFC 9260 §3.1).
 
-use super::packet_checksum;
+use super::{Crc32c, packet_checksum};
 use crate::{ParseError, take};
 
 /// Bytes of the common header.
@@ -67,8 +67,20 @@ impl Header {
 /// # Panics
 /// When `packet` is shorter than 12 bytes.
 pub fn set_checksum(packet: &mut [u8]) {
-    let checksum = checksum_of(packet);
-    packet[CHECKSUM_OFFSET..HEADER_LEN].copy_from_slice(&checksum.to_be_bytes());
+    packet[CHECKSUM_OFFSET..HEADER_LEN].fill(0);
+    let checksum = Crc32c::of(packet).to_le_bytes();
+    packet[CHECKSUM_OFFSET..HEADER_LEN].copy_from_slice(&checksum);
+}
+
+/// As [`verify_checksum`], and takes the checksum out: zero is left in its field, as it was when the
+/// sum was made. Quicker, since the sum is over one piece.
+#[must_use]
+pub fn take_checksum(packet: &mut [u8]) -> bool {
+    let Ok(header) = Header::parse(packet) else {
+        return false;
+    };
+    packet[CHECKSUM_OFFSET..HEADER_LEN].fill(0);
+    Crc32c::of(packet).swap_bytes() == header.checksum
 }
 
 /// Whether the checksum of a whole packet is right (RFC 9260 §6.8). A zero that RFC 9653 allows is

@@ -57,7 +57,9 @@ pub use data::{DATA_HEADER_LEN, Data, DataFlags};
 pub use ecn::{Cwr, Ecne};
 pub use error::OperationError;
 pub use forward_tsn::{ForwardTsn, IForwardTsn, SkippedMessage, SkippedStream};
-pub use header::{CHECKSUM_OFFSET, HEADER_LEN, Header, checksum_of, set_checksum, verify_checksum};
+pub use header::{
+    CHECKSUM_OFFSET, HEADER_LEN, Header, checksum_of, set_checksum, take_checksum, verify_checksum,
+};
 pub use heartbeat::{Heartbeat, HeartbeatAck};
 pub use i_data::{I_DATA_HEADER_LEN, IData};
 pub use init::{Init, InitAck};

@@ -368,6 +368,9 @@ proptest! {
         prop_assert_eq!(sum, checksum_of(&packet));
         set_checksum(&mut packet);
         prop_assert!(verify_checksum(&packet));
+        let mut taken = packet.clone();
+        prop_assert!(take_checksum(&mut taken));
+        prop_assert_eq!(Header::parse(&taken).unwrap().checksum, 0);
         prop_assert_eq!(Header::parse(&packet).unwrap().checksum, sum);
         packet[0] ^= 1;
         prop_assert!(!verify_checksum(&packet));
