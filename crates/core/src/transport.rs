@@ -155,6 +155,11 @@ pub trait Transport: Send + 'static {
     /// A packet for it arrived. See [`IpInfo`] for where the window stands.
     fn on_packet(&mut self, cx: &mut Context<'_>, ip: &IpInfo, packet: Packet) -> Disposition;
 
+    /// The packets that came together have all been handed up: for who does once what each of them
+    /// would have asked for. Nothing else is asked of the transport in between but what it is told:
+    /// errors, addresses, path MTUs.
+    fn on_batch_end(&mut self, _cx: &mut Context<'_>) {}
+
     /// An ICMP error arrived about a packet of its protocol. Says whether the quote matches a flow
     /// of its own (RFC 5927 §4: ports, and for TCP a sequence number in flight): only then is a
     /// path MTU believed. Who sends nothing by routers has no such flow.

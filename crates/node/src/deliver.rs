@@ -54,6 +54,9 @@ impl Node {
                 }
                 self.pass_notices(now);
             }
+            if !idle {
+                self.end_batch(now);
+            }
             if budget == 0 {
                 self.loopback_pending = true;
                 return;
@@ -63,6 +66,12 @@ impl Node {
                 return;
             }
         }
+    }
+
+    /// Tells the transports that no packet follows at once.
+    pub(crate) fn end_batch(&mut self, now: Instant) {
+        let mut cx = self.parts.context(now);
+        self.transports.each(|t| t.on_batch_end(&mut cx));
     }
 
     /// Hands a packet to the transport of its protocol.

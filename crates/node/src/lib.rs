@@ -383,6 +383,7 @@ impl Node {
         for packet in batch.drain(..) {
             self.receive(now, interface, packet);
         }
+        self.end_batch(now);
     }
 
     /// Time has passed. What this node sent to itself is received here, and in

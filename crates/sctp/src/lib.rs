@@ -93,6 +93,8 @@ pub struct Sctp {
     ports: Ports,
     jar: cookie::Jar,
     pending: pending::Pending,
+    /// Associations that packets of one batch have left unsettled.
+    unsettled: Vec<SocketId>,
 }
 
 impl Sctp {
@@ -109,6 +111,7 @@ impl Sctp {
             ports: Ports::new(config, rng),
             jar: cookie::Jar::new(rng),
             pending: pending::Pending::default(),
+            unsettled: Vec::new(),
         }
     }
 }

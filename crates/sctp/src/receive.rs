@@ -111,11 +111,17 @@ impl Sctp {
             walk.next();
         }
         let mut signed = false;
+        // Data and acknowledgments alone change nothing that the next packet is found by.
+        let mut plain = true;
         while let Some(chunk) = walk.next() {
             // RFC 9260 §6.10: a partial chunk is dropped.
             let Ok(chunk) = chunk else {
                 break;
             };
+            plain &= matches!(
+                chunk.kind,
+                ChunkType::DATA | ChunkType::I_DATA | ChunkType::SACK
+            );
             let step = match association.admits(cx, at, &chunk, walk.rest(), &mut signed) {
                 Step::Next => association.chunk_arrives(cx, arrival, at, &chunk, &mut tally),
                 Step::Skip => Step::Next,
@@ -129,7 +135,10 @@ impl Sctp {
             association.after_packet(cx, arrival, at, &tally);
         }
         association.replies.gather = false;
-        self.settle(cx, id);
+        match plain && association.state == State::Established {
+            true => self.settle_later(id),
+            false => self.settle(cx, id),
+        }
     }
 }
 

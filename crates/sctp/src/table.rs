@@ -213,6 +213,29 @@ impl Sctp {
         }
     }
 
+    /// Leaves that to [`settle_all`](Self::settle_all): for what many packets in a row ask for.
+    pub(crate) fn settle_later(&mut self, id: SocketId) {
+        let Some(association) = self.association_mut(id) else {
+            return;
+        };
+        if !core::mem::replace(&mut association.unsettled, true) {
+            self.unsettled.push(id);
+        }
+    }
+
+    /// Settles what a batch of packets has left.
+    pub(crate) fn settle_all(&mut self, cx: &mut Context<'_>) {
+        let mut ids = core::mem::take(&mut self.unsettled);
+        for id in ids.drain(..) {
+            let left = self.association(id).is_some_and(|own| own.unsettled);
+            if left {
+                self.settle(cx, id);
+            }
+        }
+        // Its memory is used again.
+        self.unsettled = ids;
+    }
+
     /// Brings the tables up to an association's state: its socket's queue, timer, list of senders, the
     /// end.
     pub(crate) fn settle(&mut self, cx: &mut Context<'_>, id: SocketId) {
@@ -220,6 +243,7 @@ impl Sctp {
         let Some(association) = self.association_mut(id) else {
             return;
         };
+        association.unsettled = false;
         if association.state == State::Closed {
             self.retire(cx, id);
             return;

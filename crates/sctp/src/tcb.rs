@@ -173,6 +173,8 @@ pub(crate) struct Association {
     pub(crate) timer: TimerSlot,
     /// It stands in the list of those who have something to send.
     pub(crate) listed: bool,
+    /// What a packet has changed is not in the tables yet.
+    pub(crate) unsettled: bool,
     /// The addresses under which it stands in the table.
     pub(crate) linked: SmallVec<[Endpoint; 4]>,
     /// It has left CLOSED once.
@@ -243,6 +245,7 @@ impl Association {
             deadlines: Deadlines::default(),
             timer: TimerSlot::default(),
             listed: false,
+            unsettled: false,
             linked: SmallVec::new(),
             opened: false,
             counted: false,
@@ -302,8 +305,8 @@ impl Association {
         let buffer = self.settings.common.receive_buffer;
         let used = self.inbound.held() + self.unread;
         let free = buffer.saturating_sub(used);
-        let least = (buffer / 2).min(self.fragment_len());
-        match free < least {
+        let silly = free < buffer / 2 && free < self.fragment_len();
+        match silly {
             true => 0,
             false => u32::try_from(free).unwrap_or(u32::MAX),
         }

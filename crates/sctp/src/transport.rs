@@ -35,6 +35,10 @@ impl Transport for Sctp {
         Disposition::Taken
     }
 
+    fn on_batch_end(&mut self, cx: &mut Context<'_>) {
+        self.settle_all(cx);
+    }
+
     fn on_icmp_error(&mut self, cx: &mut Context<'_>, error: &IcmpError<'_>) -> bool {
         self.icmp_error(cx, error)
     }

@@ -60,11 +60,44 @@ impl Discipline {
     }
 }
 
+/// A rank, and whose it is.
+type Ranked = ((u64, u64), u16);
+
+/// Ranks in order. The first lies apart: most associations have data on one stream.
+#[derive(Debug, Default)]
+struct Ranks {
+    first: Option<Ranked>,
+    others: BTreeSet<Ranked>,
+}
+
+impl Ranks {
+    fn insert(&mut self, new: Ranked) {
+        match &mut self.first {
+            None => self.first = Some(new),
+            Some(first) if new < *first => {
+                self.others.insert(core::mem::replace(first, new));
+            }
+            Some(_) => {
+                self.others.insert(new);
+            }
+        }
+    }
+
+    fn remove(&mut self, old: &Ranked) {
+        match self.first.as_ref() == Some(old) {
+            true => self.first = self.others.pop_first(),
+            false => {
+                self.others.remove(old);
+            }
+        }
+    }
+}
+
 /// The streams that have something to send, by rank.
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
     discipline: Discipline,
-    ranks: BTreeSet<((u64, u64), u16)>,
+    ranks: Ranks,
     /// Counts turns.
     turns: u64,
     /// Virtual time.
@@ -84,7 +117,7 @@ impl Scheduler {
         let holder = self
             .packet
             .filter(|_| self.discipline == Discipline::RoundRobinPacket);
-        holder.or_else(|| self.ranks.first().map(|(_, id)| *id))
+        holder.or_else(|| self.ranks.first.map(|(_, id)| id))
     }
 
     /// Puts a stream to its place, or takes it out when it has nothing to send.

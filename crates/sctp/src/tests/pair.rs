@@ -349,6 +349,7 @@ impl Pair {
         let mut cx = host.parts.context(self.now);
         if let Some((info, packet)) = iface::receive(&mut cx, interface(wire), packet) {
             host.sctp.on_packet(&mut cx, &info, packet);
+            host.sctp.on_batch_end(&mut cx);
         }
     }
 

@@ -44,7 +44,10 @@ impl Sctp {
         }
         let association = self.target(cx, id, to, info)?;
         let sent = self.send_on(cx, association, data, info);
-        self.settle(cx, association);
+        // One more message behind others that will be sent changes nothing in the tables.
+        if self.association(association).is_some_and(|own| !own.is_waiting_to_send()) {
+            self.settle(cx, association);
+        }
         sent
     }
 
@@ -188,6 +191,12 @@ impl crate::tcb::Association {
             }
             Err(Refusal::NoStream | Refusal::Empty) => Err(Error::Invalid),
         }
+    }
+
+    /// Whether it stands in the list of senders already, and has nothing to tell its socket.
+    fn is_waiting_to_send(&self) -> bool {
+        let quiet = self.delivered.is_empty() && self.notices.is_empty() && !self.writable;
+        quiet && self.listed && self.state == State::Established
     }
 
     /// Whether a message would be taken now.
