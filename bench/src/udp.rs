@@ -14,6 +14,8 @@ const CALL: usize = 60_000;
 /// Two connected sockets.
 pub(crate) struct Loopback {
     ends: [UdpSocket; 2],
+    /// What one call sends or receives.
+    buffer: Vec<u8>,
 }
 
 impl Loopback {
@@ -27,35 +29,37 @@ impl Loopback {
             socket2::SockRef::from(&ends[end]).set_recv_buffer_size(4 << 20)?;
             set(&ends[end], libc::UDP_GRO, 1)?;
         }
-        Ok(Self { ends })
+        let buffer = vec![0; 1 << 16];
+        Ok(Self { ends, buffer })
     }
 
     /// Sends what is in `batch`: packets of one length, and a shorter one behind them, go together.
-    pub(crate) fn send(&self, from: usize, batch: &mut Batch) -> Result<()> {
-        let (mut bytes, mut size, mut last) = (Vec::with_capacity(CALL), 0, 0);
+    pub(crate) fn send(&mut self, from: usize, batch: &mut Batch) -> Result<()> {
+        let (mut used, mut size, mut last) = (0, 0, 0);
         for packet in batch.drain(..) {
             let len = packet.len();
-            if last > 0 && (last < size || len > size || bytes.len() + len > CALL) {
-                self.send_run(from, &bytes, size)?;
-                bytes.clear();
+            if used > 0 && (last < size || len > size || used + len > CALL) {
+                self.send_run(from, used, size)?;
+                used = 0;
             }
-            if bytes.is_empty() {
+            if used == 0 {
                 size = len;
             }
-            packet
-                .chunks()
-                .for_each(|chunk| bytes.extend_from_slice(chunk));
+            for chunk in packet.chunks() {
+                self.buffer[used..used + chunk.len()].copy_from_slice(chunk);
+                used += chunk.len();
+            }
             last = len;
         }
-        if bytes.is_empty() {
-            return Ok(());
+        match used {
+            0 => Ok(()),
+            _ => self.send_run(from, used, size),
         }
-        self.send_run(from, &bytes, size)
     }
 
-    fn send_run(&self, from: usize, bytes: &[u8], size: usize) -> Result<()> {
+    fn send_run(&self, from: usize, used: usize, size: usize) -> Result<()> {
         set(&self.ends[from], libc::UDP_SEGMENT, size.try_into()?)?;
-        match self.ends[from].send(bytes) {
+        match self.ends[from].send(&self.buffer[..used]) {
             Err(error) if error.kind() != ErrorKind::WouldBlock => {
                 Err(error).context("sending packets in UDP")
             }
@@ -65,15 +69,14 @@ impl Loopback {
     }
 
     /// Takes what has come. IP packets say themselves how long they are.
-    pub(crate) fn receive(&self, to: usize, batch: &mut Batch) -> Result<()> {
-        let mut buffer = vec![0; 1 << 16];
+    pub(crate) fn receive(&mut self, to: usize, batch: &mut Batch) -> Result<()> {
         loop {
-            let len = match self.ends[to].recv(&mut buffer) {
+            let len = match self.ends[to].recv(&mut self.buffer) {
                 Ok(len) => len,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error).context("receiving packets in UDP"),
             };
-            let mut rest = &buffer[..len];
+            let mut rest = &self.buffer[..len];
             while rest.len() >= 20 {
                 let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
                 ensure!((20..=rest.len()).contains(&len), "a packet was cut");

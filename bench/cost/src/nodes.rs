@@ -8,7 +8,7 @@ use sockeye_tcp::Tcp;
 use std::time::Duration;
 
 const LINK: InterfaceId = InterfaceId(2);
-/// Packets that cross in one go.
+/// Packets that cross in one go, unless it is said otherwise.
 const BUDGET: usize = 32;
 /// How much time a round takes: half a round trip.
 const ROUND: Duration = Duration::from_micros(50);
@@ -44,6 +44,8 @@ pub struct Nodes {
     pub way: Way,
     /// Packets with data that the client has sent.
     pub packets: u64,
+    /// Packets that cross in one go.
+    pub budget: usize,
     chance: u64,
     batch: Batch,
 }
@@ -57,6 +59,7 @@ impl Nodes {
             now: Instant::from_millis(1),
             way: Way::Straight,
             packets: 0,
+            budget: BUDGET,
             chance: 1,
             batch: Batch::new(),
         }
@@ -88,7 +91,7 @@ impl Nodes {
 
     /// What a node has to send.
     pub fn leave(&mut self, from: usize, batch: &mut Batch) {
-        self.nodes[from].poll_transmit(self.now, LINK, batch, BUDGET);
+        self.nodes[from].poll_transmit(self.now, LINK, batch, self.budget);
         if from != 0 {
             return;
         }

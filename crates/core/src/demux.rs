@@ -41,6 +41,7 @@ impl Endpoint {
 
     /// As seen in a packet on `interface`, which becomes the scope of a link-local address.
     #[must_use]
+    #[inline]
     pub fn on(interface: InterfaceId, ip: IpAddr, port: u16) -> Self {
         let mut endpoint = Self::new(ip, port);
         if is_scoped(endpoint.ip) {

@@ -121,6 +121,11 @@ impl Packet {
         &mut self.buf[self.start..]
     }
 
+    /// The head, to write fields in place, and the slices behind it.
+    pub fn parts_mut(&mut self) -> (&mut [u8], &[Bytes]) {
+        (&mut self.buf[self.start..], &self.payload)
+    }
+
     /// The slices behind the head.
     #[must_use]
     pub fn payload(&self) -> &[Bytes] {

@@ -85,6 +85,8 @@ pub struct Sctp {
     /// Associations by our port and the peer's transport address; which of our addresses they have,
     /// they know themselves.
     flows: KeyedMap<(u16, Endpoint), SmallVec<[SocketId; 1]>>,
+    /// Where the last packet's association was found.
+    recent: Option<((u16, Endpoint), SocketId)>,
     /// Associations by name.
     names: BTreeMap<AssocId, SocketId>,
     last_assoc: i32,
@@ -104,6 +106,7 @@ impl Sctp {
         Self {
             entries: Slab::default(),
             flows: KeyedMap::with_hasher(Keyed::new(rng)),
+            recent: None,
             names: BTreeMap::new(),
             last_assoc: 0,
             associations: 0,

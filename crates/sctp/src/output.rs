@@ -1,7 +1,7 @@
 //! Sending data (RFC 9260 §6.1): what goes next, by which path, how many chunks in one packet.
 
 use crate::outbound::Fragment;
-use crate::packet;
+use crate::packet::{self, APART_MIN, APART_ROOM, Draft};
 use crate::tcb::{Association, data_header_len};
 use sockeye_core::{Context, Counter, Instant};
 use sockeye_wire::sctp::{
@@ -134,7 +134,15 @@ impl Association {
         };
         let remote = path.remote;
         let room = packet_room(path.mtu, remote.ip, path.encap.is_some()) - self.auth_room();
-        let mut draft = self.draft(room);
+        // What will lie apart needs no room.
+        let apart = self
+            .outbound
+            .next_len(room)
+            .is_some_and(|len| len >= APART_MIN);
+        let mut draft = self.draft(match apart {
+            true => room.min(APART_ROOM),
+            false => room,
+        });
         if self.cookie_ack.take().is_some() {
             CookieAck.emit(draft.chunks());
             cx.counters.add(Counter::SctpOutCtrlChunks);
@@ -162,11 +170,11 @@ impl Association {
         let first = draft.is_empty();
         let mut chunks = 0;
         if self.state.sends() {
-            let used = draft.len();
-            chunks = self.bundle_lost(cx, at, draft.chunks(), room.saturating_sub(used), first);
+            let left = room.saturating_sub(draft.len());
+            chunks = self.bundle_lost(cx, at, &mut draft, left, first);
             if !self.outstanding.has_lost() {
-                let used = draft.len();
-                chunks += self.bundle_new(cx, at, draft.chunks(), room.saturating_sub(used));
+                let left = room.saturating_sub(draft.len());
+                chunks += self.bundle_new(cx, at, &mut draft, left);
             }
         }
         if draft.is_empty() {
@@ -195,7 +203,7 @@ impl Association {
         &mut self,
         cx: &mut Context<'_>,
         at: usize,
-        out: &mut Vec<u8>,
+        out: &mut Draft,
         mut room: usize,
         alone: bool,
     ) -> usize {
@@ -246,7 +254,7 @@ impl Association {
         &mut self,
         cx: &mut Context<'_>,
         at: usize,
-        out: &mut Vec<u8>,
+        out: &mut Draft,
         mut room: usize,
     ) -> usize {
         if at != self.data_path {
@@ -365,47 +373,38 @@ pub(crate) fn packet_room(mtu: u32, remote: IpAddr, encapsulated: bool) -> usize
 }
 
 /// RFC 9260 §3.3.1-8, §3.3.1-9, §3.3.1-10, §6.5-4.
-fn emit_data(
-    out: &mut Vec<u8>,
-    fragment: &Fragment,
-    tsn: u32,
-    interleaving: bool,
-    immediate: bool,
-) {
+fn emit_data(out: &mut Draft, fragment: &Fragment, tsn: u32, interleaving: bool, immediate: bool) {
     let mut flags = DataFlags::empty();
     flags.set(DataFlags::BEGIN, fragment.begin);
     flags.set(DataFlags::END, fragment.end);
     flags.set(DataFlags::UNORDERED, fragment.unordered);
     flags.set(DataFlags::IMMEDIATE, immediate || fragment.immediate);
-    let payload = &fragment.data[..];
-    let len = payload.len();
+    let data = &fragment.data;
     match interleaving {
-        true => out.extend_from_slice(
-            &IData {
+        true => {
+            let chunk = IData {
                 flags,
                 tsn: Tsn(tsn),
                 stream: fragment.stream,
                 mid: fragment.number,
                 ppid: fragment.ppid,
                 fsn: fragment.fsn,
-                payload,
-            }
-            .header(len),
-        ),
-        false => out.extend_from_slice(
-            &Data {
+                payload: data,
+            };
+            out.push_data(&chunk.header(data.len()), data);
+        }
+        false => {
+            let chunk = Data {
                 flags,
                 tsn: Tsn(tsn),
                 stream: fragment.stream,
                 ssn: fragment.number as u16,
                 ppid: fragment.ppid,
-                payload,
-            }
-            .header(len),
-        ),
+                payload: data,
+            };
+            out.push_data(&chunk.header(data.len()), data);
+        }
     }
-    out.extend_from_slice(payload);
-    out.resize(out.len().next_multiple_of(4), 0);
 }
 
 fn count_data(cx: &mut Context<'_>, fragment: &Fragment) {

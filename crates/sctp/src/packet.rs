@@ -1,21 +1,31 @@
 //! How chunks become a packet and leave: the common header, CRC32c over all of it, UDP around it
 //! where the peer wants that (RFC 6951).
 
+use bytes::Bytes;
 use sockeye_core::demux::Endpoint;
 use sockeye_core::socket::SocketCommon;
-use sockeye_core::{Context, Counter, Error, Packet, Route, SendInfo, Tags, encap};
+use sockeye_core::{Context, Counter, Error, Packet, Payload, Route, SendInfo, Tags, encap};
 use sockeye_link::UdpPorts;
 use sockeye_wire::IpProtocol;
-use sockeye_wire::sctp::{HEADER_LEN, Header, set_checksum};
+use sockeye_wire::sctp::{HEADER_LEN, Header, set_checksum, set_checksum_with};
 use std::net::IpAddr;
 
 /// Bytes kept free before the common header for the headers below it.
 const HEADROOM: usize = 128;
 
+/// User data of so many bytes is not copied into the packet, but follows it as a slice.
+pub(crate) const APART_MIN: usize = 512;
+/// Room for chunks before user data that lies apart.
+pub(crate) const APART_ROOM: usize = 128;
+/// What pads a chunk.
+const PADDING: &[u8] = &[0; 3];
+
 /// A packet under construction: chunks are appended to [`chunks`](Self::chunks).
 #[derive(Debug)]
 pub(crate) struct Draft {
     buffer: Vec<u8>,
+    /// The user data of the last chunk, as long as nothing follows it; its padding is to come.
+    apart: Bytes,
 }
 
 impl Draft {
@@ -30,17 +40,37 @@ impl Draft {
             checksum: 0,
         };
         header.begin(&mut buffer);
-        Self { buffer }
+        Self {
+            buffer,
+            apart: Bytes::new(),
+        }
     }
 
     /// Where chunks are appended.
     pub(crate) fn chunks(&mut self) -> &mut Vec<u8> {
+        self.join();
         &mut self.buffer
+    }
+
+    /// Appends a chunk with user data.
+    pub(crate) fn push_data(&mut self, header: &[u8], data: &Bytes) {
+        self.chunks().extend_from_slice(header);
+        self.apart = data.clone();
+        if data.len() < APART_MIN {
+            self.join();
+        }
+    }
+
+    /// Puts what lies apart to the rest.
+    fn join(&mut self) {
+        let apart = core::mem::take(&mut self.apart);
+        self.buffer.extend_from_slice(&apart);
+        self.buffer.extend_from_slice(padding(&apart));
     }
 
     /// Bytes so far, the common header among them.
     pub(crate) fn len(&self) -> usize {
-        self.buffer.len() - HEADROOM
+        self.buffer.len() - HEADROOM + self.apart.len().next_multiple_of(4)
     }
 
     /// Whether there is no chunk in it.
@@ -50,14 +80,43 @@ impl Draft {
 
     /// Puts bytes in at `at`, counted from the common header.
     pub(crate) fn insert(&mut self, at: usize, bytes: &[u8]) {
+        self.join();
         let at = HEADROOM + at;
         self.buffer.splice(at..at, bytes.iter().copied());
     }
 
     /// Its bytes.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.join();
         &mut self.buffer[HEADROOM..]
     }
+
+    /// The packet, summed up unless it is to have no checksum.
+    pub(crate) fn finish(self, no_checksum: bool) -> Packet {
+        let Self { mut buffer, apart } = self;
+        let padding = padding(&apart);
+        let head = &mut buffer[HEADROOM..];
+        // RFC 9260 §6.8: computed here, whatever the device does for TCP and UDP: few know CRC32c.
+        match (no_checksum, apart.is_empty()) {
+            (true, _) => {}
+            (false, true) => set_checksum(head),
+            (false, false) => set_checksum_with(head, &[&apart, padding]),
+        }
+        let mut packet = Packet::from_vec_at(buffer, HEADROOM);
+        if !apart.is_empty() {
+            let mut slices = Payload::from_buf([apart]);
+            if !padding.is_empty() {
+                slices.push(Bytes::from_static(padding));
+            }
+            packet.append(slices);
+        }
+        packet
+    }
+}
+
+/// What pads a chunk with `data` at its end.
+fn padding(data: &[u8]) -> &'static [u8] {
+    &PADDING[..data.len().next_multiple_of(4) - data.len()]
 }
 
 /// What the IP header of a packet says, and the UDP header before it.
@@ -118,13 +177,9 @@ pub(crate) fn send(
     route: &Route,
     remote: Endpoint,
     carrier: &Carrier,
-    mut draft: Draft,
+    draft: Draft,
 ) -> Result<(), Error> {
-    // RFC 9260 §6.8: computed here, whatever the device does for TCP and UDP: few know CRC32c.
-    if !carrier.no_checksum {
-        set_checksum(draft.bytes_mut());
-    }
-    let mut packet = Packet::from_vec_at(draft.buffer, HEADROOM);
+    let mut packet = draft.finish(carrier.no_checksum);
     let mut protocol = IpProtocol::SCTP;
     if let Some(ports) = carrier.encap {
         // RFC 6951 §5.3.

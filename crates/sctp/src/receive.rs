@@ -1,7 +1,7 @@
 //! Packets for an association: its verification tag (RFC 9260 §8.5), then its chunks in their order
 //! (§6.10), then what follows from the packet as a whole.
 
-use crate::arrival::Arrival;
+use crate::arrival::{Apart, Arrival};
 use crate::inbound::{Arrival as Verdict, Arrived};
 use crate::info::Notification;
 use crate::ootb::answer;
@@ -131,13 +131,46 @@ impl Sctp {
                 break;
             }
         }
-        if association.state != State::Closed {
-            association.after_packet(cx, arrival, at, &tally);
-        }
-        association.replies.gather = false;
+        association.end_packet(cx, arrival, at, &tally);
         match plain && association.state == State::Established {
             true => self.settle_later(id),
             false => self.settle(cx, id),
+        }
+    }
+
+    /// Whether an association takes a DATA chunk as it comes: it stands, and nothing need be signed.
+    pub(crate) fn takes_apart(&self, id: SocketId) -> bool {
+        self.association(id).is_some_and(|association| {
+            association.state == State::Established && association.authenticator.is_none()
+        })
+    }
+
+    /// A packet that is one DATA chunk, whose user data lies apart.
+    pub(crate) fn data_for(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        arrival: &Arrival,
+        apart: Apart,
+    ) {
+        let (Some((arrived, flags)), Some(association)) =
+            (apart.into_data(), self.association_mut(id))
+        else {
+            return;
+        };
+        if arrival.tag != association.tags.local {
+            cx.drop_packet(Counter::SctpInBadTags);
+            return;
+        }
+        association.note_encap(arrival);
+        association.replies.gather = true;
+        let at = association.path_to(arrival.remote);
+        let mut tally = Tally::default();
+        association.take_data(cx, arrived, flags, &mut tally);
+        association.end_packet(cx, arrival, at, &tally);
+        match association.state {
+            State::Established => self.settle_later(id),
+            _ => self.settle(cx, id),
         }
     }
 }
@@ -285,7 +318,6 @@ impl Association {
         }
     }
 
-    /// RFC 9260 §6.2-2, §6.2-3, §6.2-4.
     fn data_chunk(
         &mut self,
         cx: &mut Context<'_>,
@@ -293,37 +325,35 @@ impl Association {
         chunk: &Chunk<'_>,
         tally: &mut Tally,
     ) -> Step {
-        let interleaved = chunk.kind == ChunkType::I_DATA;
-        let read = match interleaved {
-            false => Data::parse(chunk).map(|data| {
-                let number = u32::from(data.ssn);
-                (
-                    data.flags,
-                    data.tsn.0,
-                    data.stream,
-                    number,
-                    0,
-                    data.ppid,
-                    data.payload,
-                )
-            }),
-            true => IData::parse(chunk).map(|data| {
-                (
-                    data.flags,
-                    data.tsn.0,
-                    data.stream,
-                    data.mid,
-                    data.fsn,
-                    data.ppid,
-                    data.payload,
-                )
-            }),
+        // A small piece would keep all of its packet alive.
+        let keep = |payload: &[u8]| match payload.len() * 4 < arrival.chunks.len() {
+            true => Bytes::copy_from_slice(payload),
+            false => arrival.chunks.slice_ref(payload),
         };
-        let Ok((flags, tsn, stream, number, fsn, ppid, payload)) = read else {
-            cx.drop_packet(Counter::SctpInPktDiscards);
-            return Step::Stop;
+        let read = match chunk.kind {
+            ChunkType::I_DATA => IData::parse(chunk)
+                .map(|data| (Arrived::interleaved(&data, keep(data.payload)), data.flags)),
+            _ => Data::parse(chunk)
+                .map(|data| (Arrived::data(&data, keep(data.payload)), data.flags)),
         };
-        let unordered = flags.contains(DataFlags::UNORDERED);
+        match read {
+            Ok((arrived, flags)) => self.take_data(cx, arrived, flags, tally),
+            Err(_) => {
+                cx.drop_packet(Counter::SctpInPktDiscards);
+                Step::Stop
+            }
+        }
+    }
+
+    /// RFC 9260 §6.2-2, §6.2-3, §6.2-4.
+    fn take_data(
+        &mut self,
+        cx: &mut Context<'_>,
+        arrived: Arrived,
+        flags: DataFlags,
+        tally: &mut Tally,
+    ) -> Step {
+        let (tsn, stream, unordered) = (arrived.tsn, arrived.stream, arrived.unordered);
         cx.counters.add(match unordered {
             true => Counter::SctpInUnorderChunks,
             false => Counter::SctpInOrderChunks,
@@ -334,11 +364,11 @@ impl Association {
             return Step::Next;
         }
         // RFC 8260 §2.1: one kind or the other, as it was agreed.
-        if interleaved != self.abilities.interleaving {
+        if arrived.interleaved != self.abilities.interleaving {
             self.abort(cx, &[Cause::ProtocolViolation(b"wrong kind of DATA")]);
             return Step::Stop;
         }
-        if payload.is_empty() {
+        if arrived.payload.is_empty() {
             // §6.2.
             self.abort(cx, &[Cause::NoUserData(sockeye_wire::sctp::Tsn(tsn))]);
             return Step::Stop;
@@ -355,24 +385,7 @@ impl Association {
             tally.at_once = true;
             return Step::Next;
         }
-        let whole = arrival.chunks.slice_ref(payload);
-        // A small piece would keep all of its packet alive.
-        let payload = match payload.len() * 4 < arrival.chunks.len() {
-            true => Bytes::copy_from_slice(&whole),
-            false => whole,
-        };
-        let verdict = self.inbound.data(Arrived {
-            tsn,
-            stream,
-            number,
-            fsn,
-            ppid,
-            unordered,
-            begin: flags.contains(DataFlags::BEGIN),
-            end: flags.contains(DataFlags::END),
-            interleaved,
-            payload,
-        });
+        let verdict = self.inbound.data(arrived);
         self.judge(cx, stream, verdict, tally)
     }
 
@@ -499,6 +512,20 @@ impl Association {
         if self.ack.marked.is_some_and(|marked| !before(tsn, marked)) {
             self.ack.marked = None;
         }
+    }
+
+    /// What follows from a packet as a whole.
+    fn end_packet(
+        &mut self,
+        cx: &mut Context<'_>,
+        arrival: &Arrival,
+        at: Option<usize>,
+        tally: &Tally,
+    ) {
+        if self.state != State::Closed {
+            self.after_packet(cx, arrival, at, tally);
+        }
+        self.replies.gather = false;
     }
 
     /// RFC 9260 §6.2, §6.7: what of the packet is to be acknowledged, and when.

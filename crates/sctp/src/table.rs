@@ -71,6 +71,22 @@ impl Sctp {
         })
     }
 
+    /// The association with a packet's addresses: most often the one of the packet before.
+    pub(crate) fn find_again(&mut self, arrival: &Arrival) -> Option<SocketId> {
+        let flow = (arrival.local.port, arrival.remote);
+        if let Some((recent, id)) = self.recent
+            && recent == flow
+            && self
+                .association(id)
+                .is_some_and(|own| own.receives_at(arrival.local.ip))
+        {
+            return Some(id);
+        }
+        let found = self.find(arrival.local, arrival.remote)?;
+        self.recent = Some((flow, found));
+        Some(found)
+    }
+
     /// The association that a packet belongs to: by its addresses, or (RFC 9260 §5.1.2 D) by those
     /// that an INIT or INIT ACK lists.
     /// RFC 9260 §5.1.2-4.
@@ -195,6 +211,7 @@ impl Sctp {
             return;
         };
         let port = association.local_port;
+        self.recent = None;
         for &remote in &association.linked {
             if let Some(ids) = self.flows.get_mut(&(port, remote)) {
                 ids.retain(|other| *other != id);

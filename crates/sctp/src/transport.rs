@@ -26,10 +26,22 @@ impl Transport for Sctp {
             Ok(arrival) if arrival.no_checksum && !self.takes_without_checksum(&arrival) => {
                 cx.drop_packet(Counter::SctpChecksumErrors);
             }
-            Ok(arrival) => match self.find_for(&arrival) {
-                Some(id) => self.packet_for(cx, id, &arrival),
-                None => self.out_of_the_blue(cx, &arrival),
-            },
+            Ok(mut arrival) => {
+                let known = self.find_again(&arrival);
+                if let Some(apart) = arrival.apart.take() {
+                    match known {
+                        Some(id) if self.takes_apart(id) => {
+                            self.data_for(cx, id, &arrival, apart);
+                            return Disposition::Taken;
+                        }
+                        _ => arrival.chunks = apart.join(),
+                    }
+                }
+                match known.or_else(|| self.find_for(&arrival)) {
+                    Some(id) => self.packet_for(cx, id, &arrival),
+                    None => self.out_of_the_blue(cx, &arrival),
+                }
+            }
             Err(why) => cx.drop_packet(why),
         }
         Disposition::Taken

@@ -21,6 +21,7 @@ mod tsn_map;
 use bytes::Bytes;
 use reassembly::{Fragment, Outcome, Reassembly};
 use smallvec::SmallVec;
+use sockeye_wire::sctp::{Data, DataFlags, IData};
 use std::collections::VecDeque;
 use streams::Streams;
 use tsn_map::{Place, TsnMap};
@@ -47,6 +48,40 @@ pub(crate) struct Arrived {
     pub(crate) interleaved: bool,
     /// Not empty.
     pub(crate) payload: Bytes,
+}
+
+impl Arrived {
+    /// A DATA chunk with its user data.
+    pub(crate) fn data(data: &Data<'_>, payload: Bytes) -> Self {
+        Self {
+            tsn: data.tsn.0,
+            stream: data.stream,
+            number: data.ssn.into(),
+            fsn: 0,
+            ppid: data.ppid,
+            unordered: data.flags.contains(DataFlags::UNORDERED),
+            begin: data.flags.contains(DataFlags::BEGIN),
+            end: data.flags.contains(DataFlags::END),
+            interleaved: false,
+            payload,
+        }
+    }
+
+    /// An I-DATA chunk with its user data.
+    pub(crate) fn interleaved(data: &IData<'_>, payload: Bytes) -> Self {
+        Self {
+            tsn: data.tsn.0,
+            stream: data.stream,
+            number: data.mid,
+            fsn: data.fsn,
+            ppid: data.ppid,
+            unordered: data.flags.contains(DataFlags::UNORDERED),
+            begin: data.flags.contains(DataFlags::BEGIN),
+            end: data.flags.contains(DataFlags::END),
+            interleaved: true,
+            payload,
+        }
+    }
 }
 
 /// What became of a chunk.

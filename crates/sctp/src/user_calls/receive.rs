@@ -84,7 +84,7 @@ impl Sctp {
         }
         if !peek && let Some(tcb) = self.association_mut(association) {
             tcb.was_read(received.len);
-            if tcb.ack.due {
+            if tcb.ack.due && !tcb.listed {
                 self.settle(cx, association);
             }
         }

@@ -45,7 +45,10 @@ impl Sctp {
         let association = self.target(cx, id, to, info)?;
         let sent = self.send_on(cx, association, data, info);
         // One more message behind others that will be sent changes nothing in the tables.
-        if self.association(association).is_some_and(|own| !own.is_waiting_to_send()) {
+        if self
+            .association(association)
+            .is_some_and(|own| !own.is_waiting_to_send())
+        {
             self.settle(cx, association);
         }
         sent

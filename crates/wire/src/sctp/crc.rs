@@ -14,10 +14,16 @@ impl Crc32c {
         Self(Digest::new(CrcAlgorithm::Crc32Iscsi))
     }
 
-    /// Of what lies in one piece: quicker than by slices.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> u32 {
-        crc_fast::crc32_iscsi(bytes)
+    /// Of what begins with `head` and goes on with `rest`.
+    pub(super) fn over(head: &[u8], rest: &[&[u8]]) -> u32 {
+        if rest.is_empty() {
+            // What lies in one piece is quicker.
+            return crc_fast::crc32_iscsi(head);
+        }
+        let mut crc = Self::new();
+        crc.update(head);
+        rest.iter().for_each(|slice| crc.update(slice));
+        crc.value()
     }
 
     /// Goes on over `bytes`.

@@ -65,6 +65,43 @@ impl<'a> Data<'a> {
         })
     }
 
+    /// Reads what lies before the user data of a chunk, of which there are `payload_len` bytes
+    /// elsewhere: `payload` is left empty. `None` when `header` is no DATA chunk's or says another
+    /// length.
+    #[must_use]
+    pub fn parse_header(header: &[u8; DATA_HEADER_LEN], payload_len: usize) -> Option<Self> {
+        let [
+            kind,
+            flags,
+            high,
+            low,
+            t0,
+            t1,
+            t2,
+            t3,
+            s0,
+            s1,
+            n0,
+            n1,
+            p0,
+            p1,
+            p2,
+            p3,
+        ] = *header;
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        if kind != ChunkType::DATA.0 || len != DATA_HEADER_LEN + payload_len {
+            return None;
+        }
+        Some(Self {
+            flags: DataFlags::from_bits_truncate(flags),
+            tsn: Tsn(u32::from_be_bytes([t0, t1, t2, t3])),
+            stream: u16::from_be_bytes([s0, s1]),
+            ssn: u16::from_be_bytes([n0, n1]),
+            ppid: u32::from_be_bytes([p0, p1, p2, p3]),
+            payload: &[],
+        })
+    }
+
     /// What lies before the user data, for a payload of `payload_len` bytes that lies elsewhere.
     ///
     /// # Panics

@@ -67,20 +67,29 @@ impl Header {
 /// # Panics
 /// When `packet` is shorter than 12 bytes.
 pub fn set_checksum(packet: &mut [u8]) {
-    packet[CHECKSUM_OFFSET..HEADER_LEN].fill(0);
-    let checksum = Crc32c::of(packet).to_le_bytes();
-    packet[CHECKSUM_OFFSET..HEADER_LEN].copy_from_slice(&checksum);
+    set_checksum_with(packet, &[]);
 }
 
-/// As [`verify_checksum`], and takes the checksum out: zero is left in its field, as it was when the
-/// sum was made. Quicker, since the sum is over one piece.
+/// The same for a packet that begins with `head`, to which the checksum is written, and goes on with
+/// `rest`.
+///
+/// # Panics
+/// When `head` is shorter than 12 bytes.
+pub fn set_checksum_with(head: &mut [u8], rest: &[&[u8]]) {
+    head[CHECKSUM_OFFSET..HEADER_LEN].fill(0);
+    let checksum = Crc32c::over(head, rest).to_le_bytes();
+    head[CHECKSUM_OFFSET..HEADER_LEN].copy_from_slice(&checksum);
+}
+
+/// As [`verify_checksum`] for a packet that begins with `head` and goes on with `rest`. It takes the
+/// checksum out: zero is left in its field, as it was when the sum was made.
 #[must_use]
-pub fn take_checksum(packet: &mut [u8]) -> bool {
-    let Ok(header) = Header::parse(packet) else {
+pub fn take_checksum(head: &mut [u8], rest: &[&[u8]]) -> bool {
+    let Ok(header) = Header::parse(head) else {
         return false;
     };
-    packet[CHECKSUM_OFFSET..HEADER_LEN].fill(0);
-    Crc32c::of(packet).swap_bytes() == header.checksum
+    head[CHECKSUM_OFFSET..HEADER_LEN].fill(0);
+    Crc32c::over(head, rest).swap_bytes() == header.checksum
 }
 
 /// Whether the checksum of a whole packet is right (RFC 9260 §6.8). A zero that RFC 9653 allows is

@@ -58,7 +58,8 @@ pub use ecn::{Cwr, Ecne};
 pub use error::OperationError;
 pub use forward_tsn::{ForwardTsn, IForwardTsn, SkippedMessage, SkippedStream};
 pub use header::{
-    CHECKSUM_OFFSET, HEADER_LEN, Header, checksum_of, set_checksum, take_checksum, verify_checksum,
+    CHECKSUM_OFFSET, HEADER_LEN, Header, checksum_of, set_checksum, set_checksum_with,
+    take_checksum, verify_checksum,
 };
 pub use heartbeat::{Heartbeat, HeartbeatAck};
 pub use i_data::{I_DATA_HEADER_LEN, IData};

@@ -369,8 +369,13 @@ proptest! {
         set_checksum(&mut packet);
         prop_assert!(verify_checksum(&packet));
         let mut taken = packet.clone();
-        prop_assert!(take_checksum(&mut taken));
+        prop_assert!(take_checksum(&mut taken, &[]));
         prop_assert_eq!(Header::parse(&taken).unwrap().checksum, 0);
+        let mut apart = packet.clone();
+        let (head, tail) = apart.split_at_mut(cut.min(packet.len()));
+        set_checksum_with(head, &[tail, &[]]);
+        prop_assert_eq!(&*head, &packet[..head.len()]);
+        prop_assert!(take_checksum(head, &[tail]));
         prop_assert_eq!(Header::parse(&packet).unwrap().checksum, sum);
         packet[0] ^= 1;
         prop_assert!(!verify_checksum(&packet));
