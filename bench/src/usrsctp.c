@@ -206,6 +206,8 @@ int main(int count, char **args)
 	usrsctp_register_address(&ends[0]);
 	usrsctp_register_address(&ends[1]);
 	usrsctp_sysctl_set_sctp_ecn_enable(0);
+	/* As on the other side: nothing is in flight here when a SACK comes. */
+	usrsctp_sysctl_set_sctp_max_burst_default(0);
 	usrsctp_sysctl_set_sctp_sendspace(BUFFER);
 	usrsctp_sysctl_set_sctp_recvspace(BUFFER);
 

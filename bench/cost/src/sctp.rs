@@ -27,7 +27,12 @@ impl Association {
         let open = |sctp: &mut Sctp, cx: &mut Context<'_>| {
             let socket = sctp.open(cx, Domain::V4, Style::OneToOne);
             let socket = socket.expect("a socket");
-            let set = sctp.configure(cx, socket, AssocId(0), |settings| settings.no_delay = true);
+            // Without Max.Burst: on a link without delay nothing is in flight when a SACK comes, and
+            // four packets would be all that cross between two of them.
+            let set = sctp.configure(cx, socket, AssocId(0), |settings| {
+                settings.no_delay = true;
+                settings.max_burst = 0;
+            });
             set.expect("an open socket");
             socket
         };
