@@ -2,6 +2,10 @@
 //! out (UDP_SEGMENT), coalesced on the way in (UDP_GRO).
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use sockeye_link::{Batch, Packet};
 use std::io::{Error, ErrorKind};
 use std::mem::size_of;
@@ -11,10 +15,13 @@ use std::os::fd::AsRawFd;
 /// Bytes of one call.
 const CALL: usize = 60_000;
 
+/// Bytes of headers: of IPv4, of SCTP and of a DATA chunk.
+const HEADERS: usize = 20 + 12 + 16;
+
 /// Two connected sockets.
 pub(crate) struct Loopback {
     ends: [UdpSocket; 2],
-    /// What one call sends or receives.
+    /// What one call sends.
     buffer: Vec<u8>,
 }
 
@@ -71,20 +78,27 @@ impl Loopback {
     /// Takes what has come. IP packets say themselves how long they are.
     pub(crate) fn receive(&mut self, to: usize, batch: &mut Batch) -> Result<()> {
         loop {
-            let len = match self.ends[to].recv(&mut self.buffer) {
-                Ok(len) => len,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            let mut buffer = Vec::with_capacity(1 << 16);
+            match recv(&self.ends[to], spare_capacity(&mut buffer), RecvFlags::empty()) {
+                Ok(_) => {}
+                Err(Errno::AGAIN) => return Ok(()),
                 Err(error) => return Err(error).context("receiving packets in UDP"),
-            };
-            let mut rest = &self.buffer[..len];
+            }
+            let mut rest = Bytes::from(buffer);
             while rest.len() >= 20 {
                 let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
                 ensure!((20..=rest.len()).contains(&len), "a packet was cut");
-                batch.push_back(Packet::from_slice(&rest[..len]));
-                rest = &rest[len..];
+                batch.push_back(split_header(rest.split_to(len)));
             }
         }
     }
+}
+
+/// A packet with its headers in the head, as network cards split them off that can.
+fn split_header(mut bytes: Bytes) -> Packet {
+    let head = bytes.split_to(HEADERS.min(bytes.len())).to_vec();
+    let behind = (!bytes.is_empty()).then_some(bytes);
+    Packet::from_parts(head, behind.into_iter().collect())
 }
 
 fn set(socket: &UdpSocket, option: libc::c_int, value: libc::c_int) -> Result<()> {
