@@ -45,8 +45,11 @@ pub(crate) struct Ccid2 {
     /// Data packets outstanding.
     pipe: u64,
     pub(crate) rtt: Rtt,
-    /// A congestion event is over when this has been acknowledged or lost.
+    /// The newest packet that was sent when congestion was last found: losses and marks up to it are of
+    /// the same event, whenever they show.
     recovery: Option<Seq>,
+    /// Nothing that was sent after `recovery` has been acknowledged yet.
+    recovering: bool,
     /// The next measurement is of a packet that was sent after this one.
     measure_after: Option<Seq>,
     timer: Instant,
@@ -88,6 +91,7 @@ impl Ccid2 {
             pipe: 0,
             rtt: Rtt::default(),
             recovery: None,
+            recovering: false,
             measure_after: None,
             timer: Instant::FAR,
             last_data: now,
@@ -293,11 +297,9 @@ impl Ccid2 {
     /// Tells the controller.
     fn steer(&mut self, report: &Report<'_>, news: &News, before: u64) {
         let now = report.now;
-        // §5: losses and marks of one window of data are one event.
-        if let Some(recovery) = self.recovery
-            && news.newest.is_some_and(|newest| newest.after(recovery))
-        {
-            self.recovery = None;
+        let later = |seq: Seq, point: Option<Seq>| point.is_none_or(|point| seq.after(point));
+        if self.recovering && news.newest.is_some_and(|newest| later(newest, self.recovery)) {
+            self.recovering = false;
             self.control.on_recovered(now, self.pipe);
         }
         // RFC 4340 §11.7.1-1 and §11.7.1-2: together: what the one takes the other does not give.
@@ -305,8 +307,11 @@ impl Ccid2 {
         let events = [(news.lost, Cause::Loss), (marked, Cause::Ecn)];
         for (seq, cause) in events {
             let Some(seq) = seq else { continue };
-            if self.recovery.is_none_or(|recovery| seq.after(recovery)) {
+            // §5: what was sent before the first of them was found is part of one event. The last packets of
+            // a window are found missing by packets of the next one.
+            if later(seq, self.recovery) {
                 self.recovery = self.sent.back().map(|sent| sent.seq);
+                self.recovering = true;
                 self.control.on_congestion(now, cause, self.pipe);
             }
         }
@@ -336,9 +341,9 @@ impl Ccid2 {
         if acked == 0 || report.slow_receiver {
             return;
         }
-        let phase = match self.recovery {
-            Some(_) => Phase::Recovery,
-            None => Phase::Open,
+        let phase = match self.recovering {
+            true => Phase::Recovery,
+            false => Phase::Open,
         };
         self.control.on_ack(&congestion::Ack {
             now,
@@ -393,6 +398,8 @@ impl Ccid2 {
             false => Cause::Timeout,
         };
         self.recovery = self.sent.back().map(|sent| sent.seq);
+        // Slow start begins with what is acknowledged next.
+        self.recovering = false;
         self.control.on_congestion(now, cause, 0);
         self.timer = Instant::FAR;
     }
@@ -580,6 +587,30 @@ mod tests {
         let pipe = flow.sender.pipe();
         flow.report(first + 9, &[run(0, 10)], &[]);
         assert_eq!(flow.sender.pipe(), pipe);
+    }
+
+    /// RFC 4341 §5: what was sent before the loss was detected is part of one event, though packets of the
+    /// next window show it.
+    #[test]
+    fn the_last_packets_of_a_window_halve_it_once() {
+        let mut flow = grown();
+        let cwnd = flow.sender.cwnd();
+        let first = flow.next;
+        flow.fill();
+        // The first of the window is lost, and its last.
+        let last = first + cwnd - 1;
+        let between = u8::try_from(cwnd - 2).unwrap();
+        flow.report(last - 1, &[run(0, between), run(3, 1)], &[]);
+        assert_eq!(flow.sender.cwnd(), cwnd / 2);
+        flow.fill();
+        flow.report(last + 3, &[run(0, 3), run(3, 1), run(0, 5)], &[]);
+        assert_eq!(flow.sender.cwnd(), cwnd / 2);
+        // One of the next window is another event.
+        let cwnd = flow.sender.cwnd();
+        let first = flow.next;
+        flow.fill();
+        flow.report(first + 3, &[run(0, 3), run(3, 1)], &[]);
+        assert_eq!(flow.sender.cwnd(), cwnd / 2);
     }
 
     #[test]
