@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 pub(crate) const HISTORY_MAX: usize = 4096;
 /// Acknowledgements of ours whose own acknowledgement is waited for.
 const ACKS_MAX: usize = 64;
+/// RFC 4341 §5: NUMDUPACK, packets that come later than one that is lost.
+const LATER: usize = 3;
 /// Ack Vectors of one packet.
 const VECTORS_MAX: usize = 2;
 
@@ -111,10 +113,16 @@ impl History {
     /// RFC 4341 §6.1.1: whether a packet counts as lost now that the newest one is `ahead` further: three
     /// later ones were received.
     pub(crate) fn lost(&self, ahead: u64) -> bool {
-        const LATER: usize = 3;
         let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
         let mut passed = self.entries.iter().skip(LATER).take(ahead);
         passed.any(|entry| entry.state == ack_state::NOT_RECEIVED)
+    }
+
+    /// RFC 4340 §11.3: whether the newest packets may show a loss: one of those before them is missing, and
+    /// its sender waits for three that came later.
+    pub(crate) fn shows_a_hole(&self) -> bool {
+        let before = self.entries.iter().skip(1).take(LATER);
+        { before }.any(|entry| entry.state == ack_state::NOT_RECEIVED)
     }
 
     /// The data of a received packet did not reach the application.

@@ -53,6 +53,24 @@ fn messages_keep_their_bounds_and_order() {
     assert_eq!(pair.recv(B, b), Err(Error::WouldBlock));
 }
 
+/// RFC 4340 §11.3: while a packet is missing, the next ones are acknowledged at once, so that it is found
+/// lost; else every second one, or after a while.
+#[test]
+fn packets_behind_a_hole_are_acknowledged_at_once() {
+    let mut pair = Pair::new(Wire::default());
+    let (a, _) = pair.connection();
+    pair.run_for(Duration::from_secs(1));
+    let acks = |n| {
+        pair.said();
+        pair.lose = Box::new(move |_, _| n == 0);
+        pair.send(A, a, b"data").unwrap();
+        pair.run_for(Duration::from_millis(25));
+        pair.said().iter().filter(|said| *said == "B Ack").count()
+    };
+    let acks: Vec<usize> = (0..7).map(acks).collect();
+    assert_eq!(acks, [0, 1, 1, 1, 0, 1, 0]);
+}
+
 /// RFC 4340 §14.
 #[test]
 fn a_message_is_no_larger_than_the_path_carries() {

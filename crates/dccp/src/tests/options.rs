@@ -181,11 +181,12 @@ fn elapsed_time_is_told() {
         Meaning::ElapsedTime(units) => Some(units),
         _ => None,
     };
-    // The 200 ms of a delayed acknowledgement.
-    assert_eq!(options_of(&pair, B, elapsed), [20_000]);
+    // The 40 ms of a delayed acknowledgement.
+    assert_eq!(options_of(&pair, B, elapsed), [4000]);
 }
 
-/// RFC 4340 §11.4-9 and §11.7-3: what finds no room is received all the same, and told as Drop Code 2.
+/// RFC 4340 §11.4-9 and §11.7-3: what finds no room is received all the same, and told as Drop Code 2. RFC
+/// 4341 §5.2, RFC 4340 §11.7.1-2: the window comes down to one packet and stays there.
 #[test]
 fn a_full_buffer_is_told() {
     let mut pair = Pair::new(Wire::default());
