@@ -6,6 +6,7 @@
 
 use super::{Departed, Report, When};
 use crate::rtt::Rtt;
+use core::time::Duration;
 use sockeye_core::Instant;
 use sockeye_core::congestion::{self, Cause, CongestionController, Phase, Setup};
 use sockeye_wire::dccp::Seq;
@@ -14,8 +15,10 @@ use std::collections::VecDeque;
 
 /// RFC 4341 §5: NUMDUPACK.
 const DUPLICATES: usize = 3;
-/// Packets that are remembered: the window grows no further.
+/// Packets that are remembered.
 const SENT_MAX: usize = 8192;
+/// The window grows no further.
+const CWND_MAX: u64 = SENT_MAX as u64 / 2;
 /// The largest Ack Ratio that is asked for.
 const ACK_RATIO_MAX: u64 = 64;
 
@@ -41,6 +44,8 @@ struct Sent {
 #[derive(Debug)]
 pub(crate) struct Ccid2 {
     control: Box<dyn CongestionController>,
+    /// The window at the beginning.
+    initial: u64,
     sent: VecDeque<Sent>,
     /// Data packets outstanding.
     pipe: u64,
@@ -55,7 +60,9 @@ pub(crate) struct Ccid2 {
     timer: Instant,
     last_data: Instant,
     timed_out: bool,
-    limited: bool,
+    /// Data packets that were sent.
+    departed: u64,
+    usage: congestion::Usage,
     delivered: u64,
     /// Half packets of slow start (§5: one packet for two acknowledged).
     half: u64,
@@ -87,6 +94,7 @@ impl Ccid2 {
         control.set_window(initial, u64::MAX);
         Self {
             control,
+            initial,
             sent: VecDeque::new(),
             pipe: 0,
             rtt: Rtt::default(),
@@ -96,7 +104,8 @@ impl Ccid2 {
             timer: Instant::FAR,
             last_data: now,
             timed_out: false,
-            limited: false,
+            departed: 0,
+            usage: congestion::Usage::default(),
             delivered: 0,
             half: 0,
             acks: Acks {
@@ -111,7 +120,7 @@ impl Ccid2 {
     }
 
     pub(crate) fn cwnd(&self) -> u64 {
-        self.control.cwnd().clamp(1, SENT_MAX as u64 / 2)
+        self.control.cwnd().clamp(1, CWND_MAX)
     }
 
     /// §5: while pipe is below cwnd.
@@ -134,15 +143,16 @@ impl Ccid2 {
         }
         if packet.data {
             let idle = packet.at - self.last_data;
-            // §5.1: after an idle time-out the window starts again.
             if self.pipe == 0 && idle > self.rtt.rto() {
-                self.control
-                    .on_idle_restart(packet.at, idle, self.rtt.rto());
+                self.restart(idle);
             }
             self.last_data = packet.at;
             self.pipe += 1;
             self.acks.data += 1;
-            self.limited |= self.pipe >= self.cwnd();
+            self.departed += 1;
+            let settled = self.departed - self.pipe;
+            let full = self.pipe >= self.cwnd();
+            self.usage.on_transmit(full, settled, self.departed);
             if self.timer == Instant::FAR {
                 self.timer = packet.at + self.rtt.rto();
             }
@@ -162,6 +172,16 @@ impl Ccid2 {
             marked: false,
             dropped: false,
         });
+    }
+
+    /// §5.1, RFC 2861 §3: of the window half is left for each time-out without data, but the initial window.
+    fn restart(&mut self, idle: Duration) {
+        let rto = self.rtt.rto().as_nanos().max(1);
+        let halvings = u32::try_from(idle.as_nanos().saturating_sub(1) / rto).unwrap_or(u32::MAX);
+        let (before, ssthresh) = (self.control.cwnd(), self.control.ssthresh());
+        let left = before.checked_shr(halvings).unwrap_or(0);
+        let cwnd = left.max(self.initial.min(before));
+        self.control.set_window(cwnd, ssthresh.max(before / 4 * 3));
     }
 
     pub(crate) fn reported(&mut self, report: &Report<'_>) {
@@ -267,7 +287,8 @@ impl Ccid2 {
                 match code {
                     0 | 1 => {}
                     2 => drops.buffer += 1,
-                    _ => drops.marked = Some(sent.seq),
+                    // The newest comes first.
+                    _ => drops.marked = drops.marked.or(Some(sent.seq)),
                 }
             }
             seq = seq - u64::from(packets);
@@ -298,11 +319,15 @@ impl Ccid2 {
     fn steer(&mut self, report: &Report<'_>, news: &News, before: u64) {
         let now = report.now;
         let later = |seq: Seq, point: Option<Seq>| point.is_none_or(|point| seq.after(point));
-        if self.recovering && news.newest.is_some_and(|newest| later(newest, self.recovery)) {
+        if self.recovering
+            && news
+                .newest
+                .is_some_and(|newest| later(newest, self.recovery))
+        {
             self.recovering = false;
             self.control.on_recovered(now, self.pipe);
         }
-        // RFC 4340 §11.7.1-1 and §11.7.1-2: together: what the one takes the other does not give.
+        // RFC 4340 §11.7.1-1 and §11.7.1-2: both take, and while data is dropped nothing is given.
         let marked = news.marked.or(news.dropped.marked);
         let events = [(news.lost, Cause::Loss), (marked, Cause::Ecn)];
         for (seq, cause) in events {
@@ -312,7 +337,7 @@ impl Ccid2 {
             if later(seq, self.recovery) {
                 self.recovery = self.sent.back().map(|sent| sent.seq);
                 self.recovering = true;
-                self.control.on_congestion(now, cause, self.pipe);
+                self.halve(now, cause);
             }
         }
         if news.dropped.buffer > 0 {
@@ -331,14 +356,19 @@ impl Ccid2 {
             let cwnd = self.control.cwnd();
             self.control.set_window(cwnd, cwnd);
         }
+        let cwnd = self.control.cwnd();
+        if cwnd >= CWND_MAX || report.slow_receiver || news.dropped.buffer > 0 {
+            return;
+        }
         let mut acked = news.clean;
-        // §5: one packet for every two acknowledged.
-        if self.control.cwnd() < self.control.ssthresh() {
+        // §5: one packet for every two acknowledged. Not only Ack Ratio/2 for one acknowledgement: a receiver
+        // that takes in many packets at once acknowledges them at once, and what counts are packets.
+        if cwnd < self.control.ssthresh() {
             self.half += acked;
             acked = self.half / 2;
             self.half %= 2;
         }
-        if acked == 0 || report.slow_receiver {
+        if acked == 0 {
             return;
         }
         let phase = match self.recovering {
@@ -350,13 +380,21 @@ impl Ccid2 {
             acked,
             in_flight_before: before,
             in_flight: self.pipe,
-            cwnd_limited: self.limited,
+            cwnd_limited: self.usage.is_cwnd_limited(cwnd, self.control.ssthresh()),
             phase,
             srtt: self.rtt.srtt(),
             delivered: self.delivered,
             ..congestion::Ack::default()
         });
-        self.limited = self.pipe >= self.cwnd();
+    }
+
+    /// §5: half, rounded down; one packet at least, and two for ssthresh. Of TCP's two nothing is said.
+    fn halve(&mut self, now: Instant, cause: Cause) {
+        let before = self.control.cwnd();
+        self.control.on_congestion(now, cause, self.pipe);
+        if before < 4 {
+            self.control.set_window((before / 2).max(1), 2);
+        }
     }
 
     /// Forgets what has been settled, but for a few that tell of others.
@@ -418,20 +456,25 @@ impl Ccid2 {
             return;
         }
         acks.since = now;
+        let ratio = acks.ratio;
         if core::mem::take(&mut acks.congested) {
             acks.quiet = 0;
             acks.ratio *= 2;
         } else {
             acks.quiet += 1;
-            let ratio = acks.ratio;
-            if ratio > 2 && acks.quiet >= (cwnd / (ratio * ratio - ratio)).max(1) {
+            if ratio > 1 && acks.quiet >= (cwnd / (ratio * ratio - ratio)).max(1) {
                 acks.quiet = 0;
                 acks.ratio -= 1;
             }
         }
-        // §6.1.2: no more than half of cwnd, but two is always right.
+        // §6.1.2: no more than half of cwnd, but two is always right. One when the window has come down to
+        // one or two packets, until it is four: what a receiver waits for then may not be allowed to leave.
+        let least = match (cwnd, ratio) {
+            (..=2, _) | (3, 1) => 1,
+            _ => 2,
+        };
         let most = cwnd.div_ceil(2).clamp(2, ACK_RATIO_MAX);
-        acks.ratio = acks.ratio.clamp(2, most);
+        acks.ratio = acks.ratio.clamp(least, most);
     }
 
     /// §6.2: once for each congestion window.
@@ -488,7 +531,7 @@ mod tests {
     use super::*;
     use sockeye_wire::dccp::options::run;
 
-    const MS: core::time::Duration = core::time::Duration::from_millis(1);
+    const MS: Duration = Duration::from_millis(1);
 
     struct Flow {
         sender: Ccid2,
@@ -545,8 +588,43 @@ mod tests {
         assert_eq!((flow.sender.cwnd(), flow.sender.pipe()), (4, 0));
         assert_eq!(flow.sender.rtt.srtt(), Some(100 * MS));
         flow.fill();
-        flow.report(106, &[run(0, 4)], &[]);
+        flow.report(104, &[run(0, 2)], &[]);
+        flow.report(106, &[run(0, 2)], &[]);
         assert_eq!(flow.sender.cwnd(), 6);
+    }
+
+    /// RFC 4341 §5.1: after a pause it starts again, after a long one from the initial window.
+    #[test]
+    fn a_pause_takes_the_window_back() {
+        for (pause, halved) in [(1, 0), (2, 1), (3, 2), (100, 63)] {
+            let mut flow = grown();
+            let (cwnd, rto) = (flow.sender.cwnd(), flow.sender.rtt.rto());
+            flow.sender.last_data = flow.now;
+            flow.now += rto * pause - MS;
+            flow.fill();
+            assert_eq!(flow.sender.cwnd(), (cwnd >> halved).max(3), "{pause}");
+        }
+    }
+
+    /// RFC 4341 §5.1, RFC 2861: what was not used does not grow, though it was once.
+    #[test]
+    fn a_window_that_is_not_used_does_not_grow() {
+        let mut flow = grown();
+        let cwnd = flow.sender.cwnd();
+        let alone = |flow: &mut Flow| {
+            let seq = flow.next;
+            flow.sender.departed(&Departed {
+                seq: Seq::new(seq),
+                at: flow.now,
+                data: true,
+                size: 1400,
+                last: true,
+            });
+            flow.next += 1;
+            flow.report(seq, &[run(0, 1)], &[]);
+        };
+        (0..50).for_each(|_| alone(&mut flow));
+        assert!(flow.sender.cwnd() <= cwnd + 1, "{}", flow.sender.cwnd());
     }
 
     fn grown() -> Flow {
@@ -632,11 +710,37 @@ mod tests {
         let last = flow.fill();
         flow.report(
             last,
-            &[run(0, 16)],
+            &[run(0, u8::try_from(cwnd).unwrap())],
             &[sockeye_wire::dccp::options::block(Some(2), 3)],
         );
-        assert!(flow.sender.cwnd() <= cwnd - 3 + 1);
+        assert_eq!(flow.sender.cwnd(), cwnd - 3);
         assert!(flow.sender.control.ssthresh() <= flow.sender.cwnd());
+        // Nor does the window grow in congestion avoidance, and one packet is left.
+        for _ in 0..3 {
+            let last = flow.fill();
+            let all = sockeye_wire::dccp::options::block(Some(2), 8);
+            flow.report(last, &[run(0, 8)], &[all]);
+        }
+        assert_eq!(flow.sender.cwnd(), 1);
+    }
+
+    /// RFC 4341 §5: rounded down, cwnd to one and ssthresh to two at the least.
+    #[test]
+    fn a_small_window_comes_down_to_one() {
+        let mut flow = Flow::new();
+        assert_eq!((flow.fill(), flow.sender.cwnd()), (102, 3));
+        flow.report(102, &[run(1, 1), run(0, 2)], &[]);
+        let window = |flow: &Flow| (flow.sender.cwnd(), flow.sender.control.ssthresh());
+        assert_eq!(window(&flow), (1, 2));
+        assert_eq!(flow.fill(), 103);
+        flow.report(103, &[run(1, 1)], &[]);
+        assert_eq!(window(&flow), (1, 2));
+        // Slow start, as far as ssthresh.
+        for last in [104, 105] {
+            assert_eq!(flow.fill(), last);
+            flow.report(last, &[run(0, 1)], &[]);
+        }
+        assert_eq!(window(&flow), (2, 2));
     }
 
     /// RFC 4341 §5: pipe is zero, cwnd is one, ssthresh half of what it was.
@@ -667,6 +771,30 @@ mod tests {
         let half = flow.sender.cwnd().div_ceil(2);
         assert_eq!(later(&mut flow, true), half);
         assert_eq!(later(&mut flow, false), half - 1);
+    }
+
+    /// RFC 4341 §6.1.2: one for a window of one or two packets, two for one of four.
+    #[test]
+    fn each_packet_of_a_small_window_is_acknowledged() {
+        let mut flow = Flow::new();
+        let later = |flow: &mut Flow| {
+            flow.now += 200 * MS;
+            flow.sender.acks_congested(flow.now, false);
+            flow.sender.ack_ratio()
+        };
+        assert_eq!((flow.sender.cwnd(), later(&mut flow)), (3, 2));
+        flow.fill();
+        flow.report(102, &[run(1, 1), run(0, 2)], &[]);
+        assert_eq!((flow.sender.cwnd(), later(&mut flow)), (1, 1));
+        let mut ratios = Vec::new();
+        while flow.sender.cwnd() < 4 {
+            let last = flow.fill();
+            let all = u8::try_from(flow.sender.pipe()).unwrap();
+            flow.report(last, &[run(0, all)], &[]);
+            ratios.push((flow.sender.cwnd(), later(&mut flow)));
+        }
+        ratios.dedup();
+        assert_eq!(ratios, [(1, 1), (2, 1), (3, 1), (4, 2)]);
     }
 
     /// RFC 4341 §5-5: what carries no data is not in the pipe.

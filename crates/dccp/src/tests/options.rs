@@ -210,6 +210,8 @@ fn a_full_buffer_is_told() {
         _ => None,
     };
     assert!(options_of(&pair, B, missing).iter().all(|missing| !missing));
+    let (dccp, cx) = pair.host(A);
+    assert_eq!(dccp.info(&cx, a).unwrap().window, Some(1));
 }
 
 /// RFC 4340 §10-1: who takes no CCID but 3 says so, Mandatory, and has no connection with who takes none
