@@ -2,7 +2,7 @@
 
 use crate::app::bulk::{Sink, Source};
 use crate::app::packets::{Pusher, Setup, Taker};
-use crate::world::{Failure, World};
+use crate::world::{Failure, HostId, World};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use sockeye_core::{Config, MacAddr};
@@ -13,6 +13,9 @@ use std::net::SocketAddr;
 
 /// Bytes of data in each packet of DCCP.
 const SIZE: usize = 1400;
+/// Bytes of data in a full segment of TCP: of 1500 those of the IP and the TCP header with timestamps are
+/// taken off.
+const TCP_SIZE: usize = 1448;
 /// How long flows are given to find their rate.
 const WARM_UP: Duration = Duration::from_secs(15);
 
@@ -48,17 +51,7 @@ pub fn equation(size: f64, rtt: Duration, p: f64) -> f64 {
 /// # Panics
 /// When `loss` is no percentage.
 pub fn tfrc(loss: f64, rtt: Duration, time: Duration, seed: u64) -> Result<Tfrc, Failure> {
-    let mut world = World::without_capture(seed);
-    let [left, right] = ["left", "right"].map(|name| world.host(name, Config::default()));
-    let (near, far) = MemoryLink::pair_ip(MemoryConfig::without_offloads());
-    let delay = format!("delay={}us", rtt.as_micros() / 2);
-    let words = |text: &str| -> NetemConfig { text.parse().expect("the words of netem") };
-    let outbound = words(&format!("{delay},loss={loss}%"));
-    let near = Netem::with_directions(near, outbound, words(&delay), seed);
-    let net = |host: u8| format!("192.0.2.{host}/24").parse().expect("an address");
-    world.plug(left, near, &[net(1)]);
-    world.plug(right, far, &[net(2)]);
-    let to = SocketAddr::from(([192, 0, 2, 2], 7000));
+    let (mut world, left, right, to) = lossy(loss, rtt, seed);
     let taker = Taker::new(to, Setup::ccid(3));
     let taken = taker.taken();
     world.spawn(right, taker);
@@ -82,8 +75,73 @@ pub fn tfrc(loss: f64, rtt: Duration, time: Duration, seed: u64) -> Result<Tfrc,
     })
 }
 
+/// Who sends over a path that loses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// TCP by RFC 5681 (Reno).
+    Tcp,
+    /// DCCP by this CCID.
+    Dccp(u8),
+}
+
+/// Packets of data a second that arrive over a path which loses `loss` percent of them, for `time` after
+/// the flow has found its rate.
+///
+/// # Errors
+/// The world fails.
+///
+/// # Panics
+/// When `loss` is no percentage.
+pub fn alone(
+    flow: Flow,
+    loss: f64,
+    rtt: Duration,
+    time: Duration,
+    seed: u64,
+) -> Result<f64, Failure> {
+    let (mut world, left, right, to) = lossy(loss, rtt, seed);
+    let (got, size): (Box<dyn Fn() -> u64>, usize) = match flow {
+        Flow::Tcp => {
+            let sink = Sink::new(to);
+            let received = sink.received();
+            world.spawn(right, sink);
+            world.spawn(left, Source::new(to, "reno"));
+            let got = move || received.load(Ordering::Relaxed);
+            (Box::new(got), TCP_SIZE)
+        }
+        Flow::Dccp(ccid) => {
+            let taker = Taker::new(to, Setup::ccid(ccid));
+            let taken = taker.taken();
+            world.spawn(right, taker);
+            world.spawn(left, Pusher::new(to, None, SIZE, Setup::ccid(ccid)));
+            let got = move || taken.bytes.load(Ordering::Relaxed);
+            (Box::new(got), SIZE)
+        }
+    };
+    world.pass(WARM_UP)?;
+    let before = got();
+    world.pass(time)?;
+    Ok((got() - before) as f64 / size as f64 / time.as_secs_f64())
+}
+
+/// Two hosts between which packets to the right are lost; where the right one may listen.
+fn lossy(loss: f64, rtt: Duration, seed: u64) -> (World, HostId, HostId, SocketAddr) {
+    let mut world = World::without_capture(seed);
+    let [left, right] = ["left", "right"].map(|name| world.host(name, Config::default()));
+    let (near, far) = MemoryLink::pair_ip(MemoryConfig::without_offloads());
+    let delay = format!("delay={}us", rtt.as_micros() / 2);
+    let words = |text: &str| -> NetemConfig { text.parse().expect("the words of netem") };
+    let outbound = words(&format!("{delay},loss={loss}%"));
+    let near = Netem::with_directions(near, outbound, words(&delay), seed);
+    let net = |host: u8| format!("192.0.2.{host}/24").parse().expect("an address");
+    world.plug(left, near, &[net(1)]);
+    world.plug(right, far, &[net(2)]);
+    let to = SocketAddr::from(([192, 0, 2, 2], 7000));
+    (world, left, right, to)
+}
+
 /// What the sender on `host` has heard of last.
-fn loss_event_rate(world: &mut World, host: crate::HostId) -> f64 {
+fn loss_event_rate(world: &mut World, host: HostId) -> f64 {
     use sockeye_core::Transport as _;
     let now = world.now();
     let (dccp, cx) = world.node(host).dccp(now);
