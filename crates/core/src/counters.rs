@@ -338,6 +338,8 @@ counters! {
     DccpInCsumErrors,
     /// DCCP: messages dropped that the path no longer carries.
     DccpTooBig,
+    /// DCCP: messages given up for others, in a full queue with priorities.
+    DccpQueueOverflows,
     /// DCCP: connections that did not wait for old packets, for too many.
     DccpTimeWaitOverflow,
     /// DCCP: Init Cookies sent.

@@ -59,6 +59,8 @@ pub struct SendOptions {
     pub mark: Option<u32>,
     /// SO_PRIORITY.
     pub priority: Option<i32>,
+    /// DCCP_SCM_PRIORITY: which of the messages that wait leaves first.
+    pub queue_priority: Option<u32>,
     /// MSG_OOB, which is not for datagrams.
     pub out_of_band: bool,
     /// MSG_MORE: more of the datagram follows.
@@ -83,6 +85,7 @@ impl SendOptions {
         extras: Extras::NONE,
         mark: None,
         priority: None,
+        queue_priority: None,
         out_of_band: false,
         more: false,
         dont_route: false,

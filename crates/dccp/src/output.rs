@@ -42,9 +42,18 @@ impl Conn {
 
     /// Whether the user may write.
     pub(crate) fn is_writable(&self) -> bool {
+        self.has_room(0)
+    }
+
+    /// Whether one more message of `len` bytes may wait. Where they have priorities, it takes the place of
+    /// another.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
         let settings = &self.settings;
-        self.queue
-            .has_room(0, settings.common.send_buffer, settings.tx_queue)
+        let most = match settings.by_priority {
+            true => 0,
+            false => settings.tx_queue,
+        };
+        self.queue.has_room(len, settings.common.send_buffer, most)
     }
 
     /// Lets up to `budget` packets go; how many went.

@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) tx_ccids: SmallVec<[u8; 4]>,
     /// DCCP_SOCKOPT_RX_CCID
     pub(crate) rx_ccids: SmallVec<[u8; 4]>,
+    /// DCCP_SOCKOPT_QPOLICY_ID: what waits leaves by its priority, not in its order.
+    pub(crate) by_priority: bool,
     /// DCCP_SOCKOPT_QPOLICY_TXQLEN
     pub(crate) tx_queue: u32,
     /// Short sequence numbers are asked for.
@@ -66,6 +68,7 @@ impl Settings {
             receive_coverage: 0,
             tx_ccids: SmallVec::from_slice(&[ccid::CCID2]),
             rx_ccids: SmallVec::from_slice(&[ccid::CCID2]),
+            by_priority: false,
             tx_queue: TX_QUEUE_DEFAULT,
             short: false,
             data_checksum: false,
@@ -134,9 +137,7 @@ impl Settings {
             }
             SocketOption::DccpTxCcid => self.tx_ccids = ccids(value)?,
             SocketOption::DccpRxCcid => self.rx_ccids = ccids(value)?,
-            // Linux's other policy orders by priority; here the first come is the first served.
-            SocketOption::DccpQueuePolicy if value.int()? == 0 => {}
-            SocketOption::DccpQueuePolicy => return Err(Error::Invalid),
+            SocketOption::DccpQueuePolicy => self.by_priority = option.number(value)? == 1,
             SocketOption::DccpQueueLength => {
                 self.tx_queue = u32::try_from(value.int()?).map_err(|_| Error::Invalid)?;
             }
@@ -185,7 +186,7 @@ impl Settings {
             SocketOption::DccpSendCoverage => OptionValue::Int(self.send_coverage.into()),
             SocketOption::DccpReceiveCoverage => OptionValue::Int(self.receive_coverage.into()),
             SocketOption::DccpAvailableCcids => OptionValue::Bytes(ccid::AVAILABLE.to_vec()),
-            SocketOption::DccpQueuePolicy => OptionValue::Int(0),
+            SocketOption::DccpQueuePolicy => OptionValue::Int(self.by_priority.into()),
             SocketOption::DccpQueueLength => {
                 OptionValue::Int(i32::try_from(self.tx_queue).unwrap_or(i32::MAX))
             }

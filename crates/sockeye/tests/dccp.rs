@@ -4,8 +4,8 @@
 use sockeye::drivers::{MemoryConfig, MemoryLink};
 use sockeye::link::{MacAddr, Medium};
 use sockeye::net::{DccpListener, DccpOptions, DccpSocket};
-use sockeye::{Config, Domain, LinkConfig, Node, Protocol, Socket, Type};
-use std::io::ErrorKind;
+use sockeye::{Config, Control, Domain, LinkConfig, MessageFlags, Node, Protocol, Socket, Type};
+use std::io::{ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
@@ -159,6 +159,7 @@ fn options_of_a_connection() {
         short_sequences: true,
         data_checksum: true,
         udp_port: Some(6511),
+        ..DccpOptions::default()
     };
     let (server, client) = (options(&[2], &[3, 2]), options(&[3, 2], &[2]));
     let listener = DccpListener::bind_with(&b, "10.0.0.2:5001", &[1], &server).unwrap();
@@ -202,4 +203,108 @@ fn a_server_invites_its_client() {
     server.send(b"come in").unwrap();
     let mut buffer = [0; 20];
     assert_eq!(client.recv(&mut buffer).unwrap(), 7);
+}
+
+/// DCCP_SOCKOPT_AVAILABLE_CCIDS, _CCID, _TX_CCID and _RX_CCID, with Linux's errors; and the figures that CCID 3
+/// alone has.
+#[test]
+fn congestion_controls_are_chosen_by_number() {
+    const AVAILABLE: i32 = 12;
+    const CCID: i32 = 13;
+    const TX: i32 = 14;
+    const RX: i32 = 15;
+    const RX_INFO: i32 = 128;
+    const TX_INFO: i32 = 192;
+    let (a, b) = pair();
+    let errno = |error: std::io::Error| error.raw_os_error().unwrap();
+    let read = |socket: &Socket, name, room: usize| {
+        let mut out = vec![0; room];
+        let len = socket.option_raw(SOL_DCCP, name, &mut out).map_err(errno)?;
+        out.truncate(len);
+        Ok(out)
+    };
+    for (ccid, has_figures) in [(2, false), (3, true)] {
+        let (listener, client) = (socket(&b, Domain::IPV4), socket(&a, Domain::IPV4));
+        assert_eq!(read(&client, AVAILABLE, 4), Ok(vec![2, 3]));
+        let set = |bytes: &[u8]| client.set_option_raw(SOL_DCCP, CCID, bytes).map_err(errno);
+        assert_eq!(set(&[]), Err(libc::EINVAL));
+        assert_eq!(set(&[7]), Err(libc::EINVAL));
+        assert_eq!(set(&[ccid]), Ok(()));
+        listener.set_option_raw(SOL_DCCP, CCID, &[ccid]).unwrap();
+        assert_eq!(read(&client, TX, 4), Err(libc::ENOPROTOOPT));
+        let to = format!("10.0.0.2:500{ccid}").parse().unwrap();
+        listener.bind(to).unwrap();
+        listener.listen(1).unwrap();
+        client.connect(to).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        client.send(b"hello").unwrap();
+        assert_eq!(server.recv(&mut [0; 9]).unwrap(), 5);
+        assert_eq!(set(&[ccid]), Err(libc::EISCONN));
+        for (end, name) in [(&client, TX), (&client, RX), (&server, TX), (&server, RX)] {
+            assert_eq!(
+                read(end, name, 4),
+                Ok(i32::from(ccid).to_ne_bytes().to_vec())
+            );
+        }
+        let lengths = [(&client, TX_INFO, 40), (&server, RX_INFO, 12)];
+        for (end, name, len) in lengths {
+            let expected = match has_figures {
+                true => Ok(len),
+                false => Err(libc::ENOPROTOOPT),
+            };
+            assert_eq!(read(end, name, 64).map(|bytes| bytes.len()), expected);
+            if has_figures {
+                assert_eq!(read(end, name, len - 1), Err(libc::EINVAL));
+            }
+        }
+    }
+}
+
+/// DCCP_SOCKOPT_QPOLICY_ID, _TXQLEN and DCCP_SCM_PRIORITY by Linux's numbers and by names.
+#[test]
+fn messages_have_priorities() {
+    const POLICY: i32 = 16;
+    const LENGTH: i32 = 17;
+    const PRIORITY: i32 = 1;
+    let (a, b) = pair();
+    let listener = DccpListener::bind_on(&b, "10.0.0.2:5001", &[42]).unwrap();
+    let client = socket(&a, Domain::IPV4);
+    let set = |name, value: i32| {
+        let set = client.set_option_raw(SOL_DCCP, name, &value.to_ne_bytes());
+        set.map_err(|error| error.raw_os_error().unwrap())
+    };
+    assert_eq!(set(POLICY, 2), Err(libc::EINVAL));
+    assert_eq!(set(LENGTH, -1), Err(libc::EINVAL));
+    assert_eq!((set(POLICY, 1), set(LENGTH, 10)), (Ok(()), Ok(())));
+    client.connect("10.0.0.2:5001".parse().unwrap()).unwrap();
+    assert_eq!(set(POLICY, 0), Err(libc::EISCONN));
+    let (server, _) = listener.accept().unwrap();
+    let send = |socket: &Socket, ty, data: &[u8]| {
+        let control = [Control {
+            level: SOL_DCCP,
+            ty,
+            data,
+        }];
+        let pieces = [IoSlice::new(b"x")];
+        let sent = socket.sendmsg_raw(&pieces, None, &control, MessageFlags::empty());
+        sent.map_err(|error| error.raw_os_error().unwrap())
+    };
+    let first = 1u32.to_ne_bytes();
+    assert_eq!(send(&client, PRIORITY, &first), Ok(1));
+    assert_eq!(server.recv(&mut [0; 9]).unwrap(), 1);
+    assert_eq!(send(&client, PRIORITY, &first[..3]), Err(libc::EINVAL));
+    assert_eq!(send(&client, 2, &first), Err(libc::EINVAL));
+    // There are none where none were asked for.
+    let plain = socket(&a, Domain::IPV4);
+    plain.connect("10.0.0.2:5001".parse().unwrap()).unwrap();
+    assert_eq!(send(&plain, PRIORITY, &first), Err(libc::EINVAL));
+    let options = DccpOptions {
+        priorities: true,
+        queue_length: 10,
+        ..DccpOptions::default()
+    };
+    let client = DccpSocket::connect_with(&a, "10.0.0.2:5001", 42, &options).unwrap();
+    let accepted = [(); 2].map(|()| listener.accept().unwrap().0);
+    assert_eq!(client.send_with_priority(b"urgent", 7).unwrap(), 6);
+    assert_eq!(accepted[1].recv(&mut [0; 9]).unwrap(), 6);
 }

@@ -524,12 +524,22 @@ options! {
                 ["crates/dccp/src/tests/data.rs" "checksums_cover_as_much_as_was_agreed_on"];
             DccpReceiveCoverage DCCP_SOCKOPT_RECV_CSCOV = 269 11, rw Int, Range(0, 15), "how much of a packet has to be covered for its data to be delivered"
                 ["crates/dccp/src/tests/data.rs" "checksums_cover_as_much_as_was_agreed_on"];
-            DccpAvailableCcids DCCP_SOCKOPT_AVAILABLE_CCIDS = 269 12, ro Struct(16), Any, "the congestion controls there are, a byte each";
-            DccpCcid DCCP_SOCKOPT_CCID = 269 13, wo Struct(4), Said("bytes, the preferred one first"), "the congestion controls of both directions";
-            DccpTxCcid DCCP_SOCKOPT_TX_CCID = 269 14, rw Struct(4), Said("bytes, the preferred one first; an int is read"), "the congestion control of what is sent";
-            DccpRxCcid DCCP_SOCKOPT_RX_CCID = 269 15, rw Struct(4), Said("bytes, the preferred one first; an int is read"), "the congestion control of what is received";
-            DccpQueuePolicy DCCP_SOCKOPT_QPOLICY_ID = 269 16, rw Int, Range(0, 0), "what waits to be sent leaves in the order in which it came";
-            DccpQueueLength DCCP_SOCKOPT_QPOLICY_TXQLEN = 269 17, rw Int, Said("0 for no limit but that of bytes"), "messages that wait to be sent";
+            DccpAvailableCcids DCCP_SOCKOPT_AVAILABLE_CCIDS = 269 12, ro Struct(16), Any, "the congestion controls there are, a byte each"
+                ["crates/sockeye/tests/dccp.rs" "congestion_controls_are_chosen_by_number"];
+            DccpCcid DCCP_SOCKOPT_CCID = 269 13, wo Struct(4), Said("bytes, the preferred one first"), "the congestion controls of both directions"
+                ["crates/sockeye/tests/dccp.rs" "congestion_controls_are_chosen_by_number"];
+            DccpTxCcid DCCP_SOCKOPT_TX_CCID = 269 14, rw Struct(4), Said("bytes, the preferred one first; an int is read"), "the congestion control of what is sent"
+                ["crates/dccp/src/tests/rates.rs" "half_connections_differ"];
+            DccpRxCcid DCCP_SOCKOPT_RX_CCID = 269 15, rw Struct(4), Said("bytes, the preferred one first; an int is read"), "the congestion control of what is received"
+                ["crates/dccp/src/tests/rates.rs" "half_connections_differ"];
+            DccpQueuePolicy DCCP_SOCKOPT_QPOLICY_ID = 269 16, rw Int, Range(0, 1), "what waits to be sent leaves in the order in which it came (0), or by its priority (1), which DCCP_SCM_PRIORITY gives"
+                ["crates/dccp/src/tests/data.rs" "messages_leave_by_their_priority"];
+            DccpQueueLength DCCP_SOCKOPT_QPOLICY_TXQLEN = 269 17, rw Int, Said("0 for no limit but that of bytes"), "messages that wait to be sent; with priorities, one more takes the place of the lowest"
+                ["crates/dccp/src/tests/data.rs" "messages_leave_by_their_priority"];
+            DccpRxInfo DCCP_SOCKOPT_CCID_RX_INFO = 269 128, ro Exact(12), Any, "the figures of CCID 3's receiver, struct tfrc_rx_info; other CCIDs have none"
+                ["crates/dccp/src/tests/rates.rs" "the_figures_of_ccid_3"];
+            DccpTxInfo DCCP_SOCKOPT_CCID_TX_INFO = 269 192, ro Exact(40), Any, "the figures of CCID 3's sender, struct tfrc_tx_info; other CCIDs have none"
+                ["crates/dccp/src/tests/rates.rs" "the_figures_of_ccid_3"];
         }
         also {}
         refused {

@@ -1,5 +1,6 @@
 //! CCID 3, TFRC: the sender (RFC 4342, RFC 5348 §4).
 
+use super::figures::SenderFigures;
 use super::{Departed, Report, When, tfrc};
 use crate::rtt::Rtt;
 use core::time::Duration;
@@ -29,6 +30,8 @@ pub(crate) struct Ccid3 {
     /// p
     loss: f64,
     pub(crate) rtt: Rtt,
+    /// X_recv: what the receiver told last.
+    heard: f64,
     /// X_recv_set; infinite before the first feedback.
     received: Vec<(Instant, f64)>,
     feedback: bool,
@@ -60,6 +63,7 @@ impl Ccid3 {
             equation: f64::INFINITY,
             loss: 0.0,
             rtt: Rtt::default(),
+            heard: 0.0,
             received: vec![(now, f64::INFINITY)],
             feedback: false,
             doubled: Instant::ZERO,
@@ -176,6 +180,7 @@ impl Ccid3 {
             .unwrap_or(0.0);
         let worse = p > self.loss;
         self.loss = p;
+        self.heard = f64::from(rate);
         let limit = self.receive_limit(now, f64::from(rate), worse);
         self.set_rate(now, limit, report.slow_receiver);
         self.spare_buffer(report);
@@ -247,10 +252,14 @@ impl Ccid3 {
     }
 
     fn set_timer(&mut self, now: Instant) {
-        // RFC 5348 §4.3 (3): max (4*R, 2*s/X).
-        let packets = Duration::from_secs_f64((2.0 * self.size / self.rate).min(2.0 * BACKOFF_MAX));
-        self.timer = now + (self.rtt.estimate() * 4).max(packets);
+        self.timer = now + self.no_feedback();
         self.idle = true;
+    }
+
+    /// RFC 5348 §4.3 (3): max (4*R, 2*s/X).
+    fn no_feedback(&self) -> Duration {
+        let packets = Duration::from_secs_f64((2.0 * self.size / self.rate).min(2.0 * BACKOFF_MAX));
+        (self.rtt.estimate() * 4).max(packets)
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -318,6 +327,22 @@ impl Ccid3 {
 
     pub(crate) fn loss_event_rate(&self) -> f64 {
         self.loss
+    }
+
+    /// For DCCP_SOCKOPT_CCID_TX_INFO.
+    pub(crate) fn figures(&self) -> SenderFigures {
+        SenderFigures {
+            rate: self.rate(),
+            received: self.heard,
+            equation: match self.loss > 0.0 {
+                true => self.equation,
+                false => 0.0,
+            },
+            rtt: self.rtt.estimate(),
+            loss: self.loss,
+            no_feedback: self.no_feedback(),
+            interval: self.interval(),
+        }
     }
 }
 

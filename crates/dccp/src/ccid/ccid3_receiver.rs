@@ -1,5 +1,6 @@
 //! CCID 3, TFRC: the receiver (RFC 4342 §6, §8, RFC 5348 §5, §6).
 
+use super::figures::ReceiverFigures;
 use super::tfrc;
 use core::time::Duration;
 use sockeye_core::Instant;
@@ -45,6 +46,8 @@ pub(crate) struct Receiver {
     before: (u64, Instant),
     size: f64,
     new_loss: bool,
+    /// X_recv of the last feedback.
+    reported: u32,
 }
 
 impl Receiver {
@@ -63,6 +66,7 @@ impl Receiver {
             before: (0, now),
             size: 0.0,
             new_loss: false,
+            reported: 0,
         }
     }
 
@@ -187,11 +191,21 @@ impl Receiver {
         out
     }
 
+    /// For DCCP_SOCKOPT_CCID_RX_INFO.
+    pub(crate) fn figures(&self) -> ReceiverFigures {
+        ReceiverFigures {
+            rate: self.reported,
+            rtt: self.rtt,
+            loss: tfrc::mean_interval(&self.intervals()).map_or(0.0, |mean| 1.0 / mean),
+        }
+    }
+
     /// RFC 4342 §6: what feedback carries.
     /// RFC 4342 §8.3-1, §8.6-1, §8.6.1-1, §8.6.1-2 and §8.6.1-5: a Receive Rate, and in one option
     /// all intervals there are, nine at the most.
     pub(crate) fn write(&mut self, now: Instant, loss_rate: bool, out: &mut impl Extend<u8>) {
         let rate = self.rate(now).min(f64::from(u32::MAX)) as u32;
+        self.reported = rate;
         let option = |kind, data: &[u8], out: &mut _| {
             Meaning::Ccid(RawOption { kind, data }).write(out);
         };

@@ -4,6 +4,7 @@
 pub(crate) mod ccid2;
 pub(crate) mod ccid3;
 pub(crate) mod ccid3_receiver;
+pub(crate) mod figures;
 pub(crate) mod tfrc;
 
 use ccid2::Ccid2;
@@ -147,6 +148,14 @@ impl Sender {
         match self {
             Self::Ccid2(_) => None,
             Self::Ccid3(sender) => Some((sender.rate(), sender.loss_event_rate())),
+        }
+    }
+
+    /// CCID 3's figures.
+    pub(crate) fn figures(&self) -> Option<figures::SenderFigures> {
+        match self {
+            Self::Ccid2(_) => None,
+            Self::Ccid3(sender) => Some(sender.figures()),
         }
     }
 

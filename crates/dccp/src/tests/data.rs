@@ -3,8 +3,10 @@
 use super::pair::{A, B, Pair, Wire};
 use core::time::Duration;
 use proptest::prelude::*;
-use sockeye_core::{Error, OptionValue, SocketId, SocketOption};
+use sockeye_core::datagram::SendOptions;
+use sockeye_core::{Counter, Error, OptionValue, SocketId, SocketOption};
 use sockeye_wire::dccp::options::Meaning;
+use std::io::IoSlice;
 
 /// Sends `count` messages from `from`, each with its number, and gives back which arrived, in order.
 fn transfer(pair: &mut Pair, from: usize, ids: [SocketId; 2], count: u32, size: usize) -> Vec<u32> {
@@ -208,4 +210,55 @@ proptest! {
         pair.run_dry();
         prop_assert!(pair.is_clean(A) && pair.is_clean(B));
     }
+}
+
+/// DCCP_SOCKOPT_QPOLICY_ID and _TXQLEN, with DCCP_SCM_PRIORITY: as Linux orders what waits, and what it gives
+/// up for more.
+#[test]
+fn messages_leave_by_their_priority() {
+    let options = |policy, length| {
+        [
+            (SocketOption::DccpQueuePolicy, OptionValue::Int(policy)),
+            (SocketOption::DccpQueueLength, OptionValue::Int(length)),
+        ]
+    };
+    let send = |pair: &mut Pair, id, byte: u8, priority| {
+        let said = SendOptions {
+            queue_priority: priority,
+            ..SendOptions::NOTHING_SAID
+        };
+        let (dccp, mut cx) = pair.host(A);
+        dccp.send(&mut cx, id, &[IoSlice::new(&[byte])], None, &said)
+    };
+    let mut pair = Pair::new(Wire::default());
+    let (a, b) = pair.connection_with(&options(1, 4), &[]);
+    pair.run_for(Duration::from_secs(1));
+    for (byte, priority) in [
+        (1, None),
+        (2, Some(5)),
+        (3, None),
+        (4, Some(9)),
+        (5, Some(1)),
+    ] {
+        assert_eq!(send(&mut pair, a, byte, priority), Ok(1));
+    }
+    pair.run_for(Duration::from_secs(1));
+    let got: Vec<_> = core::iter::from_fn(|| pair.recv(B, b).ok()).collect();
+    assert_eq!(got.concat(), [4, 2, 5, 3]);
+    let given_up = pair.hosts[A]
+        .parts
+        .counters
+        .get(Counter::DccpQueueOverflows);
+    assert_eq!(given_up, 1);
+    // Linux: EINVAL where the policy has none, EISCONN once there is a connection. A full queue that has no
+    // priorities lets the user wait.
+    let mut pair = Pair::new(Wire::default());
+    let (a, _) = pair.connection_with(&options(0, 2), &[]);
+    assert_eq!(send(&mut pair, a, 1, Some(0)), Err(Error::Invalid));
+    let sent = [(); 3].map(|()| send(&mut pair, a, 1, None));
+    assert_eq!(sent, [Ok(1), Ok(1), Err(Error::WouldBlock)]);
+    let (dccp, mut cx) = pair.host(A);
+    let by_priority = OptionValue::Int(1);
+    let set = dccp.set_option(&mut cx, a, SocketOption::DccpQueuePolicy, by_priority);
+    assert_eq!(set, Err(Error::IsConnected));
 }

@@ -3,7 +3,7 @@
 use super::pair::{A, B, Pair, Wire};
 use crate::ccid::tfrc;
 use core::time::Duration;
-use sockeye_core::{Config, OptionValue, SocketId, SocketOption};
+use sockeye_core::{Config, Error, OptionValue, SocketId, SocketOption};
 
 const SIZE: usize = 1000;
 
@@ -104,4 +104,61 @@ fn half_connections_differ() {
     assert_eq!(dccp.info(&cx, b).unwrap().ccids, (2, 3));
     let got = run(&mut pair, &[(a, b)], Duration::from_secs(2));
     assert!(got[0] > 100_000);
+}
+
+/// DCCP_SOCKOPT_CCID_TX_INFO and _RX_INFO, as linux/tfrc.h lays them out; CCID 2 has none.
+#[test]
+fn the_figures_of_ccid_3() {
+    let wire = Wire {
+        delay: Duration::from_millis(50),
+        ..Wire::default()
+    };
+    let mut pair = Pair::with(wire, Config::default(), 7);
+    pair.record = false;
+    let flow = pair.connection_with(&by_ccid(3), &by_ccid(3));
+    pair.wire.loss = 10;
+    run(&mut pair, &[flow], Duration::from_secs(30));
+    let bytes = |pair: &mut Pair, n, id, option| {
+        let (dccp, mut cx) = pair.host(n);
+        match dccp.option(&mut cx, id, option)? {
+            OptionValue::Bytes(bytes) => Ok(bytes),
+            other => panic!("{other:?}"),
+        }
+    };
+    let word = |bytes: &[u8]| f64::from(u32::from_ne_bytes(bytes.try_into().unwrap()));
+    let wide = |bytes: &[u8]| u64::from_ne_bytes(bytes.try_into().unwrap()) as f64;
+    let near = |a: f64, b: f64, by: f64| assert!((a / b - 1.0).abs() < by, "{a} {b}");
+    let tx = bytes(&mut pair, A, flow.0, SocketOption::DccpTxInfo).unwrap();
+    assert_eq!(tx.len(), 40);
+    let (dccp, cx) = pair.host(A);
+    let (rate, p) = dccp.info(&cx, flow.0).unwrap().rate.unwrap();
+    near(wide(&tx[..8]) / 64.0, rate, 0.01);
+    // X_recv is what arrives, about a hundredth less than what is sent.
+    near(wide(&tx[8..16]) / 64.0, rate, 0.3);
+    near(word(&tx[20..24]), 100_000.0, 0.05);
+    near(word(&tx[24..28]) / 1e6, p, 0.01);
+    let rtt = Duration::from_micros(word(&tx[20..24]) as u64);
+    near(
+        word(&tx[16..20]),
+        tfrc::throughput(SIZE as f64, rtt, p),
+        0.01,
+    );
+    near(word(&tx[28..32]), 400_000.0, 0.05);
+    near(word(&tx[32..36]), SIZE as f64 / rate * 1e6, 0.01);
+    let rx = bytes(&mut pair, B, flow.1, SocketOption::DccpRxInfo).unwrap();
+    assert_eq!(rx.len(), 12);
+    near(word(&rx[..4]), wide(&tx[8..16]) / 64.0, 0.3);
+    near(word(&rx[8..]) / 1e6, p, 0.3);
+    // Linux: ENOPROTOOPT of all other CCIDs, and where there is no connection.
+    let mut pair = Pair::new(Wire::default());
+    let two = pair.connection_with(&by_ccid(2), &by_ccid(2));
+    let fresh = pair.socket(A, &by_ccid(3));
+    for id in [two.0, fresh] {
+        for option in [SocketOption::DccpTxInfo, SocketOption::DccpRxInfo] {
+            assert_eq!(
+                bytes(&mut pair, A, id, option),
+                Err(Error::NoProtocolOption)
+            );
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::socket::Socket;
 use crate::state::State;
 use bytes::Bytes;
 use sockeye_core::datagram::{Control, Received, SendOptions};
-use sockeye_core::{Context, Error, InterfaceId, Payload, SocketId};
+use sockeye_core::{Context, Counter, Error, InterfaceId, Payload, SocketId};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
@@ -18,6 +18,7 @@ impl Dccp {
     ///   send by.
     /// - [`Error::MessageSize`] for more than [`max_packet_size`](Self::max_packet_size).
     /// - [`Error::WouldBlock`] before the connection stands, and while the send buffer is full.
+    /// - [`Error::Invalid`] for a priority where the queue has none (DCCP_SOCKOPT_QPOLICY_ID).
     pub fn send(
         &mut self,
         cx: &mut Context<'_>,
@@ -49,19 +50,26 @@ impl Dccp {
         if len > conn.max_packet_size(&route) {
             return Err(Error::MessageSize);
         }
-        let settings = &conn.settings;
-        let room = conn
-            .queue
-            .has_room(len, settings.common.send_buffer, settings.tx_queue);
-        if !room || cx.memory.is_full() {
+        if options.queue_priority.is_some() && !conn.settings.by_priority {
+            return Err(Error::Invalid);
+        }
+        if !conn.has_room(len) || cx.memory.is_full() {
             conn.marks.blocked = true;
             return Err(Error::WouldBlock);
+        }
+        let settings = &conn.settings;
+        if settings.by_priority {
+            for _ in 0..conn.queue.give_up(settings.tx_queue) {
+                cx.drop_packet(Counter::DccpQueueOverflows);
+            }
         }
         let mut bytes = Vec::with_capacity(len);
         for slice in data {
             bytes.extend_from_slice(slice);
         }
-        conn.queue.push(Payload::from_iter([Bytes::from(bytes)]));
+        let message = Payload::from_iter([Bytes::from(bytes)]);
+        conn.queue
+            .push(message, options.queue_priority.unwrap_or(0));
         self.settle(cx, id);
         Ok(len)
     }

@@ -184,20 +184,15 @@ impl Dccp {
             return Ok(OptionValue::Int(i32::try_from(size).unwrap_or(i32::MAX)));
         }
         let socket = self.held_mut(id)?;
-        let side = match option {
-            SocketOption::DccpTxCcid => Some(true),
-            SocketOption::DccpRxCcid => Some(false),
-            _ => None,
-        };
-        if let Some(sends) = side {
+        if let SocketOption::DccpTxCcid
+        | SocketOption::DccpRxCcid
+        | SocketOption::DccpTxInfo
+        | SocketOption::DccpRxInfo = option
+        {
             let Socket::Connection(conn) = socket else {
                 return Err(Error::NoProtocolOption);
             };
-            let ccid = match sends {
-                true => conn.features.local(Feature::Ccid),
-                false => conn.features.remote(Feature::Ccid),
-            };
-            return Ok(OptionValue::Int(i32::try_from(ccid).unwrap_or(0)));
+            return conn.of_ccids(option).ok_or(Error::NoProtocolOption);
         }
         let settings = socket.settings().ok_or(Error::BadSocket)?;
         settings.get(option, cx.config)
@@ -247,6 +242,24 @@ impl Dccp {
 }
 
 impl Conn {
+    /// What the CCIDs of a connection tell.
+    fn of_ccids(&self, option: SocketOption) -> Option<OptionValue> {
+        let int = |ccid| OptionValue::Int(i32::try_from(ccid).unwrap_or(0));
+        match option {
+            SocketOption::DccpTxCcid => Some(int(self.features.local(Feature::Ccid))),
+            SocketOption::DccpRxCcid => Some(int(self.features.remote(Feature::Ccid))),
+            SocketOption::DccpTxInfo => {
+                let figures = self.sender.figures()?;
+                Some(OptionValue::Bytes(figures.to_bytes().to_vec()))
+            }
+            SocketOption::DccpRxInfo => {
+                let figures = self.receiver.as_ref()?.figures();
+                Some(OptionValue::Bytes(figures.to_bytes().to_vec()))
+            }
+            _ => None,
+        }
+    }
+
     fn readiness(&self) -> Readiness {
         let mut ready = Readiness::empty();
         let ended = self.state.has_ended();

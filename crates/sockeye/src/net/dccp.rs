@@ -2,9 +2,9 @@
 //! std's sockets.
 
 use super::{ToSocketAddrs, common, domain, each};
-use crate::{Node, Protocol, Socket, Type};
+use crate::{Ancillary, Node, Protocol, SendMessage, Socket, Type};
 use sockeye_core::{OptionValue, SocketOption};
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 
 /// What is asked of connections before they open, beside the service: by default what an ordinary socket
@@ -27,6 +27,12 @@ pub struct DccpOptions {
     /// The peer's UDP port, for connections in UDP (RFC 6773: 6511); the node itself has to take them
     /// (`net.dccp.udp_port`).
     pub udp_port: Option<u16>,
+    /// What waits to be sent leaves by its priority (DCCP_SOCKOPT_QPOLICY_ID): see
+    /// [`DccpSocket::send_with_priority`].
+    pub priorities: bool,
+    /// Messages that wait to be sent at the most (DCCP_SOCKOPT_QPOLICY_TXQLEN); 0 for no limit but that of
+    /// bytes.
+    pub queue_length: u32,
 }
 
 impl DccpOptions {
@@ -39,7 +45,16 @@ impl DccpOptions {
             short_sequences,
             data_checksum,
             udp_port,
+            priorities,
+            queue_length,
         } = self;
+        let queue_length = i32::try_from(*queue_length).unwrap_or(i32::MAX);
+        for (option, value) in [
+            (SocketOption::DccpQueuePolicy, i32::from(*priorities)),
+            (SocketOption::DccpQueueLength, queue_length),
+        ] {
+            socket.set_option(option, OptionValue::Int(value))?;
+        }
         for (option, ccids) in [
             (SocketOption::DccpTxCcid, tx_ccids),
             (SocketOption::DccpRxCcid, rx_ccids),
@@ -184,6 +199,19 @@ impl DccpSocket {
     /// EMSGSIZE, EPIPE, `WouldBlock` when it is nonblocking, the error that the connection ended with.
     pub fn send(&self, message: &[u8]) -> io::Result<usize> {
         self.socket.send(message)
+    }
+
+    /// Sends one message, which leaves before all that wait with a lower `priority`; a full queue gives up
+    /// the oldest of its lowest priority for it (DCCP_SCM_PRIORITY). [`send`](Self::send) has priority 0.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send); EINVAL without [`DccpOptions::priorities`].
+    pub fn send_with_priority(&self, message: &[u8], priority: u32) -> io::Result<usize> {
+        self.socket.sendmsg(&SendMessage {
+            data: &[IoSlice::new(message)],
+            ancillary: &[Ancillary::QueuePriority(priority)],
+            ..SendMessage::default()
+        })
     }
 
     /// Receives one message; what does not fit is lost. No bytes are the end of the connection, or an

@@ -112,6 +112,9 @@ pub enum Ancillary {
     Mark(u32),
     /// SO_PRIORITY sent.
     Priority(i32),
+    /// DCCP_SCM_PRIORITY sent: which of the messages that wait leaves first, the highest. EINVAL unless
+    /// DCCP_SOCKOPT_QPOLICY_ID is 1.
+    QueuePriority(u32),
     /// TCP_CM_INQ received (with TCP_INQ set): bytes that can still be read; the end of the stream
     /// counts for one.
     Inq(usize),

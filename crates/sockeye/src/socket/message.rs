@@ -74,6 +74,7 @@ impl Socket {
                 }
                 Ancillary::Mark(mark) => options.mark = Some(*mark),
                 Ancillary::Priority(priority) => options.priority = Some(*priority),
+                Ancillary::QueuePriority(priority) => options.queue_priority = Some(*priority),
                 Ancillary::Inq(_)
                 | Ancillary::Timestamp(_)
                 | Ancillary::TimestampNs(_)

@@ -11,6 +11,8 @@ use std::time::SystemTime;
 
 /// Of linux/tcp.h; libc does not have it.
 const TCP_CM_INQ: i32 = 36;
+/// Of linux/dccp.h.
+const DCCP_SCM_PRIORITY: i32 = 1;
 /// Of linux/in6.h: the numbers of RFC 2292.
 const IPV6_2292PKTINFO: i32 = 2;
 const IPV6_2292HOPOPTS: i32 = 3;
@@ -29,6 +31,9 @@ impl Ancillary {
             libc::IPPROTO_IPV6 => from_ipv6(ty, data),
             libc::IPPROTO_UDP if ty == libc::UDP_SEGMENT => {
                 exactly(data).map(|size| Self::Segment(u16::from_ne_bytes(size)))
+            }
+            libc::SOL_DCCP if ty == DCCP_SCM_PRIORITY => {
+                exactly(data).map(|priority| Self::QueuePriority(u32::from_ne_bytes(priority)))
             }
             Self::SCTP_LEVEL => Ok(Self::of_sctp(ty, data)),
             libc::SOL_SOCKET => match ty {
@@ -95,6 +100,10 @@ impl Ancillary {
             }
             Self::Mark(mark) => (libc::SOL_SOCKET, libc::SO_MARK, mark.to_ne_bytes().to_vec()),
             Self::Priority(priority) => (libc::SOL_SOCKET, libc::SO_PRIORITY, int(*priority)),
+            Self::QueuePriority(priority) => {
+                let priority = priority.to_ne_bytes().to_vec();
+                (libc::SOL_DCCP, DCCP_SCM_PRIORITY, priority)
+            }
             Self::Inq(left) => {
                 let left = i32::try_from(*left).unwrap_or(i32::MAX);
                 (libc::IPPROTO_TCP, TCP_CM_INQ, int(left))
@@ -285,6 +294,7 @@ mod tests {
             (Ancillary::ReturnOptions(header), Domain::IPV4),
             (Ancillary::Mark(7), Domain::IPV4),
             (Ancillary::Priority(5), Domain::IPV4),
+            (Ancillary::QueuePriority(5), Domain::IPV4),
         ] {
             let (level, ty, data) = ancillary.to_raw(domain);
             assert_eq!(Ancillary::from_raw(level, ty, &data).unwrap(), ancillary);

@@ -83,6 +83,7 @@ impl Socket {
             libc::IPPROTO_IPV6 => !v4 || of_mapped,
             libc::IPPROTO_UDP => true,
             Ancillary::SCTP_LEVEL => matches!(self.0.kind, Kind::Sctp(_)),
+            libc::SOL_DCCP => self.0.kind == Kind::Dccp,
             // Those of AF_UNIX.
             libc::SOL_SOCKET => !matches!(ty, libc::SCM_RIGHTS | libc::SCM_CREDENTIALS),
             _ => false,
