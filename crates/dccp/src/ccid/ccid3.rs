@@ -159,7 +159,7 @@ impl Ccid3 {
             return;
         };
         let now = report.now;
-        self.count_up(report.ack);
+        self.count_up(report.ack, now);
         let Some(at) = self.take_sent(report.ack) else {
             return;
         };
@@ -297,13 +297,15 @@ impl Ccid3 {
         self.set_timer(now);
     }
 
-    /// RFC 4342 §8.1: what follows an acknowledgement of counter WC has WC + 4 at least.
-    fn count_up(&mut self, ack: Seq) {
+    /// RFC 4342 §8.1: what follows an acknowledgement of counter WC has WC + 4 at least. From then on that
+    /// counter's quarter of a round trip runs: else it would be cut short, and the round-trip time that the
+    /// receiver takes from counters with it.
+    fn count_up(&mut self, ack: Seq, now: Instant) {
         let acked = self.sent.iter().find(|(seq, _, _)| *seq == ack);
         if let Some(&(_, _, counter)) = acked {
             let ahead = self.counter.0.wrapping_sub(counter) & 15;
             if ahead < 4 {
-                self.counter.0 = (counter + 4) & 15;
+                self.counter = ((counter + 4) & 15, now);
             }
         }
     }

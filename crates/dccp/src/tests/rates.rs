@@ -148,6 +148,7 @@ fn the_figures_of_ccid_3() {
     let rx = bytes(&mut pair, B, flow.1, SocketOption::DccpRxInfo).unwrap();
     assert_eq!(rx.len(), 12);
     near(word(&rx[..4]), wide(&tx[8..16]) / 64.0, 0.3);
+    near(word(&rx[4..8]), 100_000.0, 0.1);
     near(word(&rx[8..]) / 1e6, p, 0.3);
     // Linux: ENOPROTOOPT of all other CCIDs, and where there is no connection.
     let mut pair = Pair::new(Wire::default());
