@@ -228,12 +228,13 @@ impl Conn {
     /// Step 9: the connection is torn down.
     fn reset_arrived(&mut self, cx: &mut Context<'_>, code: ResetCode) {
         self.reset = Some(code);
-        // §8.3: who receives the Reset holds TIMEWAIT. Of a connection that never stood, nothing
-        // lingers.
+        // §8.3: who receives the Reset holds TIMEWAIT. In REQUEST that is done beside the socket, which its
+        // user may open again.
         let state = match self.state {
             State::Request => State::Closed,
             _ => State::TimeWait,
         };
+        self.marks.refused = self.state == State::Request;
         let error = reset::error_of(code);
         let error = match self.state {
             // Who is connecting is always told.

@@ -51,6 +51,8 @@ pub(crate) struct Marks {
     pub(crate) unheard: bool,
     /// A Listen has triggered a Request (RFC 5596 §2.2.3.1).
     pub(crate) triggered: bool,
+    /// Its Request was answered with a Reset: TIMEWAIT is due.
+    pub(crate) refused: bool,
     /// Data of a Request or Response was delivered.
     pub(crate) early_data: bool,
     /// It held the send buffer full: the user waits for room.

@@ -55,7 +55,10 @@ impl Dccp {
         };
         conn.account(cx);
         match conn.state {
-            State::Closed => self.retire(cx, id),
+            State::Closed => {
+                self.leave_time_wait(cx, id);
+                self.retire(cx, id);
+            }
             State::TimeWait => self.begin_time_wait(cx, id),
             _ => {
                 conn.after_transmit(cx);

@@ -61,6 +61,37 @@ impl Dccp {
         }
     }
 
+    /// RFC 4340 §8.5, step 9, in REQUEST: as Linux does, TIMEWAIT has the pair of ends for itself, and the
+    /// socket whose connection was refused is its user's.
+    pub(crate) fn leave_time_wait(&mut self, cx: &mut Context<'_>, id: SocketId) {
+        let Some(Socket::Connection(conn)) = self.sockets.get_mut(id) else {
+            return;
+        };
+        if !core::mem::take(&mut conn.marks.refused) || !conn.marks.linked {
+            return;
+        }
+        if self.time_wait >= TIME_WAIT_MAX {
+            cx.counters.add(Counter::DccpTimeWaitOverflow);
+            return;
+        }
+        conn.marks.linked = false;
+        let (tuple, tie) = (conn.tuple, conn.settings.common.device);
+        let at = conn.since + MSL * 2;
+        let time_wait = TimeWait {
+            tuple,
+            claim: conn.claim.take(),
+            timer: TimerSlot::default(),
+        };
+        self.flows.disconnect(id, &tuple);
+        let left = self.sockets.insert(Socket::TimeWait(time_wait));
+        self.flows.connect(left, &tuple, tie);
+        self.time_wait += 1;
+        if let Some(Socket::TimeWait(time_wait)) = self.sockets.get_mut(left) {
+            let owner = Owner::Socket(Self::handle(left));
+            cx.timers.arm(&mut time_wait.timer, owner, at);
+        }
+    }
+
     /// 2 MSL have passed.
     pub(crate) fn end_time_wait(&mut self, cx: &mut Context<'_>, id: SocketId) {
         let Some(Socket::TimeWait(_)) = self.sockets.get(id) else {

@@ -143,3 +143,44 @@ fn an_abort_is_a_reset() {
     assert_eq!(pair.recv(B, b), Err(Error::ConnectionReset));
     assert_eq!(pair.recv(B, b), Ok(Vec::new()));
 }
+
+/// RFC 4340 §8.5, step 9, §8.3: a client that was refused holds TIMEWAIT, too: nobody takes the same pair of
+/// ends for 2 MSL. Its socket is free for another connection.
+#[test]
+fn a_refused_client_holds_time_wait() {
+    let mut pair = Pair::new(Wire::default());
+    let reuse = [(SocketOption::ReuseAddress, OptionValue::Flag(true))];
+    let bound = |pair: &mut Pair| {
+        let id = pair.socket(A, &reuse);
+        let (dccp, mut cx) = pair.host(A);
+        dccp.bind(&mut cx, id, "[::]:5000".parse().unwrap())
+            .unwrap();
+        id
+    };
+    let a = bound(&mut pair);
+    pair.dial(a);
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(pair.said(), ["A Request", "B Reset 7"]);
+    let connected = |pair: &mut Pair, id| pair.host(A).0.connected(id);
+    assert_eq!(connected(&mut pair, a), Err(Error::ConnectionRefused));
+    let listener = pair.listen();
+    // From another port.
+    pair.dial(a);
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(connected(&mut pair, a), Ok(()));
+    let other = bound(&mut pair);
+    let to = "[::ffff:10.0.0.2]:80".parse().unwrap();
+    let (dccp, mut cx) = pair.host(A);
+    let taken = dccp.connect(&mut cx, other, to);
+    assert_eq!(taken, Err(Error::AddressNotAvailable));
+    pair.run_for(crate::output::MSL * 2);
+    pair.dial(other);
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(connected(&mut pair, other), Ok(()));
+    for id in [a, other] {
+        pair.close(A, id);
+    }
+    pair.close(B, listener);
+    pair.run_dry();
+    assert!(pair.is_clean(A));
+}

@@ -109,8 +109,7 @@ const ROWS: [Row; 12] = [
             ("s", "-"),
         ],
     },
-    // Step 4: only Response and Reset are valid in REQUEST, and nothing lingers of what never stood. A Listen
-    // triggers a Request (RFC 5596 §2.2.3.1).
+    // Step 4: only Response and Reset are valid in REQUEST. A Listen triggers a Request (RFC 5596 §2.2.3.1).
     Row {
         state: State::Request,
         server: false,
@@ -122,14 +121,17 @@ const ROWS: [Row; 12] = [
             ("s", "Reset"),
             ("s", "Reset"),
             ("s", "Reset"),
-            ("CLOSED", "-"),
+            ("TIMEWAIT", "-"),
             ("s", "Reset"),
             ("s", "Reset"),
             ("s", "Request"),
         ],
     },
-    // Step 7 for Response, Data and CloseReq, step 11 for the others. Step 9 would have TIMEWAIT after a Reset;
-    // here, as in Linux, nothing is kept of a connection that never stood, and the listener goes on.
+    // Step 7 for Response, Data and CloseReq, step 11 for the others. Step 9 would have TIMEWAIT after a Reset,
+    // which §8.3 says SHOULD be held. Here, as in Linux, none is: whoever sends Requests under addresses that
+    // are not his has their hosts answer our Responses with valid Resets, and each would be kept for four
+    // minutes, where RESPOND itself may cost nothing (§8.1.4). No old packet can do harm either: no data was
+    // exchanged, and the next connection has other numbers (§7.2).
     Row {
         state: State::Respond,
         server: true,
