@@ -206,11 +206,11 @@ impl Dccp {
             PacketType::Reset => {
                 self.forget_half_open(cx, id);
             }
-            // RFC 4340 §8.1.3-1: each Request is answered.
-            // §8.1.3: every valid one MUST elicit a new Response; one that the network doubled is
+            // RFC 4340 §8.1.3-1: each Request is answered, in whatever order they come.
+            // §8.1.3: every valid one MUST elicit a new Response; the newest that the network doubled is
             // not valid twice.
             PacketType::Request => {
-                if !seq.after(half_open.seqs.gsr) {
+                if seq == half_open.seqs.gsr {
                     cx.drop_packet(Counter::DccpDuplicates);
                     return;
                 }

@@ -4,7 +4,7 @@ use super::pair::{A, B, Pair, Wire};
 use crate::State;
 use core::time::Duration;
 use sockeye_core::{Error, OptionValue, SocketOption};
-use sockeye_wire::dccp::{Kind, PacketType};
+use sockeye_wire::dccp::{Header, Kind, PacketType, Seq};
 
 fn service(codes: &[u32]) -> (SocketOption, OptionValue) {
     let bytes = codes.iter().flat_map(|code| code.to_be_bytes()).collect();
@@ -78,6 +78,31 @@ fn responses_answer_each_request() {
         "B Ack",
     ];
     assert_eq!(pair.said(), expected);
+}
+
+/// RFC 4340 §8.1.3-1: in whatever order they come; but not the newest one doubled.
+#[test]
+fn requests_are_answered_out_of_order() {
+    let mut pair = Pair::new(Wire::default());
+    pair.listen();
+    for seq in [100, 102, 101, 102] {
+        let request = Header {
+            source_port: 5000,
+            destination_port: 80,
+            options_len: 0,
+            ccval: 0,
+            coverage: 0,
+            checksum: 0,
+            extended: true,
+            seq: Seq::new(seq),
+            kind: Kind::Request { service: 0 },
+        };
+        pair.inject(B, &request, &[], &[]);
+        pair.run_for(Duration::from_millis(1));
+    }
+    let acks: Vec<Option<Seq>> = pair.log.iter().map(|(_, h, _, _)| h.kind.ack()).collect();
+    let expected = [100, 102, 102].map(|seq| Some(Seq::new(seq)));
+    assert_eq!(acks, expected);
 }
 
 /// RFC 4340 §8.1.5: the timer of PARTOPEN.
