@@ -231,8 +231,13 @@ impl Conn {
         }
         // RFC 4341 §4-1: Change R(Send Ack Vector, 1).
         // RFC 4341 §4: MUST be asked for; both directions are, so that the handshake settles it.
-        features.ask(Feature::SendAckVector, Side::Remote, true);
-        features.ask(Feature::SendAckVector, Side::Local, false);
+        // CCID 3 does without (RFC 4342 §6).
+        if settings.tx_ccids.contains(&crate::ccid::CCID2) {
+            features.ask(Feature::SendAckVector, Side::Remote, true);
+        }
+        if settings.rx_ccids.contains(&crate::ccid::CCID2) {
+            features.ask(Feature::SendAckVector, Side::Local, false);
+        }
         if settings.short {
             // §7.6.1: it is for who sends them to ask, and for both to want them.
             features.prefer(Feature::AllowShort, Side::Local, &[1, 0]);

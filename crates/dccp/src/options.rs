@@ -290,17 +290,18 @@ impl Conn {
         if elapsed >= ELAPSED_MIN || self.receiver.is_some() {
             Meaning::ElapsedTime(units(elapsed)).write(out);
         }
-        // §11.5: MUST where it was asked for; CCID 2 asks (RFC 4341 §6).
         if let Some(receiver) = &mut self.receiver {
             let loss_rate = self.features.local(Feature::SendLossEventRate) == 1;
             // RFC 4342 §8.3-2, §8.5-1, §8.6-2 and §8.6.1-3: on acknowledgements alone.
             receiver.write(now, loss_rate, out);
-            self.history.write_dropped(out);
-        // RFC 4341 §6-1: on all acknowledgements.
-        } else if self.features.local(Feature::SendAckVector) == 1 {
-            self.history.write(out);
-            self.history.told(seq);
         }
+        // RFC 4340 §11.5-1: where it was asked for, whatever the CCID; CCID 2 asks.
+        // RFC 4341 §6-1: on all acknowledgements.
+        match self.features.local(Feature::SendAckVector) {
+            1 => self.history.write(out),
+            _ => self.history.write_dropped(out),
+        }
+        self.history.told(seq);
     }
 }
 

@@ -116,7 +116,7 @@ impl Conn {
         // RFC 4340 §4.3-1, §8.1.5-1 and §8.1.4-4: in PARTOPEN, data goes with an acknowledgement
         // only.
         let part_open = self.state == State::PartOpen;
-        if part_open || self.owed.ack || self.sender.wants_ack_of_acks() {
+        if part_open || self.owed.ack || self.sender.wants_ack_of_acks(cx.now) {
             if self.fits_with_ack(cx.now) {
                 let data = self.queue.pop().unwrap_or_default();
                 self.emit(cx, Kind::DataAck(self.seqs.gsr), data);
@@ -149,8 +149,10 @@ impl Conn {
         }
         if self.receiver.is_some() {
             out.resize(out.len() + FEEDBACK_MAX, 0);
-        } else if self.features.local(Feature::SendAckVector) == 1 {
-            self.history.write(&mut out);
+        }
+        match self.features.local(Feature::SendAckVector) {
+            1 => self.history.write(&mut out),
+            _ => self.history.write_dropped(&mut out),
         }
         let ndp = self.no_data_run > 0 && self.features.local(Feature::SendNdpCount) == 1;
         let parts = [
@@ -238,7 +240,7 @@ impl Conn {
             self.owed.ack = false;
             self.unacknowledged = 0;
             self.deadlines.delayed_ack = Instant::FAR;
-            self.sender.acked_acks();
+            self.sender.acked_acks(cx.now);
             // §8.1.5: set every time that a packet is sent in PARTOPEN.
             if self.state == State::PartOpen {
                 self.deadlines.again = cx.now + self.backoff.again;

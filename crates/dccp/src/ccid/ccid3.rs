@@ -49,6 +49,10 @@ pub(crate) struct Ccid3 {
     idle: bool,
     /// The rate was not made use of since the last feedback.
     limited: bool,
+    /// The receiver keeps what it would tell again: Ack Vectors or dropped data; and when it was last told
+    /// that this has come.
+    keeps: bool,
+    spared_at: Instant,
     /// The newest packet of which it was told whether its data was dropped.
     told: Option<Seq>,
 }
@@ -75,6 +79,8 @@ impl Ccid3 {
             last_counter: 0,
             idle: true,
             limited: true,
+            keeps: false,
+            spared_at: now,
             told: None,
         }
     }
@@ -159,6 +165,7 @@ impl Ccid3 {
             return;
         };
         let now = report.now;
+        self.keeps |= !report.vector.is_empty() || !report.dropped.is_empty();
         self.count_up(report.ack, now);
         let Some(at) = self.take_sent(report.ack) else {
             return;
@@ -329,6 +336,17 @@ impl Ccid3 {
 
     pub(crate) fn loss_event_rate(&self) -> f64 {
         self.loss
+    }
+
+    /// RFC 4342 §6.3-1 and §6.3-2: about once for each round trip where the receiver uses Ack Vector or Data
+    /// Dropped, so that it can forget.
+    pub(crate) fn wants_ack_of_acks(&self, now: Instant) -> bool {
+        self.keeps && now - self.spared_at >= self.rtt.estimate()
+    }
+
+    pub(crate) fn acked_acks(&mut self, now: Instant) {
+        self.keeps = false;
+        self.spared_at = now;
     }
 
     /// For DCCP_SOCKOPT_CCID_TX_INFO.

@@ -174,19 +174,19 @@ impl Sender {
         }
     }
 
-    /// Whether an acknowledgement of the receiver's acknowledgements is due (RFC 4341 §6.2). CCID 3
-    /// needs none (RFC 4342 §6.3).
-    pub(crate) fn wants_ack_of_acks(&self) -> bool {
+    /// Whether an acknowledgement of the receiver's acknowledgements is due (RFC 4341 §6.2, RFC 4342 §6.3).
+    pub(crate) fn wants_ack_of_acks(&self, now: Instant) -> bool {
         match self {
             Self::Ccid2(sender) => sender.wants_ack_of_acks(),
-            Self::Ccid3(_) => false,
+            Self::Ccid3(sender) => sender.wants_ack_of_acks(now),
         }
     }
 
     /// One has left.
-    pub(crate) fn acked_acks(&mut self) {
-        if let Self::Ccid2(sender) = self {
-            sender.acked_acks();
+    pub(crate) fn acked_acks(&mut self, now: Instant) {
+        match self {
+            Self::Ccid2(sender) => sender.acked_acks(),
+            Self::Ccid3(sender) => sender.acked_acks(now),
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use super::pair::{A, B, Pair, Wire};
 use crate::ccid::tfrc;
+use crate::socket::Socket;
 use core::time::Duration;
 use sockeye_core::{Config, Error, OptionValue, SocketId, SocketOption};
+use sockeye_wire::dccp::PacketType;
+use sockeye_wire::dccp::options::Meaning;
 
 const SIZE: usize = 1000;
 
@@ -162,4 +165,70 @@ fn the_figures_of_ccid_3() {
             );
         }
     }
+}
+
+/// RFC 4340 §11.5-1, RFC 4342 §6.3-1 and §6.3-2: where Ack Vectors were agreed on they are sent by CCID 3, too, and about
+/// once for each round trip it is told that they have come; where they were not, nothing of this is done.
+#[test]
+fn ack_vectors_beside_feedback() {
+    let list = |option, list: &[u8]| [(option, OptionValue::Bytes(list.to_vec()))];
+    for (ccids, vectors) in [(&[3, 2][..], true), (&[3][..], false)] {
+        // Four megabits a second.
+        let wire = Wire {
+            byte: Duration::from_micros(2),
+            queue: 30_000,
+            ..Wire::default()
+        };
+        let mut pair = Pair::new(wire);
+        let client = list(SocketOption::DccpTxCcid, ccids);
+        let flow = pair.connection_with(&client, &list(SocketOption::DccpRxCcid, ccids));
+        run(&mut pair, &[flow], Duration::from_secs(1));
+        pair.log.clear();
+        let time = Duration::from_secs(2);
+        run(&mut pair, &[flow], time);
+        let (dccp, cx) = pair.host(A);
+        let info = dccp.info(&cx, flow.0).unwrap();
+        assert_eq!(info.ccids.0, 3);
+        let told = pair.count_options(|meaning| matches!(meaning, Meaning::AckVector { .. }));
+        let packets = pair.log.iter();
+        let spared = packets.filter(|(from, header, _, _)| {
+            *from == A && header.kind.packet_type() == PacketType::DataAck
+        });
+        let spared = spared.count();
+        let round_trips = (time.as_nanos() / info.rtt.as_nanos()) as usize;
+        assert_eq!(told > 20, vectors, "{told}");
+        let often = round_trips / 2..=round_trips * 2;
+        assert_eq!(often.contains(&spared), vectors, "{spared} {round_trips}");
+        let Some(Socket::Connection(conn)) = pair.hosts[B].dccp.sockets.get(flow.1) else {
+            panic!("it stands");
+        };
+        let packets = 4 * pair.log.len() / round_trips;
+        assert!(!vectors || conn.history.window() < packets, "{packets}");
+    }
+}
+
+/// RFC 4342 §6.3-1, RFC 4340 §11.7: what CCID 3's receiver dropped is told until that has come, and no longer.
+#[test]
+fn dropped_data_is_not_told_for_ever() {
+    let small = [
+        (SocketOption::DccpCcid, OptionValue::Bytes(vec![3])),
+        (SocketOption::ReceiveBuffer, OptionValue::Int(4096)),
+    ];
+    let mut pair = Pair::new(Wire::default());
+    let (a, b) = pair.connection_with(&by_ccid(3), &small);
+    let dropped =
+        |pair: &Pair| pair.count_options(|meaning| matches!(meaning, Meaning::DataDropped(_)));
+    let send = |pair: &mut Pair, reads: bool| {
+        pair.log.clear();
+        for _ in 0..50 {
+            let _ = pair.send(A, a, &[7; SIZE]);
+            pair.run_for(Duration::from_millis(20));
+            while reads && pair.recv(B, b).is_ok() {}
+        }
+    };
+    send(&mut pair, false);
+    assert!(dropped(&pair) > 3);
+    send(&mut pair, true);
+    send(&mut pair, true);
+    assert_eq!(dropped(&pair), 0);
 }

@@ -10,16 +10,11 @@ pub(super) const ROWS: &[Requirement] = &[
     Requirement::kept("6.1-1", "the lossy part is no longer than a round trip"),
     Requirement::kept("6.1-2", "a lost packet is taken for one of data"),
     Requirement::kept("6.1.1-1", "an interval is taken for data alone"),
-    Requirement::left(
+    Requirement::kept(
         "6.3-1",
         "acknowledgements are acknowledged where Ack Vectors or Data Dropped are used",
-        "what is told by Data Dropped is bounded by the history, and needs no acknowledgement to be freed",
     ),
-    Requirement::left(
-        "6.3-2",
-        "about once for each round trip",
-        "what is told by Data Dropped is bounded by the history, and needs no acknowledgement to be freed",
-    ),
+    Requirement::kept("6.3-2", "about once for each round trip"),
     Requirement::left(
         "7-1",
         "Loss Intervals return the nonce",
