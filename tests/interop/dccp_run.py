@@ -3,6 +3,8 @@ SOCK_DCCP, DCCP, SOL_DCCP = 6, 33, 269
 SERVICE, AVAILABLE_CCIDS, CCID, TX_CCID, RX_CCID = 2, 12, 13, 14, 15
 GET_CUR_MPS, SERVER_TIMEWAIT, SEND_CSCOV, RECV_CSCOV = 5, 6, 10, 11
 QPOLICY_ID, QPOLICY_TXQLEN = 16, 17
+CCID_RX_INFO, CCID_TX_INFO = 128, 192
+SCM_PRIORITY = 1
 
 family, host = {"4": (AF_INET, "127.0.0.1"), "6": (AF_INET6, "::1")}[sys.argv[1]]
 service = struct.pack("!I", 42)
@@ -43,6 +45,11 @@ assert client.getsockopt(SOL_DCCP, SEND_CSCOV) == 1
 assert client.getsockopt(SOL_DCCP, QPOLICY_TXQLEN) == 100
 assert client.getsockopt(SOL_DCCP, QPOLICY_ID) == 0
 fails(errno.ENOPROTOOPT, client.getsockopt, SOL_DCCP, 99)
+# Only CCID 3 has these, and only an ordered queue has no priorities.
+for figures in CCID_RX_INFO, CCID_TX_INFO:
+    fails(errno.ENOPROTOOPT, client.getsockopt, SOL_DCCP, figures, 64)
+first = [(SOL_DCCP, SCM_PRIORITY, struct.pack("=I", 1))]
+fails(errno.EINVAL, client.sendmsg, [b"x"], first)
 
 # Messages keep their boundaries both ways; what does not fit is lost.
 for i in range(200):
@@ -79,6 +86,29 @@ refused.setblocking(False)
 assert refused.connect_ex((host, 5001)) == errno.EINPROGRESS
 select.select([], [refused], [], 30)
 assert refused.getsockopt(SOL_SOCKET, SO_ERROR) == errno.ECONNREFUSED
+
+# CCID 3 is asked for by both ends, and tells its figures; what waits leaves by its priority.
+listener3, client3 = new(), new()
+for sock in listener3, client3:
+    sock.setsockopt(SOL_DCCP, CCID, b"\x03")
+    fails(errno.EINVAL, sock.setsockopt, SOL_DCCP, CCID, b"\x07")
+fails(errno.EINVAL, client3.setsockopt, SOL_DCCP, QPOLICY_ID, 2)
+client3.setsockopt(SOL_DCCP, QPOLICY_ID, 1)
+listener3.bind((host, 5003))
+listener3.listen(1)
+client3.connect((host, 5003))
+server3, _ = listener3.accept()
+fails(errno.EISCONN, client3.setsockopt, SOL_DCCP, QPOLICY_ID, 0)
+assert client3.getsockopt(SOL_DCCP, QPOLICY_ID) == 1
+for i in range(5):
+    assert client3.sendmsg([b"%d" % i], first) == 1
+assert sorted(server3.recv(10) for i in range(5)) == [b"0", b"1", b"2", b"3", b"4"]
+assert client3.getsockopt(SOL_DCCP, TX_CCID) == server3.getsockopt(SOL_DCCP, RX_CCID) == 3
+x, x_recv, x_calc, rtt, p, rto, ipi = struct.unpack("=QQIIIII4x", client3.getsockopt(SOL_DCCP, CCID_TX_INFO, 40))
+assert x > 0 and 0 < rtt < 5000000 and rto >= 4 * rtt and p == x_calc == 0, (x, rtt, rto, p, x_calc)
+x_recv, rtt, p = struct.unpack("=III", server3.getsockopt(SOL_DCCP, CCID_RX_INFO, 12))
+assert p == 0, p
+fails(errno.EINVAL, client3.getsockopt, SOL_DCCP, CCID_TX_INFO, 39)
 
 # A connection that a child has inherited.
 client = new()
