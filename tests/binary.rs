@@ -74,6 +74,32 @@ fn build() -> Result<(TempDir, PathBuf)> {
     Ok((dir, path))
 }
 
+/// Compiles the C file `source` to `name` in `dir`, with flags of the compiler and, at the end, libraries.
+///
+/// # Errors
+/// There is no cc, or the file doesn't compile.
+pub fn compiled(
+    source: &str,
+    name: &str,
+    dir: &TempDir,
+    flags: &[&str],
+    libraries: &[&str],
+) -> Result<PathBuf> {
+    let path = dir.path().join(name);
+    let mut command = Command::new("cc");
+    command
+        .args(flags)
+        .arg("-o")
+        .args([&path, Path::new(source)]);
+    let output = command.args(libraries).output()?;
+    crate::check!(
+        output.status.success(),
+        "{source} does not compile: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(path)
+}
+
 /// Compiles one Rust file to a static binary in `dir`.
 ///
 /// # Errors

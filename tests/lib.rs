@@ -6,13 +6,15 @@
 
 mod binary;
 mod captures;
+mod conversation;
 mod namespace;
 mod other_namespace;
 mod program;
 mod uml;
 
-pub use binary::{example, sockeye, static_program};
+pub use binary::{compiled, example, sockeye, static_program};
 pub use captures::recorded;
+pub use conversation::Conversation;
 pub use namespace::{in_namespace, is_root};
 pub use other_namespace::Namespace;
 pub use program::{Output, Program, Running, TempDir, have, ordinary_user, sha256};

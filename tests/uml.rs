@@ -2,15 +2,15 @@
 //! lack or have dropped: SCTP, DCCP and netem. It sees the host's files, read-only, under their own
 //! paths, and is another host on bridges of the namespace that a test made.
 
+use crate::conversation::Heard;
 use crate::{Program, Result, TempDir, have};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The kernel, as the package user-mode-linux installs it, and its modules.
 const KERNEL: &str = "/usr/bin/linux.uml";
@@ -33,6 +33,11 @@ const BEGUN: &str = "uml: up";
 const ENDED: &str = "uml: exit status ";
 /// How long a guest may live unless a test says otherwise.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// Bytes that the guest's kernel has for a process's vector registers.
+const EXTENDED_STATE_MAX: u32 = 2696;
+/// What serves it on processors that have more.
+const PTRACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/uml_ptrace.c");
 
 /// A guest to be started.
 #[derive(Debug)]
@@ -65,7 +70,13 @@ impl Uml {
             return Some(format!("there is no {KERNEL} (Debian's user-mode-linux)"));
         }
         let modprobe = have("modprobe") || Path::new("/usr/sbin/modprobe").exists();
-        (!modprobe).then(|| "there is no modprobe (kmod)".to_owned())
+        if !modprobe {
+            return Some("there is no modprobe (kmod)".to_owned());
+        }
+        let lacking = !extended_state_fits() && !have("cc");
+        lacking.then(|| {
+            format!("{KERNEL} does not run on this processor without help, and there is no cc")
+        })
     }
 
     /// One more interface, `vec0` being the first, on `bridge` of this namespace (see [`bridge`]).
@@ -113,6 +124,11 @@ impl Uml {
                 tap(bridge)?
             ));
         }
+        if !extended_state_fits() {
+            let flags = ["-O2", "-shared", "-fPIC"];
+            let shim = crate::compiled(PTRACE, "ptrace.so", &dir, &flags, &["-ldl"])?;
+            command.env("LD_PRELOAD", shim);
+        }
         // SAFETY: between fork and exec one system call is made, on values; nothing is allocated.
         unsafe {
             // A test that is killed takes its guests along.
@@ -127,26 +143,15 @@ impl Uml {
             .spawn();
         let mut child = spawned.map_err(|error| format!("{KERNEL} does not start: {error}"))?;
         let input = child.stdin.take().ok_or("it has no input")?;
-        let output = BufReader::new(child.stdout.take().ok_or("it has no output")?);
-        let (heard, lines) = channel();
-        std::thread::spawn(move || {
-            for line in output.split(b'\n').map_while(std::result::Result::ok) {
-                let line = String::from_utf8_lossy(&line);
-                if heard.send(line.trim_end().to_owned()).is_err() {
-                    break;
-                }
-            }
-        });
+        let output = child.stdout.take().ok_or("it has no output")?;
         let mut guest = Guest {
             child,
             input,
-            lines,
-            said: Vec::new(),
-            deadline: Instant::now() + self.limit,
+            heard: Heard::new(output, self.limit),
             _dir: dir,
         };
         guest.wait_for(BEGUN)?;
-        guest.said.clear();
+        guest.heard.said.clear();
         Ok(guest)
     }
 
@@ -180,9 +185,7 @@ impl Uml {
 pub struct Guest {
     child: Child,
     input: ChildStdin,
-    lines: Receiver<String>,
-    said: Vec<String>,
-    deadline: Instant,
+    heard: Heard,
     _dir: TempDir,
 }
 
@@ -192,25 +195,13 @@ impl Guest {
     /// # Errors
     /// The guest ends, or the time is over, before there is one.
     pub fn wait_for(&mut self, text: &str) -> Result<String> {
-        loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            let why = match self.lines.recv_timeout(left) {
-                Ok(line) => {
-                    self.said.push(line.clone());
-                    if line.contains(text) {
-                        return Ok(line);
-                    }
-                    if !line.starts_with(ENDED) {
-                        continue;
-                    }
-                    "its script ended"
-                }
-                Err(RecvTimeoutError::Timeout) => "its time was over",
-                Err(RecvTimeoutError::Disconnected) => "it ended",
-            };
-            let said = self.said.join("\n");
-            return Err(format!("the guest did not say '{text}': {why}\n{said}").into());
-        }
+        let ends = |line: &str| line.starts_with(ENDED);
+        self.heard.wait_for(text, ends)
+    }
+
+    /// All that it has said.
+    pub fn said(&mut self) -> Vec<String> {
+        self.heard.all()
     }
 
     /// Gives the script a line to read.
@@ -227,8 +218,8 @@ impl Guest {
     /// It fails, or takes too long.
     pub fn finish(mut self) -> Result<String> {
         let last = self.wait_for(ENDED)?;
-        self.said.pop();
-        let said = std::mem::take(&mut self.said).join("\n");
+        self.heard.said.pop();
+        let said = std::mem::take(&mut self.heard.said).join("\n");
         match last.ends_with(&format!("{ENDED}0")) {
             true => Ok(said),
             false => Err(format!("in the guest: {last}\n{said}").into()),
@@ -244,6 +235,16 @@ impl Drop for Guest {
         }
         let _ = self.child.wait();
     }
+}
+
+/// Whether the vector registers of this processor fit what the guest's kernel has for them. With
+/// tiles (AMX) they do not, and it would panic as its first program begins.
+fn extended_state_fits() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let needed = std::arch::x86_64::__cpuid_count(0xd, 0).ebx;
+    #[cfg(not(target_arch = "x86_64"))]
+    let needed = 0;
+    needed <= EXTENDED_STATE_MAX
 }
 
 /// Makes a bridge of that name in this namespace, which passes on all frames.
