@@ -202,6 +202,10 @@ impl Association {
             .map(|&remote| Path::new(remote, settings.path, Rto::new(settings.rto), cx.now))
             .collect();
         let header_len = data_header_len(terms.abilities.interleaving);
+        let mut outbound = Outbound::new(terms.streams.0, terms.abilities.interleaving);
+        outbound.set_discipline(settings.discipline);
+        let mut inbound = Inbound::new(terms.peer_tsn, terms.streams.1);
+        inbound.set_partial_delivery_point(settings.partial_delivery_point);
         Self {
             id,
             assoc,
@@ -217,7 +221,7 @@ impl Association {
             data_path: 0,
             opening: Opening::default(),
             streams: terms.streams,
-            outbound: Outbound::new(terms.streams.0, terms.abilities.interleaving),
+            outbound,
             outstanding: Outstanding::new(terms.local_tsn, header_len),
             rwnd: terms.peer_window.into(),
             window_closed: false,
@@ -226,7 +230,7 @@ impl Association {
             free_packet: false,
             burst: 0,
             errors: 0,
-            inbound: Inbound::new(terms.peer_tsn, terms.streams.1),
+            inbound,
             ack: Acknowledgment::default(),
             cookie_ack: None,
             replies: Replies::default(),

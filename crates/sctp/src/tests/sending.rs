@@ -613,3 +613,46 @@ fn data_is_acknowledged() {
     }
     assert!(acked.iter().all(|(n, tsn)| n == tsn));
 }
+
+/// RFC 8260 §4.3.2, RFC 6458 §8.1.21: what a listening socket is set to, its associations begin with;
+/// what an association is set to, it heeds at once.
+#[test]
+fn accepted_associations_heed_the_scheduler_and_the_point_of_partial_delivery() {
+    const ROUND_ROBIN: u32 = 1;
+    let mut pair = Pair::new();
+    let listener = pair.listen();
+    let (sctp, mut cx) = pair.host(B);
+    sctp.set_scheduler(&mut cx, listener, AssocId::FUTURE, ROUND_ROBIN)
+        .unwrap();
+    let point = |settings: &mut crate::Settings| settings.partial_delivery_point = 5000;
+    sctp.configure(&mut cx, listener, AssocId::FUTURE, point)
+        .unwrap();
+    let a = pair.dial();
+    pair.run_for(Duration::from_millis(100));
+    let (sctp, mut cx) = pair.host(B);
+    let (b, _) = sctp.accept(&mut cx, listener).unwrap();
+    for (stream, letter) in [(1, b'a'), (1, b'b'), (2, b'c')] {
+        pair.send_on(B, b, stream, &[letter; 9000]).unwrap();
+    }
+    pair.run_for(Duration::from_secs(1));
+    let order: Vec<u8> = (0..3).map(|_| pair.recv(A, a).unwrap()[0]).collect();
+    assert_eq!(order, *b"acb", "streams take turns");
+
+    // Without its end a message is there in parts, or not at all.
+    let message = [&[0; 20_001][..], b"end"].concat();
+    let mut begun = |pair: &mut Pair, n: usize, from, to| {
+        pair.lose = Box::new(move |sent| sent.from == n && sent.bytes.ends_with(b"end"));
+        pair.send(n, from, &message).unwrap();
+        pair.run_for(Duration::from_millis(300));
+        let begun = pair.incoming(1 - n, to).is_ok();
+        pair.lose = Box::new(|_| false);
+        pair.run_for(Duration::from_secs(10));
+        while pair.incoming(1 - n, to).is_ok() {}
+        begun
+    };
+    assert!(begun(&mut pair, A, a, b));
+    assert!(!begun(&mut pair, B, b, a), "nothing was set there");
+    let (sctp, mut cx) = pair.host(A);
+    sctp.configure(&mut cx, a, AssocId::FUTURE, point).unwrap();
+    assert!(begun(&mut pair, B, b, a));
+}

@@ -103,6 +103,8 @@ impl Sctp {
                 at.rto.set_bounds(rto);
                 at.configure(cx.now, path);
             }
+            let point = association.settings.partial_delivery_point;
+            association.inbound.set_partial_delivery_point(point);
             let at = association.settings.autoclose;
             association.deadlines.autoclose = crate::settings::end_of(association.active_at, at);
             self.settle(cx, own);
