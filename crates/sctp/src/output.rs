@@ -306,14 +306,12 @@ impl Association {
     /// RFC 9260 §6.2-11, §6.2-12, §6.2-13, §6.7-4, §6.7-5.
     pub(crate) fn emit_sack(&mut self, cx: &Context<'_>, out: &mut Vec<u8>, room: usize) -> bool {
         const FIXED: usize = 16;
-        let Some(left) = room.checked_sub(FIXED) else {
+        const ECNE: usize = 8;
+        let echo = self.ack.marked.map_or(0, |_| ECNE);
+        let Some(left) = room.checked_sub(FIXED + echo) else {
             return false;
         };
         let a_rwnd = self.receive_window();
-        if let Some(tsn) = self.ack.marked {
-            let lowest_tsn = Tsn(tsn);
-            Ecne { lowest_tsn }.emit(out);
-        }
         // §6.7: blocks from the lowest TSN on, as many as fit.
         let gaps: smallvec::SmallVec<[GapAckBlock; 16]> = self
             .inbound
@@ -335,6 +333,11 @@ impl Association {
             duplicates: List::Values(&duplicates),
         };
         sack.emit(out);
+        // Behind it: usrsctp up to 0.9.5 pays no heed to what follows an ECNE chunk of this length.
+        if let Some(tsn) = self.ack.marked {
+            let lowest_tsn = Tsn(tsn);
+            Ecne { lowest_tsn }.emit(out);
+        }
         self.ack.advertised = a_rwnd;
         self.acknowledged(cx.now);
         true

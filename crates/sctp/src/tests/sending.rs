@@ -392,6 +392,17 @@ fn gaps_beyond_the_packet_are_left_out() {
     assert_eq!(sack.gaps.len(), (1500 - 20 - HEADER_LEN - 16) / 4);
     let GapAckBlock { start, end } = sack.gaps.get(0).unwrap();
     assert_eq!((start, end), (2, 2));
+
+    // Of a packet that was marked for congestion its echo says so, behind it, within the packet.
+    let id = peer.pair.hosts[B].sctp.all()[0];
+    let association = peer.pair.hosts[B].sctp.association_mut(id).unwrap();
+    association.ack.marked = Some(peer.next);
+    let from = peer.pair.log.len();
+    let data = peer.data(1201, b"1");
+    peer.say(&data);
+    assert_eq!(peer.heard(from), ["< SACK, ECNE"]);
+    let bytes = &peer.pair.log.last().unwrap().bytes;
+    assert_eq!(bytes.len() + 20, 1500);
 }
 
 /// RFC 9260 §6.2-2, §6.2-3, §6.2-4, §6.2-15: with a closed window what is new is dropped, and said at
@@ -640,7 +651,7 @@ fn accepted_associations_heed_the_scheduler_and_the_point_of_partial_delivery() 
 
     // Without its end a message is there in parts, or not at all.
     let message = [&[0; 20_001][..], b"end"].concat();
-    let mut begun = |pair: &mut Pair, n: usize, from, to| {
+    let begun = |pair: &mut Pair, n: usize, from, to| {
         pair.lose = Box::new(move |sent| sent.from == n && sent.bytes.ends_with(b"end"));
         pair.send(n, from, &message).unwrap();
         pair.run_for(Duration::from_millis(300));
