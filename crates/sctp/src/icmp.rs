@@ -1,5 +1,6 @@
 //! ICMP errors (RFC 9260 §10), the size of paths, and addresses of the node that come and go.
 
+use crate::info::AddressState;
 use crate::tcb::Association;
 use crate::{Sctp, State};
 use sockeye_core::demux::Endpoint;
@@ -158,7 +159,8 @@ impl Association {
     }
 
     /// There is no way to a path's address now: it counts as an error, and the next path is tried.
-    pub(crate) fn no_route(&mut self, now: Instant, at: usize) {
+    pub(crate) fn no_route(&mut self, cx: &mut Context<'_>, at: usize) {
+        let now = cx.now;
         self.free_packet = false;
         self.ack.due = false;
         self.cookie_ack = None;
@@ -170,6 +172,7 @@ impl Association {
             self.paths[at].state = crate::info::PathState::PotentiallyFailed;
             self.paths[at].beat.at = now + self.paths[at].rto.current();
             self.choose_path();
+            self.notify_path(cx, at, AddressState::PotentiallyFailed);
         } else if self.deadlines.probe == Instant::FAR {
             // Looked at again when this runs out.
             self.deadlines.sack = now + self.paths[at].rto.current();

@@ -287,7 +287,7 @@ impl Sctp {
                     association.listed = true;
                     self.pending.push(route.interface, id);
                 }
-                Err(_) => association.no_route(cx.now, at),
+                Err(_) => association.no_route(cx, at),
             }
         }
         association.arm(cx);

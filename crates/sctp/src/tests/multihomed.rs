@@ -269,3 +269,36 @@ fn tell_mtu(sctp: &mut crate::Sctp, cx: &mut sockeye_core::Context<'_>) {
     use sockeye_core::Transport;
     sctp.on_path_mtu(cx, "10.0.0.2".parse().unwrap(), 800);
 }
+
+/// RFC 7829 §3, RFC 6458 §6.1.2: a path to which there is no route is left, and its user is told.
+#[test]
+fn a_path_without_a_route_is_told() {
+    let mut pair = Pair::with(wires(2), Config::default(), 9);
+    let (a, b) = pair.association();
+    pair.run_for(Duration::from_secs(5));
+    pair.listen_to(A, a, Events::PEER_ADDR_CHANGE);
+    let (_, mut cx) = pair.host(A);
+    let net = "10.0.0.1/24".parse().unwrap();
+    assert!(sockeye_core::inet::remove_address(
+        &mut cx,
+        super::pair::interface(0),
+        net
+    ));
+    // What was looked up before holds no longer.
+    pair.send(A, a, b"by the other").unwrap();
+    pair.run_for(Duration::from_secs(5));
+    assert_eq!(pair.recv(B, b).unwrap(), b"by the other");
+    let said = told(&mut pair, A, a);
+    let first: SocketAddr = "10.0.0.2:80".parse().unwrap();
+    assert!(
+        matches!(
+            said[..],
+            [Notification::PeerAddrChange {
+                address,
+                state: AddressState::PotentiallyFailed,
+                ..
+            }, ..] if address == first
+        ),
+        "{said:?}"
+    );
+}
