@@ -27,6 +27,8 @@ mod rpc;
 mod run;
 mod scan;
 mod sctp;
+mod sctp_extensions;
+mod sctp_stage;
 mod signals;
 mod tap;
 mod tools;
@@ -68,6 +70,8 @@ fn main() {
         rpc::TESTS,
         rpc::BINDER_TESTS,
         sctp::TESTS,
+        sctp_extensions::linux::TESTS,
+        sctp_extensions::usrsctp::TESTS,
         dccp::TESTS,
     ]);
 }

@@ -34,7 +34,7 @@ pub(crate) fn node(bridges: &[(&str, &[&str])]) -> Result<Node> {
 pub(crate) fn node_shaped(
     settings: &str,
     bridges: &[(&str, &[&str])],
-    shape: fn(Tun) -> Box<dyn Link>,
+    shape: impl Fn(Tun) -> Box<dyn Link>,
 ) -> Result<Node> {
     let mut config = Config::default();
     for setting in settings.split_whitespace() {
