@@ -88,9 +88,8 @@ fn messages_cross_over_two_and_three_cables_that_are_bad() {
     }
 }
 
-/// Left, a router, right; each by a cable of 1500 bytes.
-fn beyond_a_router(config: &Config) -> (World, HostId, HostId, HostId) {
-    let mut routing = Config::default();
+/// Left, a router with these settings, right; each by a cable of 1500 bytes.
+fn beyond_a_router(config: &Config, mut routing: Config) -> (World, HostId, HostId, HostId) {
     routing.interfaces.set_forwarding_v4(true);
     let mut world = World::new(6);
     let left = world.host("left", config.clone());
@@ -113,6 +112,122 @@ fn beyond_a_router(config: &Config) -> (World, HostId, HostId, HostId) {
     (world, left, router, right)
 }
 
+/// The router's link to the right takes no more than 900 bytes from now on.
+fn becomes_narrow(world: &mut World, router: HostId) {
+    let now = world.now();
+    let far = InterfaceId(3);
+    let node = world.node(router);
+    let (_, interface) = node.interfaces().find(|(id, _)| *id == far).unwrap();
+    let narrow = Capabilities {
+        mtu: 900,
+        ..*interface.capabilities()
+    };
+    assert!(node.set_capabilities(now, far, narrow));
+}
+
+/// RFC 8899 §4.3: the same without a word of the router: a black hole for what is larger, which probes
+/// find.
+#[test]
+fn messages_cross_a_black_hole() {
+    let config = Config {
+        sctp: SctpConfig {
+            plpmtud_probe_interval: Duration::from_secs(5),
+            ..SctpConfig::default()
+        },
+        ..Config::default()
+    };
+    let silent = Config {
+        icmp_errors: (0, 0),
+        ..Config::default()
+    };
+    let (mut world, left, router, right) = beyond_a_router(&config, silent);
+    world.spawn(right, Hearer::new(at("10.2.0.2:7000"), COUNT, 5000));
+    world.spawn(left, Teller::new(at("10.2.0.2:7000"), COUNT, 5000));
+    world.pass(Duration::from_millis(400)).unwrap();
+    becomes_narrow(&mut world, router);
+    world.run(Duration::from_secs(600)).unwrap();
+    let counters = world.node(left).counters();
+    assert!(counters.get(Counter::SctpT3RtxExpireds) > 0);
+}
+
+/// RFC 9260 §5.2.2, §5.2.4 A: a host fails in the middle of what it tells, and one with its address and
+/// port, that knows of nothing, tells all of it anew.
+#[test]
+fn messages_cross_though_a_host_restarts() {
+    let (mut world, left, router, right) = beyond_a_router(&Config::default(), Config::default());
+    let (heard, port) = (at("10.2.0.2:7000"), 6000);
+    world.spawn(right, Hearer::new(heard, COUNT, 5000).restarted(1));
+    let first = Teller::new(heard, COUNT, 5000).from_port(port);
+    world.spawn(left, first.silent_after(60));
+    world.pass(Duration::from_millis(250)).unwrap();
+    // Its power fails.
+    let all = "0.0.0.0/0".parse().unwrap();
+    let gateway = Some("10.1.0.9".parse().unwrap());
+    assert!(world.node(left).remove_route(all, gateway, InterfaceId(2)));
+    let again = world.host("again", Config::default());
+    world.join(
+        (again, "10.1.0.1/24"),
+        (router, "10.3.0.9/24"),
+        Cable::Ip(plain()),
+        "delay=5ms,rate=10mbit",
+    );
+    world
+        .node(again)
+        .add_route(all, gateway, InterfaceId(2), 0)
+        .unwrap();
+    let there = "10.1.0.1/32".parse().unwrap();
+    world
+        .node(router)
+        .add_route(there, None, InterfaceId(4), 0)
+        .unwrap();
+    world.spawn(again, Teller::new(heard, COUNT, 5000).from_port(port));
+    world.run(Duration::from_secs(600)).unwrap();
+}
+
+/// RFC 9260 §6.4, §8.2: three paths that lose and reorder, each by a router of its own, of which one
+/// after the other passes nothing for ten seconds.
+#[test]
+fn messages_cross_three_paths_that_fail_in_turn() {
+    let mut world = World::new(8);
+    let left = world.host("left", Config::default());
+    let right = world.host("right", Config::default());
+    let routing = |on| {
+        let mut config = Config::default();
+        config.interfaces.set_forwarding_v4(on);
+        config
+    };
+    let mut routers = Vec::new();
+    for n in 0..3_u32 {
+        let router = world.host(&format!("router {n}"), routing(true));
+        for (host, last, far) in [(left, 1, 10 + n), (right, 2, n)] {
+            let third = if last == 1 { n } else { 10 + n };
+            let net = format!("10.{third}.0.{last}/24");
+            let gateway = format!("10.{third}.0.9/24");
+            let bad = "delay=5ms,rate=10mbit,loss=1%,reorder=5%";
+            world.join((host, &net), (router, &gateway), Cable::Ip(plain()), bad);
+            let beyond = format!("10.{far}.0.0/24").parse().unwrap();
+            let gateway = format!("10.{third}.0.9").parse().unwrap();
+            world
+                .node(host)
+                .add_route(beyond, Some(gateway), InterfaceId(2 + n), 0)
+                .unwrap();
+        }
+        routers.push(router);
+    }
+    let count = 10 * COUNT;
+    world.spawn(right, Hearer::new(at("10.10.0.2:7000"), count, 5000));
+    world.spawn(left, Teller::new(at("10.10.0.2:7000"), count, 5000));
+    world.pass(Duration::from_secs(1)).unwrap();
+    for router in routers {
+        world.node(router).set_config(routing(false));
+        world.pass(Duration::from_secs(10)).unwrap();
+        world.node(router).set_config(routing(true));
+    }
+    world.run(Duration::from_secs(1200)).unwrap();
+    let counters = world.node(left).counters();
+    assert!(counters.get(Counter::SctpT3RtxExpireds) > 0);
+}
+
 /// RFC 9260 §6.9, §7.3, RFC 8899 §6.2.1: a link on the way becomes narrower under an association, and
 /// its router says so; with probes and without.
 #[test]
@@ -125,19 +240,11 @@ fn messages_cross_a_path_that_becomes_narrower() {
             },
             ..Config::default()
         };
-        let (mut world, left, router, right) = beyond_a_router(&config);
+        let (mut world, left, router, right) = beyond_a_router(&config, Config::default());
         world.spawn(right, Hearer::new(at("10.2.0.2:7000"), COUNT, 5000));
         world.spawn(left, Teller::new(at("10.2.0.2:7000"), COUNT, 5000));
         world.pass(Duration::from_millis(400)).unwrap();
-        let now = world.now();
-        let far = InterfaceId(3);
-        let node = world.node(router);
-        let (_, interface) = node.interfaces().find(|(id, _)| *id == far).unwrap();
-        let narrow = Capabilities {
-            mtu: 900,
-            ..*interface.capabilities()
-        };
-        assert!(node.set_capabilities(now, far, narrow));
+        becomes_narrow(&mut world, router);
         world
             .run(Duration::from_secs(600))
             .unwrap_or_else(|failure| panic!("{interval:?}: {failure}"));

@@ -5,7 +5,7 @@ use super::{App, Desk, domain, poll_steps, ready};
 use core::task::Poll;
 use sockeye_core::socket::Shutdown;
 use sockeye_core::{Error, SocketId};
-use sockeye_sctp::{Incoming, SndInfo, Style};
+use sockeye_sctp::{AssocChange, AssocId, Events, Incoming, Notification, SndInfo, Style};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
@@ -26,6 +26,10 @@ pub struct Teller {
     to: SocketAddr,
     count: u32,
     length: usize,
+    /// The port that it binds to; 0 for any.
+    port: u16,
+    /// With so many sent it says no more.
+    silent_after: Option<u32>,
     sent: u32,
     socket: Option<SocketId>,
     connected: bool,
@@ -40,11 +44,27 @@ impl Teller {
             to,
             count,
             length,
+            port: 0,
+            silent_after: None,
             sent: 0,
             socket: None,
             connected: false,
             shut: false,
         }
+    }
+
+    /// From this port.
+    #[must_use]
+    pub fn from_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Given so many messages to send, it is done without a word of farewell: its host may fail.
+    #[must_use]
+    pub fn silent_after(mut self, count: u32) -> Self {
+        self.silent_after = Some(count);
+        self
     }
 
     /// One step; true when there was one to do, `None` when it is done.
@@ -54,12 +74,19 @@ impl Teller {
             let opened = sctp.open(&mut cx, domain(self.to), Style::OneToOne);
             let id = ready(opened)?.ok_or("gets no socket")?;
             self.socket = Some(id);
+            if self.port != 0 {
+                let own = SocketAddr::new(domain(self.to).unspecified(), self.port);
+                ready(sctp.bind(&mut cx, id, own))?;
+            }
             ready(sctp.connect(&mut cx, id, self.to))?;
             return Ok(Some(true));
         };
         if !self.connected {
             self.connected = ready(sctp.connected(id))?.is_some();
             return Ok(Some(self.connected));
+        }
+        if self.silent_after.is_some_and(|count| self.sent >= count) {
+            return Ok(None);
         }
         if self.sent < self.count {
             let (stream, bytes) = message(self.sent, self.length);
@@ -105,6 +132,8 @@ pub struct Hearer {
     count: u32,
     length: usize,
     heard: [u32; STREAMS as usize],
+    /// How often the peer is still to begin anew.
+    restarts: u32,
     listener: Option<SocketId>,
     socket: Option<SocketId>,
     buffer: Vec<u8>,
@@ -119,10 +148,18 @@ impl Hearer {
             count,
             length,
             heard: [0; STREAMS as usize],
+            restarts: 0,
             listener: None,
             socket: None,
             buffer: vec![0; length.max(4) + 1],
         }
+    }
+
+    /// The peer restarts so often (RFC 9260 §5.2), and tells all of it from the beginning each time.
+    #[must_use]
+    pub fn restarted(mut self, times: u32) -> Self {
+        self.restarts = times;
+        self
     }
 
     fn step(&mut self, desk: &mut Desk<'_>) -> Result<Option<bool>, String> {
@@ -132,6 +169,12 @@ impl Hearer {
             let opened = sctp.open(&mut cx, domain(self.at), Style::OneToOne);
             let id = ready(opened)?.ok_or("gets no socket")?;
             ready(sctp.bind(&mut cx, id, any))?;
+            if self.restarts > 0 {
+                let events = |settings: &mut sockeye_sctp::Settings| {
+                    settings.events = Events::ASSOC_CHANGE;
+                };
+                ready(sctp.configure(&mut cx, id, AssocId::ALL, events))?;
+            }
             ready(sctp.listen(&mut cx, id, 1))?;
             self.listener = Some(id);
             return Ok(Some(true));
@@ -160,12 +203,23 @@ impl Hearer {
             }
             Some(Incoming::End) => {
                 let heard: u32 = self.heard.iter().sum();
-                if heard != self.count {
-                    return Err(format!("hears {heard} messages of {}", self.count));
+                if heard != self.count || self.restarts > 0 {
+                    let (count, restarts) = (self.count, self.restarts);
+                    return Err(format!(
+                        "hears {heard} messages of {count}, {restarts} restarts too few"
+                    ));
                 }
                 ready(sctp.close(&mut cx, id))?;
                 ready(sctp.close(&mut cx, listener))?;
                 Ok(None)
+            }
+            Some(Incoming::Notification(Notification::AssocChange { change, .. })) => {
+                if let AssocChange::Restart { .. } = change {
+                    let left = self.restarts.checked_sub(1);
+                    self.restarts = left.ok_or("hears of a restart too many")?;
+                    self.heard = [0; STREAMS as usize];
+                }
+                Ok(Some(true))
             }
             Some(Incoming::Notification(notice)) => Err(format!("hears {notice:?}")),
         }
