@@ -43,8 +43,8 @@ pub(crate) enum Item {
         /// Bytes of it that have been read.
         read: usize,
     },
-    /// Something beside data.
-    Notification(Notification),
+    /// Something beside data, and the peer's primary address as it happened.
+    Notification(Notification, Option<SocketAddr>),
 }
 
 /// A socket.
@@ -69,6 +69,8 @@ pub(crate) struct Endpoint {
     pub(crate) used: bool,
     /// One-to-one: the user has asked to connect and was not told how it went.
     pub(crate) untold: bool,
+    /// Whom the notification was from that was read last.
+    pub(crate) notified_by: Option<SocketAddr>,
 }
 
 impl Endpoint {
@@ -87,6 +89,7 @@ impl Endpoint {
             write_shut: false,
             used: false,
             untold: false,
+            notified_by: None,
         }
     }
 

@@ -333,8 +333,9 @@ impl Sctp {
                 read: 0,
             })
         });
-        let items = first.into_iter().map(Item::Notification).chain(messages);
-        for item in items.chain(last.into_iter().map(Item::Notification)) {
+        let told = |notice| Item::Notification(notice, from);
+        let items = first.into_iter().map(told).chain(messages);
+        for item in items.chain(last.into_iter().map(told)) {
             if endpoint.read_shut {
                 continue;
             }

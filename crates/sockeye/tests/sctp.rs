@@ -323,3 +323,37 @@ fn extensions_are_had_by_options() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
+
+/// RFC 6458 §6.1.1: the end of an association is told with the peer's address, though the association
+/// is gone by then.
+#[test]
+fn the_end_of_an_association_says_whose_it_was() {
+    let (a, b) = pair();
+    let hub = SctpSocket::bind_on(&b, "10.0.0.2:5000").unwrap();
+    hub.configure(AssocId::ALL, |settings| {
+        settings.events = Events::ASSOC_CHANGE
+    })
+    .unwrap();
+    let client = SctpStream::connect_on(&a, "10.0.0.2:5000").unwrap();
+    let own = client.as_socket().local_addr().unwrap();
+    let told = || {
+        let mut buffer = [0; 100];
+        let mut slices = [IoSliceMut::new(&mut buffer)];
+        let message = hub
+            .as_socket()
+            .recvmsg(&mut slices, MessageFlags::empty())
+            .unwrap();
+        let from = message.from.unwrap();
+        // `sac_state`.
+        (u16::from_ne_bytes([buffer[8], buffer[9]]), from)
+    };
+    const COMM_UP: u16 = 0;
+    const SHUTDOWN_COMP: u16 = 3;
+    assert_eq!(told(), (COMM_UP, addr(&format!("10.0.0.1:{}", own.port()))));
+    client.shutdown(Shutdown::Write).unwrap();
+    let end = told();
+    assert_eq!(
+        end,
+        (SHUTDOWN_COMP, addr(&format!("10.0.0.1:{}", own.port())))
+    );
+}

@@ -4,6 +4,7 @@ use crate::Sctp;
 use crate::endpoint::{Endpoint, Item, Style, len_of};
 use crate::info::{Notification, NxtInfo, RcvInfo, Received};
 use sockeye_core::{Context, Error, SocketId};
+use std::net::SocketAddr;
 
 /// What a socket had to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +37,9 @@ impl Sctp {
             return endpoint.nothing();
         };
         let (mut received, association, whole) = match item {
-            Item::Notification(notice) => {
+            Item::Notification(notice, from) => {
                 let notice = notice.clone();
+                endpoint.notified_by = *from;
                 if !peek {
                     endpoint.inbox.pop_front();
                 }
@@ -90,6 +92,13 @@ impl Sctp {
         }
         Ok(Incoming::Message(received))
     }
+
+    /// Whom the notification was from that [`recv_msg`](Self::recv_msg) gave last: the peer's primary
+    /// address as it happened, where it had one.
+    #[must_use]
+    pub fn notified_by(&self, id: SocketId) -> Option<SocketAddr> {
+        self.held(id).ok()?.notified_by
+    }
 }
 
 impl Endpoint {
@@ -140,7 +149,7 @@ fn next_info(item: &Item) -> NxtInfo {
             length: u32::try_from(len_of(delivered) - read).unwrap_or(u32::MAX),
             assoc: *assoc,
         },
-        Item::Notification(_) => NxtInfo {
+        Item::Notification(..) => NxtInfo {
             notification: true,
             complete: true,
             ..NxtInfo::default()

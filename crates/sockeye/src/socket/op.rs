@@ -484,7 +484,7 @@ impl Op<'_> {
                 let bytes = super::sctp::notification::lay_out(&notification, &told);
                 let len = bytes.len().min(out.len());
                 out[..len].copy_from_slice(&bytes[..len]);
-                (len, None)
+                (len, sctp.notified_by(self.id))
             }
         };
         let nobody = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);

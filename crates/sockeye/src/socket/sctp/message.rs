@@ -199,15 +199,12 @@ impl Socket {
         buffer: &mut [u8],
         flags: MessageFlags,
     ) -> io::Result<RecvMessage> {
-        let incoming = self.recv_msg(buffer, flags)?;
+        let (incoming, by) = self.recv_told(buffer, flags)?;
         let told = self.sctp(|sctp, _, id| Ok(sctp.settings(id, AssocId::FUTURE)?.told))?;
-        // As on Linux it comes from the peer's primary address, as long as there is one.
-        let about = match &incoming {
-            Incoming::Notification(notification) => self.sctp_status(notification.assoc()).ok(),
-            _ => None,
-        };
+        // As on Linux it comes from the peer's primary address, also when the association is over.
+        let by = by.filter(|_| matches!(incoming, Incoming::Notification(_)));
         let mut message = describe(incoming, &told, buffer);
-        message.from = message.from.or(about.map(|status| status.primary.address));
+        message.from = message.from.or(by);
         Ok(message)
     }
 }

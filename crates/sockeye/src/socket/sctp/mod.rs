@@ -281,10 +281,22 @@ impl Socket {
     /// # Errors
     /// EAGAIN, ENOTCONN, and the socket's pending error.
     pub fn recv_msg(&self, buffer: &mut [u8], flags: MessageFlags) -> io::Result<Incoming> {
+        self.recv_told(buffer, flags).map(|(incoming, _)| incoming)
+    }
+
+    /// The same, and whom a notification is from.
+    fn recv_told(
+        &self,
+        buffer: &mut [u8],
+        flags: MessageFlags,
+    ) -> io::Result<(Incoming, Option<SocketAddr>)> {
         let wait = self.receive_patience(flags);
         let peek = flags.contains(MessageFlags::PEEK);
         let received = self.wait(Direction::Read, Class::Exclusive, wait, |op| {
-            op.sctp(|sctp, cx, id| sctp.recv_msg(cx, id, buffer, peek))
+            op.sctp(|sctp, cx, id| {
+                let incoming = sctp.recv_msg(cx, id, buffer, peek)?;
+                Ok((incoming, sctp.notified_by(id)))
+            })
         });
         self.run();
         received.map_err(to_io)
