@@ -96,12 +96,15 @@ pub use socket::{
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use sockeye_core::config::{FamilySettings, InterfaceSettings, Interfaces, ReversePath};
 pub use sockeye_core::congestion::HystartKind;
-pub use sockeye_core::iface::{Address, AddressOrigin, AddressState, NameServer, Router};
+pub use sockeye_core::iface::{
+    Address, AddressOrigin, AddressState, NameServer, NeighbourState, Router,
+};
+pub use sockeye_core::ip::route::RouteEntry;
 pub use sockeye_core::raw::packet::{FrameInfo, LinkAddr, PacketType, Vlan};
 pub use sockeye_core::{
-    AddrGenMode, AddressPolicy, Config, Counter, Counters, FastOpenMode, FilterMode, Ipv6Config,
-    OptionValue, PolicyError, Readiness, Scope, SocketOption, SocketSummary, SourceFilter,
-    SynCookies, SysctlError, TransportId, Unreachable, sysctl,
+    AddrGenMode, AddressPolicy, Config, Counter, Counters, FastOpenMode, FilterMode, InterfaceId,
+    Ipv6Config, Neighbour, OptionValue, PolicyError, Readiness, Route, Scope, SocketOption,
+    SocketSummary, SourceFilter, SynCookies, SysctlError, TransportId, Unreachable, sysctl,
 };
 pub use sockeye_drivers as drivers;
 pub use sockeye_link as link;

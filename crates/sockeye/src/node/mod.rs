@@ -13,9 +13,10 @@ use crate::turn;
 use sockeye_core::iface::{Address, NameServer, Router, Traffic};
 use sockeye_core::ip::route::RouteEntry;
 use sockeye_core::{
-    Config, Counters, Error, InterfaceConfig, InterfaceId, Medium, Neighbour, SocketSummary,
+    Config, Counters, Error, InterfaceConfig, InterfaceId, Medium, Neighbour, Route, RouteQuery,
+    SocketSummary,
 };
-use sockeye_link::{Batch, Link};
+use sockeye_link::{Batch, Instant, Link};
 use sockeye_node::Lease;
 use std::cell::RefCell;
 use std::io;
@@ -88,6 +89,8 @@ pub struct InterfaceInfo {
     pub lease: Option<Lease>,
     /// What went through it.
     pub traffic: Traffic,
+    /// When it was looked at: lifetimes are counted from here.
+    pub at: Instant,
 }
 
 /// Waiting.
@@ -240,7 +243,7 @@ impl Node {
     /// Works on the sans-IO node under the lock.
     pub(crate) fn with<R>(
         &self,
-        work: impl FnOnce(&mut sockeye_node::Node, sockeye_core::Instant) -> Result<R, Error>,
+        work: impl FnOnce(&mut sockeye_node::Node, Instant) -> Result<R, Error>,
     ) -> io::Result<R> {
         let shard = &self.0.shard;
         let done = shard.with(|state, now| work(&mut state.node, now));
@@ -255,7 +258,7 @@ impl Node {
     /// # Errors
     /// The node was shut down (ESHUTDOWN), as for all that follow.
     pub fn interfaces(&self) -> io::Result<Vec<InterfaceInfo>> {
-        self.with(|node, _| {
+        self.with(|node, now| {
             let info = |(id, interface): (InterfaceId, &sockeye_core::Interface)| InterfaceInfo {
                 id,
                 name: interface.name().to_owned(),
@@ -269,6 +272,7 @@ impl Node {
                 name_servers: interface.name_servers().to_vec(),
                 lease: node.lease(id).and_then(|(_, lease)| lease.cloned()),
                 traffic: interface.traffic(),
+                at: now,
             };
             Ok(node.interfaces().map(info).collect())
         })
@@ -280,6 +284,28 @@ impl Node {
     /// The node was shut down.
     pub fn routes(&self) -> io::Result<Vec<RouteEntry>> {
         self.with(|node, _| Ok(node.routes().cloned().collect()))
+    }
+
+    /// The way that packets to `destination` take, from `source` and by `interface` where these are
+    /// fixed.
+    ///
+    /// # Errors
+    /// ENETUNREACH without a route, EADDRNOTAVAIL when `source` is not one of its addresses, ENODEV,
+    /// ENETDOWN, EAFNOSUPPORT for addresses of two families.
+    pub fn route_to(
+        &self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+        interface: Option<InterfaceId>,
+    ) -> io::Result<Route> {
+        self.with(|node, now| {
+            node.context(now).inet.route(&RouteQuery {
+                destination,
+                source,
+                interface,
+                foreign_source: false,
+            })
+        })
     }
 
     /// The neighbours it knows on each interface.
