@@ -135,6 +135,11 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// The errno that socket(2) gives: `EPROTONOSUPPORT`, `ESOCKTNOSUPPORT`, `EAFNOSUPPORT`, `EACCES`, `EPERM`.
     fn socket(&self, domain: Domain, ty: Type, protocol: i32) -> Result<Self::Socket, Errno>;
+
+    /// The node that netlink and the interface ioctls are to show. Without one neither is there.
+    fn node(&self) -> Option<&sockeye::Node> {
+        None
+    }
 }
 
 /// A nonblocking socket on the node. Dropping it closes it as close(2) does: what was written is still sent.

@@ -10,6 +10,7 @@ use crate::calls::datagram::Datagrams;
 use crate::calls::listen::Listening;
 use crate::ends::{Ends, Kind, Name};
 use crate::memory::DATAGRAM_MAX;
+use crate::netlink::socket::{Netlink, Sockets};
 use crate::sys::{self, Call};
 use crate::threads::Threads;
 use rustix::fs::{OFlags, fcntl_getfl};
@@ -179,6 +180,7 @@ impl<S> Sock<S> {
 pub(crate) struct Table<S> {
     sockets: Mutex<BTreeMap<u64, Arc<Sock<S>>>>,
     pub(crate) threads: Threads,
+    pub(crate) netlinks: Sockets,
     /// The user has been told of a program that forbids inspection.
     warned: AtomicBool,
 }
@@ -190,6 +192,8 @@ pub(crate) type Held<S> = (Arc<Sock<S>>, OwnedFd);
 pub(crate) enum Found<S> {
     /// One of ours, with a duplicate for as long as the call is looked at.
     Ours(Arc<Sock<S>>, OwnedFd),
+    /// A netlink socket that is answered for the node.
+    Netlink(Arc<Netlink>, OwnedFd),
     /// Anything else: the kernel's.
     Foreign,
 }
@@ -199,6 +203,7 @@ impl<S: NodeSocket> Table<S> {
         Self {
             sockets: Mutex::default(),
             threads,
+            netlinks: Sockets::default(),
             warned: AtomicBool::new(false),
         }
     }
@@ -220,16 +225,25 @@ impl<S: NodeSocket> Table<S> {
             }
             Err(error) => return Err(error),
         };
-        let ours = sockopt::socket_cookie(&fd)
-            .ok()
-            .and_then(|cookie| lock(&self.sockets).get(&cookie).cloned());
-        Ok(ours.map_or(Found::Foreign, |sock| Found::Ours(sock, fd)))
+        let Ok(cookie) = sockopt::socket_cookie(&fd) else {
+            return Ok(Found::Foreign);
+        };
+        if let Some(sock) = lock(&self.sockets).get(&cookie).cloned() {
+            return Ok(Found::Ours(sock, fd));
+        }
+        let netlink = self.netlinks.find(cookie);
+        Ok(netlink.map_or(Found::Foreign, |socket| Found::Netlink(socket, fd)))
     }
 
     /// A duplicate of a descriptor, if it is still this socket's.
     pub(crate) fn duplicate_of(&self, sock: &Sock<S>, tid: i32, fd: RawFd) -> Option<OwnedFd> {
+        self.duplicate_by(sock.cookie, tid, fd)
+    }
+
+    /// A duplicate of a descriptor, if it is one of the file with this cookie.
+    pub(crate) fn duplicate_by(&self, cookie: u64, tid: i32, fd: RawFd) -> Option<OwnedFd> {
         let fd = self.threads.duplicate(tid, fd).ok()?;
-        (sockopt::socket_cookie(&fd) == Ok(sock.cookie)).then_some(fd)
+        (sockopt::socket_cookie(&fd) == Ok(cookie)).then_some(fd)
     }
 
     /// Adds a socket; `ENFILE` if there are too many.
@@ -264,14 +278,16 @@ impl<S: NodeSocket> Table<S> {
         for sock in &gone {
             self.remove(sock.cookie);
         }
+        let (netlinks_gone, netlinks_left) = self.netlinks.sweep(ends);
         Swept {
-            removed: gone.len(),
-            left: unwatched.len() - gone.len(),
+            removed: gone.len() + netlinks_gone,
+            left: unwatched.len() - gone.len() + netlinks_left,
         }
     }
 
     /// Takes all sockets out.
     pub(crate) fn clear(&self) {
+        self.netlinks.clear();
         for sock in std::mem::take(&mut *lock(&self.sockets)).into_values() {
             sock.closed.send_replace(true);
         }

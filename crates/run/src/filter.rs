@@ -54,10 +54,14 @@ const REFUSED: [c_long; 3] = [
     libc::SYS_io_uring_register,
 ];
 
+/// Netlink families that the supervisor answers: `NETLINK_ROUTE` and `NETLINK_SOCK_DIAG`.
+const NETLINK_ANSWERED: [u32; 2] = [0, 4];
+
 /// Netlink families that do not tell of the network: `NETLINK_SELINUX`, `NETLINK_AUDIT`, `NETLINK_KOBJECT_UEVENT`.
 const NETLINK_ALLOWED: [u32; 3] = [7, 9, 15];
 
-/// The interface ioctls (`SIOCADDRT` 0x890b to the private range's end): they would show the host's interfaces.
+/// The interface ioctls (`SIOCADDRT` 0x890b to the private range's end), which the supervisor answers: they would show the
+/// host's interfaces.
 const INTERFACE_IOCTLS: std::ops::Range<u32> = 0x890b..0x8a00;
 
 /// System call numbers from here on are those of the x32 ABI.
@@ -127,6 +131,9 @@ pub(crate) fn program() -> Vec<sock_filter> {
     a.answer(refuse(libc::EAFNOSUPPORT));
     a.place(netlink);
     a.load(argument_low(2));
+    for family in NETLINK_ANSWERED {
+        a.jump_if_equal(family, notify);
+    }
     for family in NETLINK_ALLOWED {
         a.jump_if_equal(family, allow);
     }
@@ -139,7 +146,7 @@ pub(crate) fn program() -> Vec<sock_filter> {
     a.answer(libc::SECCOMP_RET_ALLOW);
     a.place(ioctl_in_range);
     a.jump_if_at_least(INTERFACE_IOCTLS.end, allow);
-    a.answer(refuse(libc::ENODEV));
+    a.answer(libc::SECCOMP_RET_USER_NOTIF);
 
     // sendto and recvfrom with no address are send and recv, which the kernel serves but for a few descriptors.
     a.place(address);
@@ -202,7 +209,7 @@ mod tests {
             for high in [0, 0xffff_ffff_0000_0000] {
                 let expected = match domain as i32 {
                     libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX => NOTIFY,
-                    libc::AF_NETLINK => refuse(libc::EPROTONOSUPPORT),
+                    libc::AF_NETLINK => NOTIFY,
                     _ => refuse(libc::EAFNOSUPPORT),
                 };
                 assert_eq!(
@@ -215,12 +222,12 @@ mod tests {
     }
 
     #[test]
-    fn netlink_that_tells_of_the_network_is_refused() {
+    fn netlink_is_asked_for_refused_or_the_kernels() {
         for family in 0..32 {
-            let expected = if [7, 9, 15].contains(&family) {
-                ALLOW
-            } else {
-                refuse(libc::EPROTONOSUPPORT)
+            let expected = match family {
+                0 | 4 => NOTIFY,
+                7 | 9 | 15 => ALLOW,
+                _ => refuse(libc::EPROTONOSUPPORT),
             };
             assert_eq!(
                 native(
@@ -269,12 +276,9 @@ mod tests {
     }
 
     #[test]
-    fn interface_ioctls_are_refused_and_others_run() {
+    fn interface_ioctls_are_asked_for_and_others_run() {
         for request in [0x890b, 0x8910, 0x8912, 0x8933, 0x89ff] {
-            assert_eq!(
-                native(libc::SYS_ioctl, [3, request, 0, 0, 0, 0]),
-                refuse(libc::ENODEV)
-            );
+            assert_eq!(native(libc::SYS_ioctl, [3, request, 0, 0, 0, 0]), NOTIFY);
         }
         // FIONREAD, TCGETS, SIOCATMARK, and a request just above the range.
         for request in [0x541b, 0x5401, 0x8905, 0x8a00, 0xc020_6911] {

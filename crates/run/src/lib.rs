@@ -7,7 +7,7 @@
 //! Where things are: the filter (`filter`, over the assembler `bpf`); starting the program and being it (`child`, `mirror`);
 //! the thread that takes calls (`notify`) and what it shares with the tasks (`supervisor`); how callers wait (`waiting`); which descriptors are ours
 //! (`descriptors`, `threads`) and how they are made (`ends`; AF_UNIX sockets: `names`, and `bridge` to those of a node); the program's memory (`memory`, `address`); the calls, a family a
-//! file (`calls`); carrying streams (`relay`); what a machine allows ([`doctor`]).
+//! file (`calls`); carrying streams (`relay`); netlink, as far as it tells of the network (`netlink`); what a machine allows ([`doctor`]).
 //!
 //! # What a descriptor cannot show
 //!
@@ -47,6 +47,7 @@ mod leftovers;
 mod memory;
 mod mirror;
 mod names;
+mod netlink;
 mod node;
 mod notify;
 mod relay;

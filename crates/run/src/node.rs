@@ -25,6 +25,10 @@ impl Backend for Node {
         }
         Ok(socket)
     }
+
+    fn node(&self) -> Option<&Node> {
+        Some(self)
+    }
 }
 
 impl NodeSocket for Socket {

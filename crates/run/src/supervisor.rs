@@ -159,8 +159,12 @@ impl<B: Backend> Supervisor<B> {
         if call.nr == libc::SYS_socket {
             return match call.args[0] as i32 {
                 libc::AF_UNIX => self.unix_socket(call),
+                libc::AF_NETLINK => self.netlink_socket(call),
                 _ => self.socket(call),
             };
+        }
+        if call.nr == libc::SYS_ioctl {
+            return self.interface_ioctl(call);
         }
         let plain = is_plain(call);
         let (sock, end) = match self.table.find(call)? {
@@ -169,6 +173,7 @@ impl<B: Backend> Supervisor<B> {
                 return Ok(Outcome::Continue);
             }
             Found::Ours(sock, end) => (sock, end),
+            Found::Netlink(socket, end) => return self.on_netlink(call, &socket, end),
             Found::Foreign if call.nr == libc::SYS_connect => return self.connect_foreign(call),
             Found::Foreign => return self.on_foreign(call),
         };

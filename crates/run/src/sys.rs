@@ -306,7 +306,7 @@ fn open_pid(pid: i32, flags: u32) -> Result<OwnedFd, Errno> {
 }
 
 /// The process a thread belongs to.
-fn thread_group(tid: i32) -> Result<i32, Errno> {
+pub(crate) fn thread_group(tid: i32) -> Result<i32, Errno> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).map_err(|_| Errno::SRCH)?;
     let group = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
     group

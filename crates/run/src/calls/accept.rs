@@ -167,12 +167,7 @@ impl<B: Backend> Supervisor<B> {
     /// A free number at which plain calls are asked, for a socket that needs it.
     pub(crate) fn asked_number(&self, call: &Call, sock: &Sock<B::Socket>) -> Option<RawFd> {
         let carries = sock.has_messages() || sock.is_sctp();
-        let is_free = |number: &RawFd| {
-            let place = format!("/proc/{}/fd/{number}", call.tid);
-            let looked = std::fs::symlink_metadata(place);
-            looked.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-        };
-        ASKED.filter(|_| carries).find(is_free)
+        carries.then(|| free_asked_number(call)).flatten()
     }
 
     /// Makes a socket of a connection that the node has, with the options of the socket that it comes from.
@@ -210,4 +205,14 @@ pub(crate) struct Made<S> {
     pub(crate) sock: Arc<Sock<S>>,
     pub(crate) end: OwnedFd,
     pub(crate) node_end: Arc<OwnedFd>,
+}
+
+/// A free number at which plain calls are asked.
+pub(crate) fn free_asked_number(call: &Call) -> Option<RawFd> {
+    let is_free = |number: &RawFd| {
+        let place = format!("/proc/{}/fd/{number}", call.tid);
+        let looked = std::fs::symlink_metadata(place);
+        looked.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    ASKED.clone().find(is_free)
 }

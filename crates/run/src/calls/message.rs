@@ -242,11 +242,24 @@ impl Target {
         pieces: &[Control],
         flags: i32,
     ) -> Result<usize, Errno> {
+        let source = source.map(address::emit);
+        self.write_from(memory, data, source.as_deref(), pieces, flags)
+    }
+
+    /// The same, from an address of whatever family.
+    pub(crate) fn write_from(
+        &self,
+        memory: &Memory<'_>,
+        data: &[u8],
+        source: Option<&[u8]>,
+        pieces: &[Control],
+        flags: i32,
+    ) -> Result<usize, Errno> {
         let written = memory.scatter(&self.buffers, data)?;
         match self.name {
             Name::Untold => {}
             Name::At(at, len_at) => match source {
-                Some(source) => memory.write_address(at, len_at, source)?,
+                Some(source) => memory.write_name(at, len_at, source)?,
                 None => memory.write_int(len_at, 0)?,
             },
             Name::InMessage {
@@ -256,9 +269,8 @@ impl Target {
             } => {
                 let mut name_len = 0;
                 if let Some(source) = source.filter(|_| at != 0) {
-                    let octets = address::emit(source);
-                    memory.write(at, &octets[..room.min(octets.len())])?;
-                    name_len = octets.len() as u32;
+                    memory.write(at, &source[..room.min(source.len())])?;
+                    name_len = source.len() as u32;
                 }
                 let room = if self.control.address == 0 {
                     0

@@ -31,8 +31,12 @@ impl Memory<'_> {
         len_at: u64,
         address: SocketAddr,
     ) -> Result<(), Errno> {
+        self.write_name(at, len_at, &address::emit(address))
+    }
+
+    /// The same, with an address that is laid out already.
+    pub(crate) fn write_name(&self, at: u64, len_at: u64, octets: &[u8]) -> Result<(), Errno> {
         let room = usize::try_from(self.read_int(len_at)?).map_err(|_| Errno::INVAL)?;
-        let octets = address::emit(address);
         self.write(at, &octets[..room.min(octets.len())])?;
         self.write_int(len_at, octets.len() as i32)
     }
