@@ -17,6 +17,7 @@ mod memory;
 mod messages;
 mod multicast;
 mod nc;
+mod netlink;
 mod options;
 mod ospf;
 mod packet;
@@ -55,6 +56,7 @@ fn main() {
         tools::TESTS,
         scan::TESTS,
         nc::TESTS,
+        netlink::TESTS,
         raw::TESTS,
         options::TESTS,
         ospf::TESTS,

@@ -161,6 +161,7 @@ impl Socket {
     /// `struct inet_diag_msg`.
     fn message(&self) -> Message {
         const INET_DIAG_SHUTDOWN: u16 = 8;
+        const INET_DIAG_SKV6ONLY: u16 = 11;
         let family = match self.local {
             SocketAddr::V4(_) => libc::AF_INET,
             SocketAddr::V6(_) => libc::AF_INET6,
@@ -183,6 +184,11 @@ impl Socket {
         fixed.extend([0; 4]);
         let mut message = Message::new(BY_FAMILY, &fixed);
         message.attribute(INET_DIAG_SHUTDOWN, &[0]);
+        if let SocketAddr::V6(local) = self.local {
+            // Who is bound to an address of IPv6 has to do with that alone.
+            let only = !local.ip().is_unspecified() && local.ip().to_ipv4_mapped().is_none();
+            message.attribute(INET_DIAG_SKV6ONLY, &[only.into()]);
+        }
         message
     }
 }

@@ -7,7 +7,7 @@ use super::{Answers, errno};
 use crate::backend::Errno;
 use sockeye::link::Medium;
 use sockeye::{Address, AddressState, InterfaceId, InterfaceInfo, IpNet, NeighbourState, Node};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `RTM_*`: questions, and what answers them.
 mod rtm {
@@ -369,13 +369,17 @@ struct Told {
     interface: u32,
     gateway: Option<IpAddr>,
     source: Option<IpAddr>,
-    metric: u32,
+    /// None is told where it is `None`.
+    metric: Option<u32>,
+    /// From which address the question was.
+    from: Option<IpAddr>,
 }
 
 impl Told {
     fn message(&self) -> Message {
         /// `RTA_*`.
         const DST: u16 = 1;
+        const SRC: u16 = 2;
         const OIF: u16 = 4;
         const GATEWAY: u16 = 5;
         const PRIORITY: u16 = 6;
@@ -387,7 +391,7 @@ impl Told {
         let mut fixed = vec![
             family_of(to),
             self.destination.prefix_len(),
-            0,
+            self.from.map_or(0, |from| IpNet::from(from).prefix_len()),
             0,
             self.table,
             self.protocol,
@@ -400,8 +404,11 @@ impl Told {
         if self.destination.prefix_len() > 0 {
             message.attribute(DST, &octets_of(to));
         }
-        if self.metric != 0 {
-            message.number(PRIORITY, self.metric);
+        if let Some(from) = self.from {
+            message.attribute(SRC, &octets_of(from));
+        }
+        if let Some(metric) = self.metric {
+            message.number(PRIORITY, metric);
         }
         if let Some(source) = self.source {
             message.attribute(PREFSRC, &octets_of(source));
@@ -473,10 +480,12 @@ fn entries(node: &Node, infos: &[InterfaceInfo]) -> Result<Vec<Told>, Errno> {
             gateway: entry.gateway,
             source: address.filter(|_| !v6).map(|address| address.net.addr()),
             metric: match entry.metric {
-                0 if v6 && by_itself => METRIC_V6_ON_LINK,
-                0 if v6 => METRIC_V6,
-                metric => metric,
+                0 if v6 && by_itself => Some(METRIC_V6_ON_LINK),
+                0 if v6 => Some(METRIC_V6),
+                0 => None,
+                metric => Some(metric),
             },
+            from: None,
         }
     });
     Ok(told.collect())
@@ -501,7 +510,8 @@ fn own_entries(info: &InterfaceInfo) -> Vec<Told> {
             interface: info.id.0,
             gateway: None,
             source: ip.is_ipv4().then_some(ip),
-            metric: 0,
+            metric: ip.is_ipv6().then_some(0),
+            from: None,
         };
         told.push(entry(ip, LOCAL));
         if ip.is_ipv4() && ip.is_loopback() {
@@ -510,7 +520,11 @@ fn own_entries(info: &InterfaceInfo) -> Vec<Told> {
                 ..entry(ip, LOCAL)
             });
         }
-        let broadcast = broadcast_of(info, address.net).map(IpAddr::from);
+        let broadcast = match address.net {
+            IpNet::V4(net) if ip.is_loopback() => Some(net.broadcast()),
+            net => broadcast_of(info, net),
+        };
+        let broadcast = broadcast.map(IpAddr::from);
         told.extend(broadcast.map(|broadcast| entry(broadcast, BROADCAST)));
     }
     told
@@ -532,28 +546,44 @@ fn route(node: &Node, family: u8, request: &Request<'_>, to: &mut Answers) -> Re
     let source = address(SRC).transpose()?;
     let by = attribute(request.body, ROUTE_FIXED, OIF).and_then(|value| word(value, 0));
     let by = by.filter(|by| *by != 0).map(InterfaceId);
-    let way = node.route_to(destination, source, by).map_err(errno)?;
+    let way = node.route_to(destination, source, by).map_err(errno);
+    let way = way.map_err(|error| match error {
+        // Linux: nobody's address leads nowhere.
+        Errno::ADDRNOTAVAIL => Errno::NETUNREACH,
+        error => error,
+    })?;
+    let v6 = destination.is_ipv6();
     let next_hop = (way.next_hop != destination).then_some(way.next_hop);
     let told = Told {
         destination: destination.into(),
-        table: if way.local { TABLE_LOCAL } else { TABLE_MAIN },
-        protocol: BY_NOBODY,
+        // Of IPv4 the kernel has both in one while there are no rules, and calls it by that name.
+        table: if way.local && v6 {
+            TABLE_LOCAL
+        } else {
+            TABLE_MAIN
+        },
+        protocol: match (v6, next_hop) {
+            (false, _) => BY_NOBODY,
+            (true, None) => BY_KERNEL,
+            (true, Some(_)) => BY_BOOT,
+        },
         scope: SCOPE_UNIVERSE,
         kind: match (way.local, way.broadcast) {
             (true, _) => LOCAL,
             (_, true) => BROADCAST,
             _ => UNICAST,
         },
-        flags: CLONED,
+        flags: if v6 { 0 } else { CLONED },
         interface: way.interface.0,
         gateway: next_hop,
         source: Some(way.source),
-        metric: match (destination.is_ipv6(), next_hop) {
-            (false, _) => 0,
-            (true, _) if way.local => 0,
-            (true, None) => METRIC_V6_ON_LINK,
-            (true, Some(_)) => METRIC_V6,
+        metric: match next_hop {
+            _ if !v6 => None,
+            _ if way.local => Some(0),
+            None => Some(METRIC_V6_ON_LINK),
+            Some(_) => Some(METRIC_V6),
         },
+        from: v6.then(|| source.unwrap_or(Ipv6Addr::UNSPECIFIED.into())),
     };
     to.add(told.message());
     Ok(())

@@ -1,0 +1,171 @@
+//! What a program learns by netlink and the interface ioctls: the same script asks the kernel of a namespace and, under
+//! `sockeye run`, a node with the same addresses on a TAP. Each has to say the same, line by line.
+
+use crate::run::PYTHON;
+use crate::tap::LIMIT;
+use sockeye_tests::{Outcome, Program, Result, Test, check, ignore, in_namespace, sockeye, tests};
+
+pub(crate) const TESTS: &[Test] = tests![
+    the_node_is_shown_as_the_kernel_shows_its_own,
+    an_ordinary_user_is_shown_the_same,
+    requests_of_people_who_mean_harm,
+];
+
+const SCRIPT: &str = include_str!("netlink.py");
+
+/// Addresses and routes of the host that is asked. The other end of its wire is out of sight, as on the node.
+const HOST: &str = "
+    set -e
+    sleep 60 & unshare --net sleep 60 & other=$!
+    while [ /proc/$other/ns/net -ef /proc/self/ns/net ]; do sleep 0.01; done
+    ip link add eth0 index 2 type veth peer name peer index 3
+    ip link set peer netns $other
+    nsenter --net=/proc/$other/ns/net ip link set peer up
+    ip link set eth0 up
+    ip addr add 10.9.0.2/24 brd + dev eth0
+    ip addr add fd09::2/64 dev eth0
+    ip route add default via 10.9.0.1
+    while ip -6 addr show tentative | grep -q .; do sleep 0.05; done
+    ip -6 route add default via fd09::1
+    python=$1; script=$2
+    $python -c \"$script\" > $3 2>&1; code=$?
+    ip link del eth0; kill $other %1
+    exit $code
+";
+
+const LINK: &str = "tap:eth0,addr=10.9.0.2/24,addr=fd09::2/64,gw=10.9.0.1,gw=fd09::1";
+
+fn the_node_is_shown_as_the_kernel_shows_its_own() -> Result {
+    let name = "interop::netlink::the_node_is_shown_as_the_kernel_shows_its_own";
+    in_namespace(name, LIMIT, compare)
+}
+
+fn compare() -> Result {
+    if !std::path::Path::new("/dev/net/tun").exists() {
+        return ignore!("there is no /dev/net/tun on this machine");
+    }
+    let dir = sockeye_tests::TempDir::new()?;
+    let script = dir.write("netlink.py", SCRIPT)?;
+    let said = dir.path().join("kernel");
+    let kernel = Program::new("bash").args(["-c", HOST, "bash", PYTHON]);
+    let kernel = kernel.arg(SCRIPT).arg(&said).run()?;
+    let kernel_says = std::fs::read_to_string(&said).unwrap_or_default();
+    check!(
+        kernel.code == Some(0) && kernel_says.ends_with("done\n"),
+        "the kernel: {}\n{kernel_says}{}",
+        kernel.status_text(),
+        kernel.stderr_text()
+    );
+    let node = Program::new(sockeye()?)
+        .args(["run", "--link", LINK, "--", PYTHON])
+        .arg(&script)
+        .run()?
+        .expect(0)?;
+    let node_says = node.stdout_text();
+    let (kernel, node): (Vec<_>, Vec<_>) =
+        (kernel_says.lines().collect(), node_says.lines().collect());
+    let differ = |from: &[&str], other: &[&str], who: &str| {
+        let only = from.iter().filter(|line| !other.contains(line));
+        only.map(|line| format!("{who} {line}\n"))
+            .collect::<String>()
+    };
+    let differences = differ(&kernel, &node, "kernel") + &differ(&node, &kernel, "node  ");
+    check!(differences.is_empty(), "{differences}");
+    check!(
+        kernel == node,
+        "all the same, but in another order: {node_says}"
+    );
+    check!(
+        kernel.len() > 250,
+        "only {} lines were compared",
+        kernel.len()
+    );
+    Ok(Outcome::Passed)
+}
+
+fn an_ordinary_user_is_shown_the_same() -> Result {
+    let script = r#"
+import json, os, socket, subprocess
+names = [name for _, name in socket.if_nameindex()]
+assert names == ["lo", "eth0"], names
+addresses = json.loads(subprocess.run(["ip", "-j", "addr"], capture_output=True, check=True).stdout)
+local = [address["local"] for link in addresses for address in link["addr_info"]]
+assert "10.0.2.15" in local and "fd00:2::15" in local, local
+way = json.loads(subprocess.run(["ip", "-j", "route", "get", "192.0.2.1"], capture_output=True, check=True).stdout)
+assert way[0]["gateway"] == "10.0.2.2" and way[0]["prefsrc"] == "10.0.2.15", way
+# Another program of the run is seen, too: the sockets are the node's.
+server = socket.create_server(("10.0.2.15", 4711))
+seen = subprocess.run(["ss", "-Htln"], capture_output=True, check=True, text=True).stdout
+assert seen.split()[3] == "10.0.2.15:4711", seen
+change = subprocess.run(["ip", "addr", "add", "192.0.2.1/24", "dev", "lo"], capture_output=True, text=True)
+assert change.returncode != 0 and "Operation not permitted" in change.stderr, change
+print("done")
+"#;
+    let said = crate::run::python(&[], script, &[])?.stdout_text();
+    check!(said == "done\n", "{said}");
+    Ok(Outcome::Passed)
+}
+
+/// Floods, lies about lengths, and what nobody reads: the run goes on, and within bounds.
+fn requests_of_people_who_mean_harm() -> Result {
+    let script = r#"
+import os, random, resource, socket, struct, subprocess
+random.seed(7)
+def new(protocol=0):
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
+def ask(kind, flags, body, length=None):
+    return struct.pack("=IHHII", 16 + len(body) if length is None else length, kind, flags, 1, 0) + body
+for protocol in (0, 4):
+    sock = new(protocol)
+    for _ in range(3000):
+        body = random.randbytes(random.randrange(90))
+        kind = random.choice((16, 18, 20, 21, 22, 26, 30, 34, 255))
+        length = random.choice((None, 0, 15, 16, 17, 1 << 31, 0xffffffff, 16 + len(body) // 2))
+        sock.send(ask(kind, random.getrandbits(16) | random.choice((0, 1, 0x301)), body, length))
+        while True:
+            try:
+                sock.recv(1 << 16)
+            except BlockingIOError:
+                break
+# A thousand dumps in one request: there is one at a time.
+sock = new()
+assert sock.send(ask(18, 0x301, b"\0" * 16) * 1000) == 32000
+answers = 0
+while True:
+    try:
+        answers += len(sock.recv(1 << 16)) > 36 + 16
+    except BlockingIOError:
+        break
+assert answers == 1, answers
+# Nobody reads: what does not fit is lost, which is told, and asking goes on.
+sock = new()
+for _ in range(30_000):
+    sock.send(ask(18, 0x301, b"\0" * 16))
+lost = False
+while True:
+    try:
+        sock.recv(1 << 16)
+    except BlockingIOError:
+        break
+    except OSError as error:
+        lost = True
+sock.send(ask(22, 0x301, b"\0" * 8))
+assert sock.recv(1 << 16)
+try:
+    sock.send(b"\0" * 100_000)
+except OSError as error:
+    assert error.errno == 90
+else:
+    raise AssertionError("a request without bound")
+# Many sockets, none of them closed in order.
+socks = [new() for _ in range(500)]
+assert len({sock.bind((0, 0)) or sock.getsockname()[0] for sock in socks}) == 500
+for sock in socks:
+    sock.close()
+assert socket.if_nameindex()
+print("done")
+"#;
+    let said = crate::run::python(&[], script, &[])?.stdout_text();
+    check!(said == "done\n", "{said}");
+    Ok(Outcome::Passed)
+}
