@@ -1,5 +1,5 @@
 """Sockets that carry messages, as linux/sctp.h and linux/dccp.h have them."""
-import ctypes, errno, os, select, struct, subprocess, sys, threading
+import ctypes, errno, os, select, struct, subprocess, sys, threading, time
 from socket import *
 
 SCTP = 132

@@ -65,10 +65,22 @@ for sock in waiting:
     assert peer.recvmsg(100)[0] == b"in its turn"
 stream().connect(address)
 
+# What is left of a message is there when the association has ended meanwhile, too.
+leaving = stream()
+leaving.connect(address)
+listener.accept()
+rest = listener.accept()[0]
+notified(rest, ASSOC_CHANGE, COMM_UP)
+leaving.send(b"in two parts")
+leaving.close()
+time.sleep(0.1)
+first, second = rest.recvmsg(3), rest.recvmsg(100)
+assert (first[0], first[2] & MSG_EOR) == (b"in ", 0), first
+assert (second[0], second[2] & MSG_EOR) == (b"two parts", MSG_EOR), second
+
 # Whoever waits in a receive is woken by a reset.
 reset, source = stream(), None
 reset.connect(address)
-listener.accept()
 peer = listener.accept()[0]
 notified(peer, ASSOC_CHANGE, COMM_UP)
 result = []

@@ -32,6 +32,8 @@ pub(crate) struct Datagrams {
     /// What the program had written when an error was shown to it.
     rescued: Mutex<VecDeque<Vec<u8>>>,
     order: Mutex<VecDeque<Queued>>,
+    /// What was put back and found no room in the program's end, whose connection may have ended: it comes before all there.
+    returned: Mutex<VecDeque<Taken>>,
     /// What a receive of nothing but the end fails with, if it does.
     pub(crate) at_end: Mutex<Option<Errno>>,
     /// Held while a datagram is carried to the node, so that none overtakes.
@@ -72,6 +74,7 @@ impl Datagrams {
             at_end: Mutex::default(),
             rescued: Mutex::default(),
             order: Mutex::default(),
+            returned: Mutex::default(),
             carrying: Mutex::default(),
             left: Notify::new(),
             to_show: Notify::new(),
@@ -185,6 +188,14 @@ impl Datagrams {
     pub(super) fn take(&self, end: BorrowedFd<'_>, peek: bool) -> Result<Taken, Errno> {
         let mut buffer = Buffer::take();
         let mut order = lock(&self.order);
+        let mut returned = lock(&self.returned);
+        if let Some(first) = returned.front().cloned() {
+            if !peek {
+                returned.pop_front();
+            }
+            return Ok(first);
+        }
+        drop(returned);
         let stamped = sys::receive_stamped(end, &mut buffer, peek)?;
         self.check_end(&stamped)?;
         let received = claim(&mut order, &stamped, peek);
@@ -218,7 +229,7 @@ impl Datagrams {
     }
 
     fn drain(&self, order: &mut VecDeque<Queued>, end: BorrowedFd<'_>) -> Vec<Taken> {
-        let mut all = Vec::new();
+        let mut all: Vec<_> = lock(&self.returned).drain(..).collect();
         let mut buffer = Buffer::take();
         while let Ok(stamped) = sys::receive_stamped(end, &mut buffer, false)
             && self.check_end(&stamped).is_ok()
@@ -235,11 +246,18 @@ impl Datagrams {
     }
 
     fn refill(&self, order: &mut VecDeque<Queued>, all: impl Iterator<Item = Taken>) {
+        let mut returned = lock(&self.returned);
         for taken in all {
-            let Some(received) = taken.received else {
-                continue;
+            let fits = match &taken.received {
+                Some(received) if returned.is_empty() => {
+                    self.send(order, &taken.data, received).is_ok()
+                }
+                Some(_) => false,
+                None => continue,
             };
-            let _ = self.send(order, &taken.data, &received);
+            if !fits {
+                returned.push_back(taken);
+            }
         }
     }
 }
