@@ -14,4 +14,5 @@ mod receive;
 mod send;
 mod shutdown;
 mod socket;
+mod stream;
 mod unix;

@@ -172,6 +172,17 @@ impl<'a> Memory<'a> {
         Ok(data)
     }
 
+    /// What the buffers hold, up to `most` octets of it.
+    pub(crate) fn gather_some(&self, buffers: &[Span], most: usize) -> Result<Vec<u8>, Errno> {
+        let mut left = most;
+        let cut = buffers.iter().map(|span| {
+            let len = span.len.min(left);
+            left -= len;
+            Span { len, ..*span }
+        });
+        self.gather(&cut.collect::<Vec<_>>(), most)
+    }
+
     /// Spreads a datagram over the buffers; what does not fit is cut. Returns the octets written.
     pub(crate) fn scatter(&self, buffers: &[Span], data: &[u8]) -> Result<usize, Errno> {
         let mut rest = data;

@@ -18,7 +18,7 @@ use crate::waiting;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::os::fd::AsFd as _;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
@@ -203,9 +203,9 @@ impl<B: Backend> Supervisor<B> {
             libc::SYS_shutdown => self.shutdown(call, &sock, &end),
             libc::SYS_read | libc::SYS_readv => self.read(call, &sock, end),
             libc::SYS_write | libc::SYS_writev => self.write(call, &sock, &end),
-            libc::SYS_sendto => self.sendto(call, &sock, &end),
+            libc::SYS_sendto => self.sendto(call, &sock, end),
             libc::SYS_recvfrom => self.recvfrom(call, &sock, end),
-            libc::SYS_sendmsg => self.sendmsg(call, &sock, &end),
+            libc::SYS_sendmsg => self.sendmsg(call, &sock, end),
             libc::SYS_recvmsg => self.recvmsg(call, &sock, end),
             libc::SYS_sendmmsg => self.sendmmsg(call, &sock, &end),
             libc::SYS_recvmmsg => self.recvmmsg(call, &sock, end),
@@ -300,6 +300,17 @@ impl<B: Backend> Supervisor<B> {
         limit: Option<(Duration, Errno)>,
         answer: impl Future<Output = Answer> + Send + 'static,
     ) -> Answer {
+        self.hold_with(call, limit, Arc::default(), answer)
+    }
+
+    /// The same for a call that moves octets bit by bit: cut short, it returns how many it has moved, if it has.
+    pub(crate) fn hold_with(
+        self: &Arc<Self>,
+        call: &Call,
+        limit: Option<(Duration, Errno)>,
+        moved: Arc<AtomicUsize>,
+        answer: impl Future<Output = Answer> + Send + 'static,
+    ) -> Answer {
         let (me, call) = (self.clone(), *call);
         let hides_signals = self.table.threads.waiting.hides_signals();
         let in_time = async move {
@@ -319,7 +330,15 @@ impl<B: Backend> Supervisor<B> {
                     restarts: limit.is_none(),
                 }),
             };
-            me.finish(&call, answer);
+            let cut_short = match &answer {
+                Ok(Outcome::Interrupted { .. }) => true,
+                Err(error) => limit.is_some_and(|(_, expired)| expired == *error),
+                Ok(_) => false,
+            };
+            match moved.load(Ordering::Relaxed) {
+                moved @ 1.. if cut_short => me.finish(&call, Ok(Outcome::Return(moved as i64))),
+                _ => me.finish(&call, answer),
+            }
         });
         held.insert(call.tid, (call.id, task.abort_handle()));
         drop(held);

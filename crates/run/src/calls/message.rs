@@ -233,6 +233,39 @@ impl Target {
         lengths.fold(0, usize::saturating_add)
     }
 
+    /// Writes a part of a stream behind `done` octets that are there already. Nobody is said to have sent it.
+    pub(crate) fn write_behind(
+        &self,
+        memory: &Memory<'_>,
+        done: usize,
+        data: &[u8],
+        flags: i32,
+    ) -> Result<(), Errno> {
+        let mut skipped = done;
+        let behind = self.buffers.iter().map(|span| {
+            let passed = skipped.min(span.len);
+            skipped -= passed;
+            Span {
+                address: span.address.wrapping_add(passed as u64),
+                len: span.len - passed,
+            }
+        });
+        memory.scatter(&behind.collect::<Vec<_>>(), data)?;
+        match self.name {
+            Name::Untold => Ok(()),
+            Name::At(_, len_at) => memory.write_int(len_at, 0),
+            Name::InMessage { message_at, .. } => memory.finish_message(message_at, 0, 0, flags),
+        }
+    }
+
+    /// Whether it is to be told who sent what is received.
+    pub(crate) fn wants_name(&self) -> bool {
+        match self.name {
+            Name::Untold => false,
+            Name::At(at, _) | Name::InMessage { at, .. } => at != 0,
+        }
+    }
+
     /// Writes a message there, with `flags` among those that recvmsg returns. Returns the octets that found room.
     pub(crate) fn write(
         &self,

@@ -41,7 +41,8 @@ impl<B: Backend> Supervisor<B> {
         end: OwnedFd,
     ) -> Answer {
         if is_kernels(sock, call.args[3]) {
-            return Ok(Outcome::Continue);
+            let target = Target::of_recvfrom(&call.args);
+            return self.receive_stream(call, end, call.args[3] as i32, target);
         }
         let request = Request {
             flags: call.args[3] as i32,
@@ -73,7 +74,11 @@ impl<B: Backend> Supervisor<B> {
         end: OwnedFd,
     ) -> Answer {
         if is_kernels(sock, call.args[2]) {
-            return Ok(Outcome::Continue);
+            let target = Target::of_message(&self.memory(call), call.args[1])?;
+            if !target.wants_name() {
+                return Ok(Outcome::Continue);
+            }
+            return self.receive_stream(call, end, call.args[2] as i32, target);
         }
         let request = Request {
             flags: call.args[2] as i32,

@@ -26,13 +26,15 @@ impl<B: Backend> Supervisor<B> {
         self: &Arc<Self>,
         call: &Call,
         sock: &Arc<Sock<B::Socket>>,
-        end: &OwnedFd,
+        end: OwnedFd,
     ) -> Answer {
-        if sock.is_stream() && !sock.has_messages() {
-            return Err(Errno::ISCONN);
-        }
         let [_, at, len, flags, address_at, address_len] = call.args;
         let memory = self.memory(call);
+        if sock.is_stream() && !sock.has_messages() {
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
+            let spans = [Span { address: at, len }];
+            return self.send_stream(call, sock, end, flags as i32, &spans);
+        }
         let to = match address_at {
             0 => None,
             at => Some(read_destination(
@@ -47,7 +49,7 @@ impl<B: Backend> Supervisor<B> {
             to,
             control: Vec::new(),
         };
-        self.send_one(call, sock, end, flags as i32, message)
+        self.send_one(call, sock, &end, flags as i32, message)
     }
 
     /// write(2) and writev(2), of messages alone.
@@ -70,13 +72,20 @@ impl<B: Backend> Supervisor<B> {
         self: &Arc<Self>,
         call: &Call,
         sock: &Arc<Sock<B::Socket>>,
-        end: &OwnedFd,
+        end: OwnedFd,
     ) -> Answer {
+        let [_, at, flags, ..] = call.args;
         if sock.is_stream() && !sock.has_messages() {
-            return Ok(Outcome::Continue);
+            let memory = self.memory(call);
+            let message = memory.read_message(at)?;
+            if message.name == 0 || message.name_len == 0 {
+                return Ok(Outcome::Continue);
+            }
+            let spans = memory.read_buffers(&message)?;
+            return self.send_stream(call, sock, end, flags as i32, &spans);
         }
-        let message = read_outgoing(&self.memory(call), sock, call.args[1])?;
-        self.send_one(call, sock, end, call.args[2] as i32, message)
+        let message = read_outgoing(&self.memory(call), sock, at)?;
+        self.send_one(call, sock, &end, flags as i32, message)
     }
 
     pub(crate) fn sendmmsg(

@@ -1,6 +1,7 @@
 """A connection: data, its end, resets, and the descriptors that share it."""
 
 from common import *
+import ctypes
 import array
 import hashlib
 import signal
@@ -247,7 +248,69 @@ def options():
     fails(errno.ENOPROTOOPT, client.getsockopt, socket.IPPROTO_TCP, 999)
 
 
+def addresses_are_taken_no_notice_of():
+    client, server = pair()
+    # Whatever address it is: a stream has its peer.
+    assert client.sendto(b"to", ("192.0.2.1", 9)) == 2
+    assert client.sendmsg([b"wards"], [], 0, ("192.0.2.1", 9)) == 5
+    assert server.recv(7, socket.MSG_WAITALL) == b"towards"
+    # And nobody is told who sent what: an address of no length.
+    libc = ctypes.CDLL(None, use_errno=True)
+    for reader, writer in ((client, server), (server, client)):
+        writer.sendall(b"octets of a stream")
+        data, address, length = ctypes.create_string_buffer(100), ctypes.create_string_buffer(128), ctypes.c_int(128)
+        got = libc.recvfrom(reader.fileno(), data, 6, 0, address, ctypes.byref(length))
+        assert (data.raw[:got], length.value) == (b"octets", 0), (data.raw[:got], length.value)
+        got, _, flags, source = reader.recvmsg(3, 0, socket.MSG_PEEK)
+        assert (got, flags, source) == (b" of", 0, None), source
+        got, _, _, source = reader.recvmsg(100)
+        assert (got, source) == (b" of a stream", None), source
+    # A receive with room for an address waits, and is ended, as any other.
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 50_000))
+    fails(errno.EAGAIN, client.recvfrom, 1)
+    threading.Timer(0.05, server.sendall, (b"ab",)).start()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 5, 0))
+    assert client.recvfrom(1)[0] == b"a"
+    threading.Timer(0.05, server.sendall, (b"cd",)).start()
+    assert client.recvfrom(3, socket.MSG_WAITALL)[0] == b"bcd"
+    fails(errno.EAGAIN, client.recvfrom, 1, socket.MSG_DONTWAIT)
+    # More than there is room for: all of it goes when somebody reads.
+    data = bytes(range(256)) * 40_000
+    received = []
+    reader = threading.Thread(target=lambda: received.append(receive_all(server)))
+    reader.start()
+    sent = 0
+    while sent < len(data):
+        sent += client.sendto(data[sent:], ("192.0.2.1", 9))
+    client.shutdown(socket.SHUT_WR)
+    reader.join()
+    assert received == [data]
+    server.close()
+    assert client.recvfrom(1)[0] == b""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    fails(errno.EPIPE, client.sendto, b"x", ("192.0.2.1", 9))
+    fails(errno.EPIPE, socket.socket().sendto, b"x", ("192.0.2.1", 9))
+
+
+def a_send_with_an_address_is_interrupted():
+    client, server = pair()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 5, 0))
+    signal.signal(signal.SIGALRM, lambda *_: 1 / 0)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    sent = 0
+    try:
+        while True:
+            sent += client.sendto(b"a" * 65536, server.getsockname())
+    except ZeroDivisionError:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    client.close()
+    # The last one may have gone in part before the signal came.
+    assert sent <= len(receive_all(server)) <= sent + 65536
+
+
 run(
+    addresses_are_taken_no_notice_of,
+    a_send_with_an_address_is_interrupted,
     half_close,
     both_at_once,
     reset_by_peer,
