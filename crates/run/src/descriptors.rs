@@ -8,7 +8,7 @@ use crate::backend::{Domain, Errno, NodeSocket, Type};
 use crate::buffers::BUFFER;
 use crate::calls::datagram::Datagrams;
 use crate::calls::listen::Listening;
-use crate::ends::{Ends, Kind, Name};
+use crate::ends::{self, Ends, Kind, Name};
 use crate::memory::DATAGRAM_MAX;
 use crate::netlink::socket::{Netlink, Sockets};
 use crate::sys::{self, Call};
@@ -18,7 +18,7 @@ use rustix::net::sockopt;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::sync::{Notify, watch};
 
 /// Sockets that one run may have.
@@ -61,8 +61,20 @@ pub(crate) struct State<S> {
     pub(crate) reset_on_close: bool,
     /// shutdown(2) has ended reading, writing, where messages are carried.
     pub(crate) shut: Shut,
+    /// The sizes of its buffers, where the program has asked for some.
+    pub(crate) buffers: Buffers,
+    /// The node's end of a stream, while it is carried.
+    pub(crate) node_end: Weak<OwnedFd>,
     /// Something watches the node's end and will see the close; else the sweep must look.
     pub(crate) watched: bool,
+}
+
+/// SO_SNDBUF and SO_RCVBUF of a stream, as the program has set them. What lies between the program and the node's socket counts,
+/// too, so each end is made no larger than its direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Buffers {
+    pub(crate) send: Option<usize>,
+    pub(crate) receive: Option<usize>,
 }
 
 /// Which halves the program has shut.
@@ -111,6 +123,8 @@ impl<S> Sock<S> {
                 small: false,
                 reset_on_close: false,
                 shut: Shut::default(),
+                buffers: Buffers::default(),
+                node_end: Weak::new(),
                 watched,
             }),
             changed: Notify::new(),
@@ -166,6 +180,15 @@ impl<S> Sock<S> {
     /// Takes in its other side, which a socket does once.
     pub(crate) fn adopt(&self, datagrams: Arc<Datagrams>) {
         let _ = self.datagrams.set(datagrams);
+    }
+
+    /// Its stream is carried from now on, by this end of the node's.
+    pub(crate) fn is_carried(&self, node_end: &Arc<OwnedFd>) {
+        let mut state = lock(&self.state);
+        state.node_end = Arc::downgrade(node_end);
+        if let Some(asked) = state.buffers.receive {
+            ends::size(node_end.as_fd(), Some(asked));
+        }
     }
 
     /// Takes in the other side of a connection.

@@ -296,8 +296,14 @@ fn stamp(end: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// Gives an end the largest send buffer it may have, up to [`SEND_BUFFER`].
 pub(crate) fn raise(end: BorrowedFd<'_>) {
-    if sockopt::set_socket_send_buffer_size_force(end, SEND_BUFFER / 2).is_err() {
-        let _ = sockopt::set_socket_send_buffer_size(end, SEND_BUFFER / 2);
+    size(end, None);
+}
+
+/// Gives an end the send buffer that the program has asked for, or the largest that it may have, up to [`SEND_BUFFER`].
+pub(crate) fn size(end: BorrowedFd<'_>, asked: Option<usize>) {
+    let size = asked.unwrap_or(SEND_BUFFER).min(SEND_BUFFER / 2);
+    if sockopt::set_socket_send_buffer_size_force(end, size).is_err() {
+        let _ = sockopt::set_socket_send_buffer_size(end, size);
     }
 }
 

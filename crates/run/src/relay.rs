@@ -97,6 +97,7 @@ pub(crate) async fn carry<B: Backend>(
         drop(carrying);
         return;
     }
+    sock.is_carried(node_end.get_ref());
     let relay = Relay {
         node: &*sock.node,
         node_end: &node_end,

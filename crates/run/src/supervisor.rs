@@ -177,9 +177,11 @@ impl<B: Backend> Supervisor<B> {
             Found::Foreign if call.nr == libc::SYS_connect => return self.connect_foreign(call),
             Found::Foreign => return self.on_foreign(call),
         };
-        if std::mem::take(&mut lock(&sock.state).small) {
-            ends::raise(end.as_fd());
+        let mut state = lock(&sock.state);
+        if std::mem::take(&mut state.small) {
+            ends::size(end.as_fd(), state.buffers.send);
         }
+        drop(state);
         sock.caller.store(call.tid, Ordering::Relaxed);
         errors::hide(&sock, &end);
         if BEHIND_WHAT_WAS_WRITTEN.contains(&call.nr) {

@@ -188,7 +188,18 @@ impl<B: Backend> Supervisor<B> {
         let kind = (origin.domain, origin.ty, origin.protocol);
         let phase = Phase::Established { reported: true };
         let sock = Arc::new(Sock::new(end.as_fd(), name, kind, node.clone(), phase)?);
-        lock(&sock.state).reset_on_close = lock(&origin.state).reset_on_close;
+        let of_origin = lock(&origin.state);
+        let mut state = lock(&sock.state);
+        state.reset_on_close = of_origin.reset_on_close;
+        state.buffers = of_origin.buffers;
+        if let Some(asked) = state
+            .buffers
+            .send
+            .filter(|_| sock.end_kind() == Kind::Stream)
+        {
+            ends::size(end.as_fd(), Some(asked));
+        }
+        drop((of_origin, state));
         let node_end = Arc::new(node_end);
         sock.adopt_connection(&node_end);
         self.table.insert(sock.clone())?;

@@ -214,7 +214,11 @@ impl<B: Backend> Supervisor<B> {
             Phase::Fresh,
         )?);
         ends::copy_options(end.as_fd(), fresh.as_fd());
-        lock(&new.state).reset_on_close = lock(&sock.state).reset_on_close;
+        let old = lock(&sock.state);
+        let mut state = lock(&new.state);
+        state.reset_on_close = old.reset_on_close;
+        state.buffers = old.buffers;
+        drop((old, state));
         self.table.insert(new.clone())?;
         let fd = call.args[0] as RawFd;
         let close_on_exec = closes_on_exec(call.tid, fd);
@@ -334,7 +338,7 @@ impl<B: Backend> Supervisor<B> {
             }
             Some(end) => {
                 ends::discard(node_end.as_fd(), filled.saturating_sub(1));
-                ends::raise(end.as_fd());
+                ends::size(end.as_fd(), lock(&sock.state).buffers.send);
                 Guard::Present
             }
             // It has moved. Emptying alone makes it writable; the buffer is raised at its next call.

@@ -7,7 +7,7 @@ use crate::backend::{Backend, Domain, Errno, NodeSocket as _, Type};
 use crate::calls::datagram::{Datagrams, errors};
 use crate::calls::message::Wanted;
 use crate::descriptors::{Phase, Sock, lock};
-use crate::ends::{self, KERNEL_OPTIONS};
+use crate::ends::{self, KERNEL_OPTIONS, Kind};
 use crate::memory::OPTION_MAX;
 use crate::supervisor::{Answer, Outcome, Supervisor};
 use crate::sys::{self, Call};
@@ -165,7 +165,35 @@ impl<B: Backend> Supervisor<B> {
             return Err(Errno::NOPROTOOPT);
         }
         sock.node.set_option(level, name, value)?;
+        if level == libc::SOL_SOCKET && sock.end_kind() == Kind::Stream {
+            size_ends(sock, end, name, value);
+        }
         Ok(Outcome::Return(0))
+    }
+}
+
+/// Keeps the size of a buffer that the program has asked for, and has the ends heed it.
+fn size_ends<S>(sock: &Sock<S>, end: &OwnedFd, name: i32, value: &[u8]) {
+    let Some(asked) = value.first_chunk() else {
+        return;
+    };
+    let asked = Some(u32::from_ne_bytes(*asked) as usize);
+    let mut state = lock(&sock.state);
+    match name {
+        libc::SO_SNDBUF | libc::SO_SNDBUFFORCE => {
+            state.buffers.send = asked;
+            // Before it is connected it has to stay small.
+            if matches!(state.phase, Phase::Established { .. }) {
+                ends::size(end.as_fd(), asked);
+            }
+        }
+        libc::SO_RCVBUF | libc::SO_RCVBUFFORCE => {
+            state.buffers.receive = asked;
+            if let Some(node_end) = state.node_end.upgrade() {
+                ends::size(node_end.as_fd(), asked);
+            }
+        }
+        _ => {}
     }
 }
 

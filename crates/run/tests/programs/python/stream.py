@@ -308,7 +308,43 @@ def a_send_with_an_address_is_interrupted():
     assert sent <= len(receive_all(server)) <= sent + 65536
 
 
+def small_buffers_hold_little():
+    for inherits in (False, True):
+        server, client = socket.socket(), socket.socket()
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        ours = server if inherits else client
+        if inherits:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        else:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(server.getsockname())
+        accepted = server.accept()[0]
+        writer, reader = (accepted, client) if inherits else (client, accepted)
+        writer.setblocking(False)
+        sent = 0
+        # Until the reader's side is full, too, and nothing moves any more.
+        for _ in range(50):
+            try:
+                while True:
+                    sent += writer.send(b"x" * 4096)
+            except BlockingIOError:
+                time.sleep(0.01)
+        assert sent < 150_000, sent
+        # Who goes without reading resets who still writes.
+        reader.close()
+        wait_for(lambda: bits(writer) & HUP)
+        try:
+            while True:
+                writer.send(b"x")
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+
+
 run(
+    small_buffers_hold_little,
     addresses_are_taken_no_notice_of,
     a_send_with_an_address_is_interrupted,
     half_close,
