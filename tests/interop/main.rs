@@ -3,6 +3,7 @@
 mod autoconf;
 mod broadcast;
 mod counters;
+mod cpython;
 mod dccp;
 mod ecn;
 mod egress;
@@ -65,6 +66,7 @@ fn main() {
         multicast::TESTS,
         broadcast::TESTS,
         counters::TESTS,
+        cpython::TESTS,
         autoconf::TESTS,
         udp::TESTS,
         hostile::TESTS,
