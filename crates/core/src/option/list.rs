@@ -410,6 +410,7 @@ options! {
             IP_IPSEC_POLICY = 0 16, Error::NotPermitted, NONE, "policies of IPsec are a kernel's";
             IP_RECVERR_RFC4884 = 0 26, NONE, NONE, "where the extensions of an ICMP message lie is not looked for";
             IP_XFRM_POLICY = 0 17, Error::NotPermitted, NONE, "policies of IPsec are a kernel's";
+            SO_ORIGINAL_DST = 0 80, NONE, Error::NoEntry, "nobody has turned a connection of a node elsewhere; Linux says so, too, where it tracks connections";
         }
     }
     "ipv6(7)" {
@@ -496,6 +497,7 @@ options! {
             IPV6_LEAVE_ANYCAST = 41 28, Error::NotPermitted, NONE, "anycast addresses are the node's owner's to give";
             IPV6_RECVERR_RFC4884 = 41 31, NONE, NONE, "where the extensions of an ICMPv6 message lie is not looked for";
             IPV6_FLOWLABEL_MGR = 41 32, NONE, NONE, "nobody leases flow labels: each sender takes what it likes, as by IPV6_FLOWINFO_SEND";
+            IP6T_SO_ORIGINAL_DST = 41 80, NONE, Error::NoEntry, "as SO_ORIGINAL_DST";
             IPV6_IPSEC_POLICY = 41 34, Error::NotPermitted, NONE, "policies of IPsec are a kernel's";
             IPV6_XFRM_POLICY = 41 35, Error::NotPermitted, NONE, "policies of IPsec are a kernel's";
             IPV6_HOPLIMIT = 41 52, NONE, NONE, "of a single datagram only: IPV6_UNICAST_HOPS";
