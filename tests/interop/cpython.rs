@@ -99,7 +99,11 @@ fn compare(module: &str) -> Result {
         };
         if same == known(name) {
             differences += &format!("{name}: {on_kernel:?} on the kernel, {under_run:?} under run");
-            differences += if same { ", and listed as different\n" } else { "\n" };
+            differences += if same {
+                ", and listed as different\n"
+            } else {
+                "\n"
+            };
         }
     }
     let passed = run.values().filter(|came| **came == Came::Passed).count();

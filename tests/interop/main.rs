@@ -5,6 +5,7 @@ mod broadcast;
 mod counters;
 mod cpython;
 mod dccp;
+mod descriptors;
 mod ecn;
 mod egress;
 mod fast_open;
@@ -77,5 +78,6 @@ fn main() {
         sctp_extensions::linux::TESTS,
         sctp_extensions::usrsctp::TESTS,
         dccp::TESTS,
+        descriptors::TESTS,
     ]);
 }

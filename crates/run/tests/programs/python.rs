@@ -11,6 +11,7 @@ pub(crate) const TESTS: &[Test] = tests![
     datagram,
     errors,
     around,
+    descriptor,
     urgent,
     names,
     names_as_an_ordinary_user,
@@ -66,6 +67,29 @@ fn names_as_an_ordinary_user() -> Outcome {
 
 fn errors() -> Outcome {
     both(include_str!("python/errors.py"), false)
+}
+
+/// The one that says where `run` differs from the kernel, which it is told by an argument.
+fn descriptor() -> Outcome {
+    needs!("python3");
+    let dir = TempDir::new()?;
+    dir.write("common.py", COMMON)?;
+    let script = dir.write("program.py", include_str!("python/descriptor.py"))?;
+    let on_a_node = Program::new(this_binary()).args(["--on-a-node", "python3"]);
+    for (program, under_run) in [
+        (Program::new("python3"), false),
+        (supervised("python3"), true),
+        (on_a_node, true),
+    ] {
+        let program = program.arg("-B").arg(&script);
+        match under_run {
+            true => program.arg("run"),
+            false => program,
+        }
+        .run()?
+        .expect(0)?;
+    }
+    PASSED
 }
 
 fn urgent() -> Outcome {
