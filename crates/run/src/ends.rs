@@ -30,6 +30,9 @@ use tokio::io::unix::AsyncFd;
 /// What every end's send buffer is raised to, as far as the machine allows.
 const SEND_BUFFER: usize = 1 << 20;
 
+/// The least that it is made: with the guard of a connection that was opened, a whole piece of the filling, it is writable.
+const SEND_BUFFER_LEAST: usize = 20 * 1024;
+
 /// As much as a stream with the smallest send buffer takes in one piece.
 const FILL: [u8; 4096] = [0; 4096];
 
@@ -301,7 +304,7 @@ pub(crate) fn raise(end: BorrowedFd<'_>) {
 
 /// Gives an end the send buffer that the program has asked for, or the largest that it may have, up to [`SEND_BUFFER`].
 pub(crate) fn size(end: BorrowedFd<'_>, asked: Option<usize>) {
-    let size = asked.unwrap_or(SEND_BUFFER).min(SEND_BUFFER / 2);
+    let size = asked.unwrap_or(SEND_BUFFER).clamp(SEND_BUFFER_LEAST, SEND_BUFFER / 2);
     if sockopt::set_socket_send_buffer_size_force(end, size).is_err() {
         let _ = sockopt::set_socket_send_buffer_size(end, size);
     }
