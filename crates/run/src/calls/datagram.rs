@@ -160,24 +160,28 @@ pub(crate) fn carry_one<S: NodeSocket>(
     buffer: &mut Buffer,
 ) -> Result<Option<usize>, Errno> {
     let _turn = lock(&datagrams.carrying);
-    let len = datagrams.written(buffer)?;
-    if len > sock.message_max() {
-        return Ok(None);
-    }
-    let mut sent = sock.node.try_send_to(&buffer[..len], None);
-    // An error of what was sent before is the next call's, and no reason not to send: this call has succeeded already.
-    if let Err(error) = sent
-        && errors::is_of_the_way(error)
-    {
-        errors::note(sock, error);
-        if error != Errno::MSGSIZE {
-            sent = sock.node.try_send_to(&buffer[..len], None);
+    let (mut told, mut left) = (None, None);
+    // It is sent before it is taken out, which is seen as room for another: who waits for edges sees what arrives before that.
+    datagrams.with_written(buffer, |data| {
+        if data.len() > sock.message_max() {
+            return;
         }
+        let mut sent = sock.node.try_send_to(data, None);
+        // An error of what was sent before is the next call's, and no reason not to send: this call has succeeded already.
+        if let Err(error) = sent
+            && errors::is_of_the_way(error)
+        {
+            told = Some(error);
+            if error != Errno::MSGSIZE {
+                sent = sock.node.try_send_to(data, None);
+            }
+        }
+        left = (sent == Err(Errno::AGAIN)).then_some(data.len());
+    })?;
+    if let Some(error) = told {
+        errors::note(sock, error);
     }
-    match sent {
-        Err(Errno::AGAIN) => Ok(Some(len)),
-        _ => Ok(None),
-    }
+    Ok(left)
 }
 
 /// Queues a message for the program when there is room. An error says that the program's end is closed.

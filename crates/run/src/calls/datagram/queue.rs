@@ -132,15 +132,27 @@ impl Datagrams {
         Ok(())
     }
 
-    /// Takes the next message that the program has written. Its length may be more than the buffer has room for. `EPIPE` is the
-    /// end of what it writes.
-    pub(super) fn written(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+    /// Takes the next message that the program has written, after it has been looked at, unless it is longer than the buffer. It
+    /// is in the buffer then. `EPIPE` is the end of what the program writes.
+    pub(super) fn with_written(
+        &self,
+        buffer: &mut [u8],
+        look: impl FnOnce(&[u8]),
+    ) -> Result<(), Errno> {
+        // Nobody takes it meanwhile: see `show_error`.
         let mut rescued = lock(&self.rescued);
         if let Some(data) = rescued.pop_front() {
             buffer[..data.len()].copy_from_slice(&data);
-            return Ok(data.len());
+            look(&buffer[..data.len()]);
+            return Ok(());
         }
-        self.receive(buffer)
+        let stamped = sys::receive_stamped(self.node_end.as_fd(), buffer, true)?;
+        self.check_end(&stamped)?;
+        if stamped.full == stamped.len {
+            look(&buffer[..stamped.len]);
+        }
+        let _ = self.receive(&mut []);
+        Ok(())
     }
 
     /// Puts a datagram of the program back, to be the next one.
