@@ -304,7 +304,9 @@ pub(crate) fn raise(end: BorrowedFd<'_>) {
 
 /// Gives an end the send buffer that the program has asked for, or the largest that it may have, up to [`SEND_BUFFER`].
 pub(crate) fn size(end: BorrowedFd<'_>, asked: Option<usize>) {
-    let size = asked.unwrap_or(SEND_BUFFER).clamp(SEND_BUFFER_LEAST, SEND_BUFFER / 2);
+    let size = asked
+        .unwrap_or(SEND_BUFFER)
+        .clamp(SEND_BUFFER_LEAST, SEND_BUFFER / 2);
     if sockopt::set_socket_send_buffer_size_force(end, size).is_err() {
         let _ = sockopt::set_socket_send_buffer_size(end, size);
     }
