@@ -106,7 +106,11 @@ impl<B: Backend> Supervisor<B> {
             let ended = *ending.borrow_and_update() || sock.is_closed();
             let mut buffer = Buffer::take();
             match carry_one(&sock, &datagrams, &mut buffer) {
-                Ok(None) => {}
+                // What it has brought about within the run is seen before there is room for another.
+                Ok(None) => {
+                    drop(buffer);
+                    tokio::task::yield_now().await;
+                }
                 Ok(Some(len)) => {
                     let sent = poll_fn(|cx| sock.node.poll_send_to(cx, &buffer[..len], None));
                     // Nobody waits longer for room for a datagram.
@@ -161,7 +165,6 @@ pub(crate) fn carry_one<S: NodeSocket>(
 ) -> Result<Option<usize>, Errno> {
     let _turn = lock(&datagrams.carrying);
     let (mut told, mut left) = (None, None);
-    // It is sent before it is taken out, which is seen as room for another: who waits for edges sees what arrives before that.
     datagrams.with_written(buffer, |data| {
         if data.len() > sock.message_max() {
             return;

@@ -15,6 +15,7 @@ use rustix::net::{self, SendFlags, SocketAddrUnix};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
@@ -31,6 +32,8 @@ pub(crate) struct Datagrams {
     addresses: Option<[SocketAddrUnix; 2]>,
     /// What the program had written when an error was shown to it.
     rescued: Mutex<VecDeque<Vec<u8>>>,
+    /// The oldest message at the node's end has been carried, and is still to be taken out. Held with `rescued`.
+    carried: AtomicBool,
     order: Mutex<VecDeque<Queued>>,
     /// What was put back and found no room in the program's end, whose connection may have ended: it comes before all there.
     returned: Mutex<VecDeque<Taken>>,
@@ -73,6 +76,7 @@ impl Datagrams {
             addresses,
             at_end: Mutex::default(),
             rescued: Mutex::default(),
+            carried: AtomicBool::new(false),
             order: Mutex::default(),
             returned: Mutex::default(),
             carrying: Mutex::default(),
@@ -132,8 +136,9 @@ impl Datagrams {
         Ok(())
     }
 
-    /// Takes the next message that the program has written, after it has been looked at, unless it is longer than the buffer. It
-    /// is in the buffer then. `EPIPE` is the end of what the program writes.
+    /// Looks at the next message that the program has written, unless it is longer than the buffer. It is in the buffer then, and
+    /// is taken out by the next call: that is an edge of EPOLLOUT to the program, which is to come after what the message has
+    /// brought about. `EPIPE` is the end of what the program writes.
     pub(super) fn with_written(
         &self,
         buffer: &mut [u8],
@@ -141,6 +146,7 @@ impl Datagrams {
     ) -> Result<(), Errno> {
         // Nobody takes it meanwhile: see `show_error`.
         let mut rescued = lock(&self.rescued);
+        self.take_carried();
         if let Some(data) = rescued.pop_front() {
             buffer[..data.len()].copy_from_slice(&data);
             look(&buffer[..data.len()]);
@@ -151,8 +157,15 @@ impl Datagrams {
         if stamped.full == stamped.len {
             look(&buffer[..stamped.len]);
         }
-        let _ = self.receive(&mut []);
+        self.carried.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Takes out what has been carried. To be called with `rescued` held.
+    fn take_carried(&self) {
+        if self.carried.swap(false, Ordering::Relaxed) {
+            let _ = self.receive(&mut []);
+        }
     }
 
     /// Puts a datagram of the program back, to be the next one.
@@ -184,6 +197,7 @@ impl Datagrams {
         let _order = lock(&self.order);
         let mut rescued = lock(&self.rescued);
         let mut buffer = Buffer::take();
+        self.take_carried();
         while rescued.len() < RESCUED_MAX
             && let Ok(len) = self.receive(&mut buffer)
         {
