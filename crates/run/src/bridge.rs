@@ -2,16 +2,21 @@
 //! connects from one side to a name of the other is joined by a task that carries what comes.
 //!
 //! Descriptors that a program passes arrive in the node as objects of the type [`OwnedFd`], and such objects as descriptors.
-//! Datagram sockets meet on their own side alone.
+//! Datagrams have no task between the sides on their way to a program: see `mailbox`.
+
+mod mailbox;
 
 use crate::descriptors::lock;
 use crate::ends::{self, Watched};
 use crate::runner::Shared;
+use crate::sys;
+use rustix::fs::{Gid, Uid};
+use rustix::io::Errno;
 use rustix::net::{
     self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, sockopt,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, UCred, sockopt,
 };
-use sockeye::beyond::{Beyond, Joined, Taken};
+use sockeye::beyond::{Beyond, Inbox, Joined, Mailbox, Taken};
 use sockeye::unix::{Credentials, Object, Shutdown, SocketAddr};
 use sockeye::{Domain, MessageFlags, Socket, Type, UnixMessage, UnixSend};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -20,7 +25,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use tokio::task::AbortHandle;
 
-/// Bytes that are carried at a time.
+/// Bytes of a stream that are carried at a time.
 const CHUNK: usize = 64 * 1024;
 
 /// Descriptors of one message (Linux: SCM_MAX_FD).
@@ -36,7 +41,7 @@ impl Bridge {
     fn socket(&self, ty: Type) -> io::Result<OwnedFd> {
         let names = self.run.names();
         let made = names.socket(ty.into(), true);
-        made.unwrap_or_else(|| Err(names.refusal().unwrap_or(rustix::io::Errno::PERM)))
+        made.unwrap_or_else(|| Err(names.refusal().unwrap_or(Errno::PERM)))
             .map_err(Into::into)
     }
 }
@@ -60,6 +65,12 @@ impl Beyond for Bridge {
             socket,
             run: self.run.clone(),
         }))
+    }
+
+    fn mailbox(&self, inbox: Inbox) -> io::Result<Box<dyn Mailbox>> {
+        let socket = self.socket(Type::DGRAM)?;
+        let opened = mailbox::Letters::open(socket, inbox, self.run.clone())?;
+        Ok(Box::new(opened))
     }
 }
 
@@ -157,9 +168,10 @@ fn carry(run: &Shared, node: Socket, program: OwnedFd) {
 }
 
 async fn to_node(program: &Watched, node: &Socket) -> io::Result<()> {
+    let whole = node.r#type() == Type::SEQPACKET;
     loop {
         let mut ready = program.readable().await?;
-        let Ok(received) = ready.try_io(|fd| receive(fd.get_ref().as_fd())) else {
+        let Ok(received) = ready.try_io(|fd| receive(fd.get_ref().as_fd(), whole)) else {
             continue;
         };
         let (data, objects) = received?;
@@ -183,8 +195,12 @@ async fn to_node(program: &Watched, node: &Socket) -> io::Result<()> {
 }
 
 async fn to_program(node: &Socket, program: &Watched) -> io::Result<()> {
+    let most = match node.r#type() {
+        Type::SEQPACKET => usize::MAX,
+        _ => CHUNK,
+    };
     loop {
-        let message = node.recv_unix_async(CHUNK, MessageFlags::empty()).await?;
+        let message = node.recv_unix_async(most, MessageFlags::empty()).await?;
         if message.len == 0 && message.objects.is_empty() {
             return Ok(net::shutdown(program.get_ref(), net::Shutdown::Write)?);
         }
@@ -202,8 +218,16 @@ async fn to_program(node: &Socket, program: &Watched) -> io::Result<()> {
     }
 }
 
-fn receive(program: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<Object>)> {
-    let mut data = vec![0; CHUNK];
+/// Receives a message, all of which is wanted where it is a `whole` one.
+fn receive(program: BorrowedFd<'_>, whole: bool) -> io::Result<(Vec<u8>, Vec<Object>)> {
+    let len = match whole {
+        true => {
+            let flags = RecvFlags::PEEK | RecvFlags::TRUNC | RecvFlags::DONTWAIT;
+            net::recv(program, &mut [0; 0], flags)?.1
+        }
+        false => CHUNK,
+    };
+    let mut data = vec![0; len];
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = net::recvmsg(
@@ -231,15 +255,40 @@ fn send(program: BorrowedFd<'_>, message: &UnixMessage, sent: usize) -> io::Resu
         skip -= piece.len() - rest.len();
         pieces.push(IoSlice::new(rest));
     }
-    let objects = message.objects.iter().filter(|_| sent == 0);
+    let objects = if sent == 0 { &*message.objects } else { &[] };
+    Ok(pass(program, None, &pieces, objects, None)?)
+}
+
+/// sendmsg(2): data, those of the objects that are descriptors, and what it says of its sender.
+fn pass(
+    socket: BorrowedFd<'_>,
+    to: Option<&SocketAddrUnix>,
+    pieces: &[IoSlice<'_>],
+    objects: &[Object],
+    credentials: Option<Credentials>,
+) -> Result<usize, Errno> {
     let passed: Vec<BorrowedFd<'_>> = objects
+        .iter()
         .filter_map(|object| Some(object.downcast_ref::<OwnedFd>()?.as_fd()))
         .collect();
-    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+    let mut space = vec![
+        MaybeUninit::uninit();
+        rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX), ScmCredentials(1))
+    ];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !passed.is_empty() {
         control.push(SendAncillaryMessage::ScmRights(&passed));
     }
+    if let Some(said) = credentials {
+        control.push(SendAncillaryMessage::ScmCredentials(UCred {
+            pid: sys::pid(said.pid)?,
+            uid: Uid::from_raw(said.uid),
+            gid: Gid::from_raw(said.gid),
+        }));
+    }
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    Ok(net::sendmsg(program, &pieces, &mut control, flags)?)
+    match to {
+        Some(to) => net::sendmsg_addr(socket, to, pieces, &mut control, flags),
+        None => net::sendmsg(socket, pieces, &mut control, flags),
+    }
 }

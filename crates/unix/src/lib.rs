@@ -7,6 +7,7 @@
 //!   [`shutdown`](Unix::shutdown), [`close`](Unix::close): `connect`.
 //! - [`send_message`](Unix::send_message): `send`. Data is handed over as [`Bytes`], never copied here.
 //! - [`receive`](Unix::receive): `receive`, and of streams, with urgent data, `stream`.
+//! - Datagrams to and from somebody beyond the node: `porter`.
 //! - Options: `options`; the calls that all sockets have, with addresses of hosts: `internet`.
 //!
 //! Behaviour is Linux's, the order of its checks included, and so is what a message counts against
@@ -24,6 +25,7 @@ mod internet;
 mod message;
 mod name;
 mod options;
+mod porter;
 mod receive;
 mod send;
 mod socket;
@@ -35,6 +37,7 @@ mod tests;
 
 pub use message::{Credentials, Message, OBJECTS_MAX, Object, Outgoing, Received, Request};
 pub use name::{ABSTRACT_MAX, Name, PATH_MAX, PATHS_MAX};
+pub use porter::Letter;
 pub use socket::SocketType;
 
 use name::{Names, Own};

@@ -66,6 +66,8 @@ pub(crate) struct Socket {
     pub(crate) charged: usize,
     /// Who waits for room here.
     pub(crate) blocked: BTreeSet<SocketId>,
+    /// Of a porter: the peer that it stands for takes no more.
+    pub(crate) full_beyond: bool,
     /// SO_PASSCRED.
     pub(crate) passes_credentials: bool,
     /// SO_OOBINLINE.
@@ -99,6 +101,7 @@ impl Socket {
             backlog: cx.config.unix_max_dgram_qlen,
             charged: 0,
             blocked: BTreeSet::new(),
+            full_beyond: false,
             passes_credentials: false,
             urgent_inline: false,
             peek_offset: None,
@@ -119,7 +122,7 @@ impl Socket {
             State::Listening => self.pending.len(),
             State::Closed | State::Established => self.queue.len(),
         };
-        waiting > self.backlog
+        waiting > self.backlog || self.full_beyond
     }
 
     /// Whether poll(2) calls it writable: three quarters of the buffer are free.

@@ -34,6 +34,7 @@ fn main() {
             supervise(kernel::Kernel, waiting, &arguments[2..])
         }
         Some("--share") => names::share(&arguments[2..]),
+        Some("--letters") => names::letters(&arguments[2..]),
         Some("--meet") => names::meet(&arguments[2..]),
         Some("--on-a-node") => on_a_node(&arguments[2..]),
         Some("--play") => alarm::play(&arguments[2..]),

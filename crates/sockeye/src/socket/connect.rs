@@ -2,6 +2,7 @@
 
 use super::wait::Wait;
 use super::{Socket, Waiting};
+use crate::beyond::Hears;
 use crate::error::to_io;
 use crate::waiters::{Class, Direction};
 use sockeye_core::{Error, Handle};
@@ -102,6 +103,9 @@ impl Socket {
     /// The node was shut down.
     pub fn disconnect(&self) -> io::Result<()> {
         let done = self.call(|op| op.disconnect());
+        if done.is_ok() {
+            self.tell_post(Hears::Everybody);
+        }
         self.run();
         done
     }

@@ -32,7 +32,7 @@ pub use ancillary::{Ancillary, MessageFlags, Received, RecvMessage, SendMessage}
 pub use error_queue::ExtendedError;
 pub use packet::ReceivedFrame;
 pub use raw_message::{Control, RawMessage};
-pub use unix::{UnixMessage, UnixSend};
+pub use unix::{Inbox, UnixMessage, UnixSend};
 
 use crate::beyond::Taken;
 use crate::driver::block_on;
@@ -176,6 +176,8 @@ struct Inner {
     write_timeout: AtomicU64,
     /// Its name beyond the node, while it has one there.
     taken: OnceLock<Box<dyn Taken>>,
+    /// Where its datagrams leave the node and come into it, while names are shared.
+    post: OnceLock<unix::Post>,
     /// How long the end of a blocking socket waits for the peer, in nanoseconds.
     linger: AtomicU64,
 }
@@ -237,6 +239,7 @@ impl Socket {
             write_timeout: AtomicU64::new(0),
             linger: AtomicU64::new(0),
             taken: OnceLock::new(),
+            post: OnceLock::new(),
         }))
     }
 
@@ -350,6 +353,9 @@ impl Socket {
     /// # Errors
     /// ENOTCONN.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Write {
+            self.stop_post();
+        }
         let how = match how {
             Shutdown::Read => sockeye_core::Shutdown::Read,
             Shutdown::Write => sockeye_core::Shutdown::Write,

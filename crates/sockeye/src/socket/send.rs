@@ -247,6 +247,9 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         if let Kind::Unix(_) = self.0.kind {
             // No link has anything to do with it.
+            if let Some(sent) = self.poll_send_copied_beyond(cx, data) {
+                return sent;
+            }
             return self
                 .poll_step(cx, Direction::Write, |op| {
                     op.send_datagram(data, None, &SendOptions::NOTHING_SAID)

@@ -4,6 +4,7 @@ use super::super::op::Op;
 use super::super::wait::{Wait, Waiting};
 use super::super::{Domain, Protocol, Socket, timeout};
 use super::{caller, named, unix_handle};
+use crate::beyond::Hears;
 use crate::error::to_io;
 use crate::unix::SocketAddr;
 use crate::waiters::{Class, Direction};
@@ -31,8 +32,13 @@ impl Socket {
     fn or_beyond(&self, connected: Result<(), Error>, name: &Name) -> io::Result<()> {
         let (Err(Error::ConnectionRefused), Name::Abstract(abstract_name)) = (connected, name)
         else {
-            return connected.map_err(to_io);
+            connected.map_err(to_io)?;
+            self.tell_post(Hears::Nobody);
+            return Ok(());
         };
+        if let Some(connected) = self.connect_post(name, abstract_name) {
+            return connected;
+        }
         let beyond = self.0.node.beyond().filter(|_| self.connects());
         let Some(beyond) = beyond else {
             return connected.map_err(to_io);

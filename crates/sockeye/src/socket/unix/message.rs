@@ -61,16 +61,17 @@ fn may_say(said: Credentials) -> bool {
 }
 
 /// A call that sends, until it is done.
-pub(super) struct Sending {
-    to: Option<Name>,
+pub(super) struct Sending<'a> {
+    /// It has a name.
+    to: Option<&'a SocketAddr>,
     data: Bytes,
     beside: Outgoing,
     pub(super) flags: MessageFlags,
     sent: usize,
 }
 
-impl Sending {
-    pub(super) fn new(message: UnixSend<'_>) -> io::Result<Self> {
+impl<'a> Sending<'a> {
+    pub(super) fn new(message: UnixSend<'a>) -> io::Result<Self> {
         let UnixSend {
             to,
             data,
@@ -81,7 +82,7 @@ impl Sending {
         if credentials.is_some_and(|said| !may_say(said)) {
             return Err(os(libc::EPERM));
         }
-        let to = to.map(named).transpose()?.cloned();
+        to.map(named).transpose()?;
         let beside = Outgoing {
             objects,
             credentials,
@@ -101,7 +102,24 @@ impl Sending {
         let Self {
             to, data, beside, ..
         } = self;
-        op.unix(|unix, cx, id| unix.send_message(cx, id, data.clone(), to.as_ref(), beside))
+        let to = to.and_then(SocketAddr::name);
+        op.unix(|unix, cx, id| unix.send_message(cx, id, data.clone(), to, beside))
+    }
+
+    /// Where it goes, if that is said.
+    pub(super) const fn to(&self) -> Option<&'a SocketAddr> {
+        self.to
+    }
+
+    /// What is left to send.
+    pub(super) fn message(&self) -> UnixSend<'a> {
+        UnixSend {
+            to: self.to,
+            data: self.data.clone(),
+            objects: self.beside.objects.clone(),
+            credentials: self.beside.credentials,
+            flags: self.flags,
+        }
     }
 
     /// What the call returns, unless a stream has more to send.

@@ -3,15 +3,20 @@
 //! - Connecting and accepting: `connect`.
 //! - What a message is, and a call that sends one: `message`.
 //! - Sending and receiving: `transfer`.
+//! - Datagrams to and from beyond the node: `beyond`.
 //!
 //! Nothing here needs a turn of the node: a step under the lock hands the data over, and wakes who
 //! waits for it. Copies are made outside the lock.
 
+mod beyond;
 mod connect;
 mod message;
 mod transfer;
 
+pub use beyond::Inbox;
 pub use message::{UnixMessage, UnixSend};
+
+pub(super) use beyond::Post;
 
 use super::op::Kind;
 use super::{Domain, Protocol, Socket, Type};
@@ -68,6 +73,9 @@ impl Socket {
     /// EADDRINUSE, EINVAL when it has a name, EOPNOTSUPP when it is of another family.
     pub fn bind_unix(&self, address: &SocketAddr) -> io::Result<()> {
         let name = address.name().cloned();
+        if self.bind_beyond(name.as_ref())? {
+            return Ok(());
+        }
         let taken = match &name {
             Some(Name::Abstract(name)) if self.connects() => {
                 let beyond = self.0.node.beyond();

@@ -32,8 +32,16 @@ impl Socket {
             true => Wait::No,
             false => self.patience(timeout(&self.0.write_timeout)),
         };
+        if let Some(post) = self.post()
+            && !self.stays_inside(&sending)?
+        {
+            return self.send_beyond(post, &sending, wait);
+        }
         loop {
             let sent = self.wait_here(Direction::Write, wait, |op| sending.step(op));
+            if let Some(post) = self.leaves_from(&sending, sent)? {
+                return self.send_beyond(post, &sending, wait);
+            }
             if let Some(done) = sending.goes_on(self.0.kind, sent) {
                 return done.map_err(to_io);
             }
@@ -47,10 +55,18 @@ impl Socket {
     /// Those of [`send_unix`](Self::send_unix).
     pub async fn send_unix_async(&self, message: UnixSend<'_>) -> io::Result<usize> {
         let mut sending = Sending::new(message)?;
+        if let Some(post) = self.post()
+            && !self.stays_inside(&sending)?
+        {
+            return poll_fn(|cx| self.poll_send_beyond(post, &sending, cx)).await;
+        }
         let mut waiting = Waiting::new(self, Direction::Write, Class::Exclusive);
-        poll_fn(|cx| waiting.poll_parked(cx, |op| sending.step(op)))
-            .await
-            .map_err(to_io)
+        let sent = poll_fn(|cx| waiting.poll_parked(cx, |op| sending.step(op))).await;
+        drop(waiting);
+        match self.leaves_from(&sending, sent)? {
+            Some(post) => poll_fn(|cx| self.poll_send_beyond(post, &sending, cx)).await,
+            None => sent.map_err(to_io),
+        }
     }
 
     /// recvmsg(2): at most `len` bytes, in the buffers that were sent. Flags that count are PEEK,
@@ -72,6 +88,7 @@ impl Socket {
         };
         let mut all = UnixMessage::default();
         let least = self.least(len, flags)?;
+        self.collect();
         loop {
             let rest = Request {
                 len: len - all.len,
@@ -118,6 +135,7 @@ impl Socket {
             waits: true,
             again: false,
         };
+        self.collect();
         let mut waiting = Waiting::new(self, Direction::Read, Class::Exclusive);
         let got = poll_fn(|cx| waiting.poll_parked(cx, |op| receive(op, request))).await;
         let (received, peer) = got.map_err(to_io)?;
@@ -140,6 +158,7 @@ impl Socket {
             waits: true,
             ..Request::default()
         };
+        self.collect();
         let polled = self.poll_step(cx, Direction::Read, |op| receive(op, request));
         polled.map_err(to_io).map_ok(|(received, peer)| {
             let mut all = UnixMessage::default();
@@ -210,7 +229,7 @@ impl Socket {
     }
 }
 
-fn copied<'a>(pieces: impl Iterator<Item = &'a [u8]>, total: usize) -> Bytes {
+pub(super) fn copied<'a>(pieces: impl Iterator<Item = &'a [u8]>, total: usize) -> Bytes {
     let mut pieces = pieces.filter(|piece| !piece.is_empty());
     let mut copy = BytesMut::with_capacity(total);
     pieces.by_ref().for_each(|piece| copy.put_slice(piece));
