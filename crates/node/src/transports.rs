@@ -145,6 +145,9 @@ impl Transports {
         budget: usize,
     ) -> bool {
         self.turn = self.turn.wrapping_add(1);
+        if !self.has_output(interface) {
+            return false;
+        }
         let (first, len) = (self.turn, self.len());
         let full = cx.inet.queued(interface).saturating_add(budget);
         let mut more = false;
@@ -165,6 +168,19 @@ impl Transports {
             more |= transport.poll_transmit(cx, interface, left);
         }
         more
+    }
+
+    /// Whether any has something for `interface`: mostly none has, several times a turn.
+    fn has_output(&self, interface: InterfaceId) -> bool {
+        Transport::has_output(&self.tcp, interface)
+            || self.udp.has_output(interface)
+            || self.udp_lite.has_output(interface)
+            || self.ping.has_output(interface)
+            || self.raw.has_output(interface)
+            || self.packets.has_output(interface)
+            || Transport::has_output(&self.sctp, interface)
+            || Transport::has_output(&self.dccp, interface)
+            || self.others.values().any(|t| t.has_output(interface))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn Transport> {
