@@ -98,7 +98,7 @@ impl Intercept {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         let polled = self.poll_parked(cx);
         if polled.is_pending() {
-            self.line.shard().serve_task();
+            self.line.shard().serve_task(true);
         }
         polled
     }
@@ -279,7 +279,7 @@ impl PingIntercept {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<EchoRequest>> {
         let polled = self.poll_parked(cx);
         if polled.is_pending() {
-            self.line.shard().serve_task();
+            self.line.shard().serve_task(true);
         }
         polled
     }

@@ -6,7 +6,7 @@
 use crate::clock::{Clock, ManualClock};
 use crate::driver::{Driver, Seat};
 use crate::token::Token;
-use crate::waiters::Waiters;
+use crate::waiters::{Waiters, Woken};
 use crate::{fork, turn};
 use sockeye_core::{Error, Handle, Instant, InterfaceId, SocketId, Transport as _};
 use sockeye_link::{Batch, Link};
@@ -49,7 +49,7 @@ pub(crate) struct State {
     /// Who waits for closed sockets, and for what.
     pub(crate) closers: Vec<(Closing, Waker)>,
     /// Who is woken when the lock is free again.
-    pub(crate) woken: Vec<Waker>,
+    pub(crate) woken: Woken,
 }
 
 /// What is waited for after a socket was closed.
@@ -93,7 +93,7 @@ impl Shard {
                 waiters: Waiters::default(),
                 open: BTreeSet::new(),
                 closers: Vec::new(),
-                woken: Vec::new(),
+                woken: Woken::new(),
             }),
             token: Token::new(),
             links: Mutex::default(),
@@ -182,7 +182,7 @@ impl Shard {
     }
 
     /// The turn's part under the lock: when the next turn is due, and whom to wake.
-    pub(crate) fn with_turn(&self, work: impl FnOnce(&mut Node)) -> (Instant, Vec<Waker>) {
+    pub(crate) fn with_turn(&self, work: impl FnOnce(&mut Node)) -> (Instant, Woken) {
         let mut state = lock(&self.state);
         work(&mut state.node);
         state.collect_ready();
@@ -234,13 +234,17 @@ impl Shard {
         (now, changed.then(|| self.watches()))
     }
 
-    /// A task waits: where it belongs to a runtime, that drives the node from now on.
-    pub(crate) fn serve_task(self: &Arc<Self>) {
+    /// A task waits: where it belongs to a runtime, that drives the node from now on. Packets of a link
+    /// without a descriptor come by turns of whoever sends them, so that nothing is to be found here
+    /// unless a turn is wanted.
+    pub(crate) fn serve_task(self: &Arc<Self>, wants_turn: bool) {
         #[cfg(feature = "tokio")]
         if self.clock.manual().is_none() {
             crate::reactor::start(self);
         }
-        self.run();
+        if wants_turn || self.has_watches() || !self.seat.is_taken() {
+            self.run();
+        }
     }
 
     /// As [`run`](Self::run), by a driver that sets its alarm behind the turn, or looks at the node

@@ -8,8 +8,10 @@
 //! call that is given up between its wake-up and its next attempt. Errors and the end of a
 //! connection wake all.
 
+use smallvec::SmallVec;
 use sockeye_core::{Handle, Readiness};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::task::Waker;
 
 /// What is waited for.
@@ -41,10 +43,50 @@ struct Entry {
     waker: Waker,
 }
 
+/// Hashes handles, which are the node's own numbers: nobody else chooses them.
+#[derive(Debug, Default)]
+struct ByHandle(u64);
+
+impl ByHandle {
+    fn mix(&mut self, number: u64) {
+        // Knuth's multiplicative hash: 2^64 over the golden ratio.
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for ByHandle {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.mix(u64::from(*byte)));
+    }
+
+    fn write_u16(&mut self, number: u16) {
+        self.mix(number.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.mix(number.into());
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.mix(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // A table looks at the low bits, which the product mixes least.
+        self.0 ^ self.0 >> 32
+    }
+}
+
+/// Most often one waits.
+type Line = SmallVec<[Entry; 1]>;
+
+/// Whom to wake when no lock is held.
+pub(crate) type Woken = SmallVec<[Waker; 4]>;
+
 /// Lines of one shard.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    lines: HashMap<(Handle, Direction), Vec<Entry>>,
+    lines: HashMap<(Handle, Direction), Line, BuildHasherDefault<ByHandle>>,
     tickets: u64,
 }
 
@@ -102,7 +144,7 @@ impl Waiters {
     }
 
     /// `what` has come about for `handle`: moves those to wake into `woken`.
-    pub(crate) fn ready(&mut self, handle: Handle, what: Readiness, woken: &mut Vec<Waker>) {
+    pub(crate) fn ready(&mut self, handle: Handle, what: Readiness, woken: &mut Woken) {
         if what.intersects(Readiness::ERROR | Readiness::ERROR_QUEUE | Readiness::HANGUP) {
             self.all(handle, woken);
             return;
@@ -120,7 +162,7 @@ impl Waiters {
 
     /// Something came that one exclusive waiter can take: wakes the first of them, and all shared
     /// ones.
-    pub(crate) fn next(&mut self, handle: Handle, direction: Direction, woken: &mut Vec<Waker>) {
+    pub(crate) fn next(&mut self, handle: Handle, direction: Direction, woken: &mut Woken) {
         let key = (handle, direction);
         let Some(line) = self.lines.get_mut(&key) else {
             return;
@@ -139,18 +181,18 @@ impl Waiters {
     }
 
     /// Wakes all who wait for `handle`: it was closed, or failed.
-    pub(crate) fn all(&mut self, handle: Handle, woken: &mut Vec<Waker>) {
+    pub(crate) fn all(&mut self, handle: Handle, woken: &mut Woken) {
         self.line(handle, Direction::Read, woken);
         self.line(handle, Direction::Write, woken);
     }
 
     /// Wakes everybody: the node is gone.
-    pub(crate) fn everybody(&mut self, woken: &mut Vec<Waker>) {
+    pub(crate) fn everybody(&mut self, woken: &mut Woken) {
         let lines = std::mem::take(&mut self.lines);
         woken.extend(lines.into_values().flatten().map(|entry| entry.waker));
     }
 
-    fn line(&mut self, handle: Handle, direction: Direction, woken: &mut Vec<Waker>) {
+    fn line(&mut self, handle: Handle, direction: Direction, woken: &mut Woken) {
         if let Some(line) = self.lines.remove(&(handle, direction)) {
             woken.extend(line.into_iter().map(|entry| entry.waker));
         }
@@ -200,7 +242,7 @@ mod tests {
     use super::*;
 
     fn wake(waiters: &mut Waiters, what: Readiness) {
-        let mut woken = Vec::new();
+        let mut woken = Woken::new();
         waiters.ready(handle(), what, &mut woken);
         woken.into_iter().for_each(Waker::wake);
     }
@@ -255,7 +297,7 @@ mod tests {
         wake(&mut waiters, Readiness::ERROR);
         assert_eq!(counts(), [2, 2, 2]);
         join(&mut waiters);
-        let mut woken = Vec::new();
+        let mut woken = Woken::new();
         waiters.everybody(&mut woken);
         assert_eq!(woken.len(), 3);
         assert!(waiters.lines.is_empty());
@@ -296,7 +338,7 @@ mod loom_tests {
 
     impl Listener {
         /// What an exclusive waiter does when it goes, served or not.
-        fn leave(&mut self, ticket: Option<Ticket>, woken: &mut Vec<Waker>) {
+        fn leave(&mut self, ticket: Option<Ticket>, woken: &mut Woken) {
             if let Some(ticket) = ticket {
                 self.waiters.leave(handle(), Direction::Read, ticket);
             }
@@ -311,7 +353,7 @@ mod loom_tests {
         let waker = Waker::from(parker.clone());
         let mut ticket = None;
         for attempt in 0.. {
-            let mut woken = Vec::new();
+            let mut woken = Woken::new();
             let mut state = listener.lock().unwrap();
             let served = state.connections > 0;
             if served {
@@ -338,7 +380,7 @@ mod loom_tests {
     }
 
     fn arrive(listener: &Mutex<Listener>) {
-        let mut woken = Vec::new();
+        let mut woken = Woken::new();
         let mut state = listener.lock().unwrap();
         state.connections += 1;
         state

@@ -56,35 +56,45 @@ impl Socket {
         direction: Direction,
         mut step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
     ) -> Poll<Result<R, Error>> {
+        let planned = self.planned();
+        let mut wants_turn = false;
         let polled = self.shard().with(|state, now| {
             let done = step(&mut self.op(state, now));
             if matches!(done, Err(Error::WouldBlock)) {
                 state
                     .waiters
                     .join_once(self.0.handle, direction, cx.waker());
+                wants_turn = self.wants_turn(state, now, planned);
                 return Ok(Poll::Pending);
             }
             Ok(Poll::Ready(done))
         });
-        self.polled(polled)
+        let polled = polled.unwrap_or_else(|error| Poll::Ready(Err(error)));
+        if polled.is_pending() {
+            self.serve_task(wants_turn);
+        }
+        polled
     }
 
     /// A task waits for the socket. Inside the node nobody has to move that for it.
-    fn serve_task(&self) {
+    fn serve_task(&self, wants_turn: bool) {
         if !matches!(self.0.kind, Kind::Unix(_)) {
-            self.shard().serve_task();
+            self.shard().serve_task(wants_turn);
         }
     }
 
-    fn polled<R>(&self, polled: Result<Poll<Result<R, Error>>, Error>) -> Poll<Result<R, Error>> {
-        match polled {
-            Ok(Poll::Pending) => {
-                self.serve_task();
-                Poll::Pending
-            }
-            Ok(done) => done,
-            Err(error) => Poll::Ready(Err(error)),
+    /// For when the node's next turn is planned, as it is known before a step.
+    fn planned(&self) -> Instant {
+        match self.0.kind {
+            Kind::Unix(_) => Instant::FAR,
+            _ => self.shard().seat.deadline(),
         }
+    }
+
+    /// Whether a step that has to wait has left something for a turn. What comes by a link is for
+    /// whoever drives the node, who is called.
+    fn wants_turn(&self, state: &mut State, now: Instant, planned: Instant) -> bool {
+        !matches!(self.0.kind, Kind::Unix(_)) && self.op(state, now).wants_turn(planned)
     }
 
     /// A step that a blocking socket waits for, at most as long as `timeout`.
@@ -157,9 +167,14 @@ impl<'a> Waiting<'a> {
         cx: &mut Context<'_>,
         step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
     ) -> Poll<Result<R, Error>> {
-        let polled = self.poll_parked(cx, step);
+        let socket = self.socket;
+        let planned = socket.planned();
+        let mut wants_turn = false;
+        let polled = self.poll_joined(cx, step, |state, now| {
+            wants_turn = socket.wants_turn(state, now, planned);
+        });
         if polled.is_pending() {
-            self.socket.serve_task();
+            socket.serve_task(wants_turn);
         }
         polled
     }
@@ -168,7 +183,17 @@ impl<'a> Waiting<'a> {
     pub(crate) fn poll_parked<R>(
         &mut self,
         cx: &mut Context<'_>,
+        step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
+    ) -> Poll<Result<R, Error>> {
+        self.poll_joined(cx, step, |_, _| {})
+    }
+
+    /// Calls `waits` under the lock where the step has to wait.
+    fn poll_joined<R>(
+        &mut self,
+        cx: &mut Context<'_>,
         mut step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
+        waits: impl FnOnce(&mut State, Instant),
     ) -> Poll<Result<R, Error>> {
         let socket = self.socket;
         let polled = socket.shard().with(|state, now| {
@@ -181,6 +206,7 @@ impl<'a> Waiting<'a> {
                     &mut self.ticket,
                     cx.waker(),
                 );
+                waits(state, now);
                 return Ok(Poll::Pending);
             }
             Ok(Poll::Ready(done))
