@@ -1,7 +1,7 @@
 //! How a thread waits: parked on a futex while no device needs watching, else in poll(2) with an
 //! event descriptor of its own among the devices'. One waker serves both.
 
-use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use crate::sync::{Thread, current};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -19,11 +19,28 @@ const POLLING: u8 = 2;
 /// Woken; it has not seen it yet.
 const NOTIFIED: u8 = 3;
 
+/// How long a thread looks for a wake-up before it sleeps: about what sleeping and being woken cost.
+const MOMENT: Duration = Duration::from_micros(8);
+/// Looks between two readings of the clock.
+const LOOKS: u32 = 32;
+/// Moments in a row that may be in vain.
+const TRIES: u32 = 2;
+/// Then each such wait begins with one.
+const SELDOM: u32 = 64;
+
+/// Whether the thread that is waited for can run meanwhile.
+fn has_cores() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1))
+}
+
 /// One thread's place to wait.
 #[derive(Debug)]
 pub(crate) struct Parker {
     state: AtomicU8,
     thread: Thread,
+    /// Waits in a row that were longer than it is worth to look again and again.
+    in_vain: AtomicU32,
     /// Made when the thread first waits for a device.
     event: OnceLock<OwnedFd>,
 }
@@ -34,6 +51,7 @@ impl Parker {
         Arc::new(Self {
             state: AtomicU8::new(EMPTY),
             thread: current(),
+            in_vain: AtomicU32::new(0),
             event: OnceLock::new(),
         })
     }
@@ -91,7 +109,7 @@ impl Parker {
         deadline: Option<Instant>,
     ) -> std::io::Result<bool> {
         if fds.is_empty() {
-            if self.begin(PARKED) {
+            if !self.is_soon_notified() && self.begin(PARKED) {
                 self.park_until(deadline);
             }
             return Ok(self.end());
@@ -107,6 +125,32 @@ impl Parker {
             let _ = rustix::io::read(event, &mut [0; 8]);
         }
         polled.map(|()| notified)
+    }
+
+    /// Looks for a wake-up for a moment: where the other thread runs and answers at once, sleeping and
+    /// being woken costs more than all else. Who waits in vain does so less and less often.
+    fn is_soon_notified(&self) -> bool {
+        let in_vain = self.in_vain.load(Ordering::Relaxed);
+        if in_vain >= TRIES && !in_vain.is_multiple_of(SELDOM) || !has_cores() {
+            self.in_vain
+                .store(in_vain.wrapping_add(1), Ordering::Relaxed);
+            return self.is_notified();
+        }
+        let begun = Instant::now();
+        loop {
+            for _ in 0..LOOKS {
+                if self.is_notified() {
+                    self.in_vain.store(0, Ordering::Relaxed);
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if begun.elapsed() >= MOMENT {
+                self.in_vain
+                    .store(in_vain.wrapping_add(1), Ordering::Relaxed);
+                return false;
+            }
+        }
     }
 
     fn park_until(&self, deadline: Option<Instant>) {
