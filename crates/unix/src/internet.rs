@@ -3,7 +3,6 @@
 
 use crate::message::{Outgoing, Request};
 use crate::{SocketType, Unix, charge, handle};
-use bytes::{BufMut as _, BytesMut};
 use sockeye_core::datagram::{Received, SendOptions};
 use sockeye_core::{Context, Error, InterfaceId, Readiness, SocketId};
 use std::io::IoSlice;
@@ -86,11 +85,11 @@ impl Unix {
             SocketType::Stream => total.min(socket.common.send_buffer + charge::STREAM_MAX),
             SocketType::Datagram | SocketType::SeqPacket => total,
         };
-        let mut copy = BytesMut::with_capacity(most);
+        let mut copy = Vec::with_capacity(most);
         for piece in data {
-            copy.put_slice(&piece[..piece.len().min(most - copy.len())]);
+            copy.extend_from_slice(&piece[..piece.len().min(most - copy.len())]);
         }
-        self.send_message(cx, id, copy.freeze(), None, &mut Outgoing::default())
+        self.send_message(cx, id, &mut copy.into(), None, &mut Outgoing::default())
     }
 
     /// recv(2): copies what there is.

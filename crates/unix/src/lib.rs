@@ -6,7 +6,8 @@
 //! - [`listen`](Unix::listen), [`connect_name`](Unix::connect_name), [`accept`](Unix::accept),
 //!   [`shutdown`](Unix::shutdown), [`close`](Unix::close): `connect`.
 //! - [`send_message`](Unix::send_message): `send`. Data is handed over as [`Bytes`], never copied here.
-//! - [`receive`](Unix::receive): `receive`, and of streams, with urgent data, `stream`.
+//! - [`receive`](Unix::receive): `receive`, and of streams, with urgent data, `stream`;
+//!   [`read`](Unix::read), of data alone: `read`.
 //! - Datagrams to and from somebody beyond the node: `porter`.
 //! - Options: `options`; the calls that all sockets have, with addresses of hosts: `internet`.
 //!
@@ -26,6 +27,7 @@ mod message;
 mod name;
 mod options;
 mod porter;
+mod read;
 mod receive;
 mod send;
 mod socket;

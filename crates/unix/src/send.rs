@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sockeye_core::{Context, Error, Readiness, SocketId};
 
 impl Unix {
-    /// Sends, and says how many bytes of `data` are on their way; of a stream perhaps not all. The
-    /// objects of `beside` are taken with the first of them.
+    /// Sends, and says how many bytes of `data` are on their way; of a stream perhaps not all. They are
+    /// taken out of `data`, and the objects out of `beside` with the first of them.
     ///
     /// # Errors
     /// [`Error::WouldBlock`] while the buffer or the receiver's queue is full: the socket becomes
@@ -23,7 +23,7 @@ impl Unix {
         &mut self,
         cx: &mut Context<'_>,
         id: SocketId,
-        data: Bytes,
+        data: &mut Bytes,
         to: Option<&Name>,
         beside: &mut Outgoing,
     ) -> Result<usize, Error> {
@@ -50,7 +50,7 @@ impl Unix {
         &mut self,
         cx: &mut Context<'_>,
         id: SocketId,
-        data: Bytes,
+        data: &mut Bytes,
         to: Option<&Name>,
         beside: &mut Outgoing,
     ) -> Result<usize, Error> {
@@ -93,7 +93,7 @@ impl Unix {
             cx,
             id,
             other,
-            (data, charge::datagram(len)),
+            (std::mem::take(data), charge::datagram(len)),
             objects,
             beside,
         )?;
@@ -104,7 +104,7 @@ impl Unix {
         &mut self,
         cx: &mut Context<'_>,
         id: SocketId,
-        mut data: Bytes,
+        data: &mut Bytes,
         named: bool,
         beside: &mut Outgoing,
     ) -> Result<usize, Error> {
@@ -122,17 +122,18 @@ impl Unix {
         if socket.write_closed {
             return Err(Error::BrokenPipe);
         }
-        let urgent = beside.urgent.then(|| data.split_off(data.len() - 1));
+        // The urgent byte is a message of its own.
+        let last = usize::from(beside.urgent);
         let mut sent = 0;
-        while !data.is_empty() {
-            match self.send_piece(cx, id, peer, &mut data, beside) {
+        while data.len() > last {
+            match self.send_piece(cx, id, peer, (data, last), beside) {
                 Ok(n) => sent += n,
                 Err(_) if sent > 0 => return Ok(sent),
                 Err(error) => return Err(error),
             }
         }
-        if let Some(mut urgent) = urgent {
-            match self.send_piece(cx, id, peer, &mut urgent, beside) {
+        if beside.urgent {
+            match self.send_piece(cx, id, peer, (data, 0), beside) {
                 Ok(n) => sent += n,
                 Err(_) if sent > 0 => return Ok(sent),
                 Err(error) => return Err(error),
@@ -150,7 +151,7 @@ impl Unix {
         cx: &mut Context<'_>,
         id: SocketId,
         peer: SocketId,
-        data: &mut Bytes,
+        (data, but): (&mut Bytes, usize),
         beside: &mut Outgoing,
     ) -> Result<usize, Error> {
         self.check_room(id)?;
@@ -158,7 +159,7 @@ impl Unix {
             Some(receiver) if !receiver.read_closed => {}
             _ => return Err(Error::BrokenPipe),
         }
-        let (size, charge) = charge::stream(data.len(), self.socket(id)?.common.send_buffer);
+        let (size, charge) = charge::stream(data.len() - but, self.socket(id)?.common.send_buffer);
         let objects = self.take_objects(beside)?;
         let piece = data.split_to(size);
         self.queue(cx, id, peer, (piece, charge), objects, beside)?;

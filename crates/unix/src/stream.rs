@@ -21,6 +21,28 @@ enum Next {
     Mark,
 }
 
+/// Messages that have left a stream's queue, all of them its peer's.
+#[derive(Default)]
+pub(crate) struct Gone {
+    pub(crate) sender: Option<SocketId>,
+    pub(crate) charge: usize,
+    /// Those whose objects nobody gets.
+    lost: Vec<Message>,
+}
+
+impl Gone {
+    pub(crate) fn add(&mut self, message: Option<Message>) {
+        let Some(message) = message else {
+            return;
+        };
+        self.sender = Some(message.sender);
+        self.charge += message.charge;
+        if !message.objects.is_empty() {
+            self.lost.push(message);
+        }
+    }
+}
+
 impl Unix {
     /// MSG_OOB.
     pub(crate) fn receive_urgent(
@@ -76,7 +98,7 @@ impl Unix {
         request: Request,
         received: &mut Received,
     ) -> Result<(), Error> {
-        let mut gone = Vec::new();
+        let mut gone = Gone::default();
         let mut any = false;
         let end = loop {
             let socket = self.socket_mut(id)?;
@@ -111,21 +133,20 @@ impl Unix {
                 offset.saturating_sub(size)
             });
             if !left {
-                gone.extend(socket.queue.pop_front());
+                gone.add(socket.queue.pop_front());
             }
             if left || !received.objects.is_empty() || received.len == request.len {
                 received.ended = true;
                 break Ok(());
             }
         };
-        self.objects = self.objects.saturating_sub(received.objects.len());
-        for message in gone {
-            self.release(cx, message.sender, message.charge);
-            if !message.objects.is_empty() {
-                self.objects = self.objects.saturating_sub(message.objects.len());
-                self.discarded.push(message);
-            }
+        let lost: usize = gone.lost.iter().map(|message| message.objects.len()).sum();
+        let taken = received.objects.len() + lost;
+        self.objects = self.objects.saturating_sub(taken);
+        if let Some(sender) = gone.sender {
+            self.release(cx, sender, gone.charge);
         }
+        self.discarded.append(&mut gone.lost);
         end
     }
 
@@ -217,7 +238,7 @@ impl Socket {
     }
 
     /// The front of the queue, past marks and an urgent byte that nobody wants.
-    fn next_to_read(&mut self, copied: bool, gone: &mut Vec<Message>) -> Next {
+    fn next_to_read(&mut self, copied: bool, gone: &mut Gone) -> Next {
         let Some(first) = self.queue.front() else {
             return Next::Nothing;
         };
@@ -225,7 +246,7 @@ impl Socket {
             if copied && (self.urgent.is_none() || self.is_urgent(first)) {
                 return Next::Mark;
             }
-            gone.extend(self.queue.pop_front());
+            gone.add(self.queue.pop_front());
         }
         let Some(first) = self.queue.front() else {
             return Next::Nothing;
@@ -240,7 +261,7 @@ impl Socket {
         if self.urgent_inline {
             return Next::At(0);
         }
-        gone.extend(self.queue.pop_front());
+        gone.add(self.queue.pop_front());
         match self.queue.is_empty() {
             true => Next::Nothing,
             false => Next::At(0),

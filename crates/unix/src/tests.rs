@@ -38,9 +38,9 @@ fn carry(ty: SocketType, pieces: &[Vec<u8>], rooms: &[usize]) -> Vec<Vec<u8>> {
         let mut rest = Bytes::from(piece.clone());
         loop {
             let beside = &mut Outgoing::default();
-            match unix.send_message(&mut cx, from, rest.clone(), None, beside) {
-                Ok(n) if n == rest.len() => break,
-                Ok(n) => drop(rest.split_to(n)),
+            match unix.send_message(&mut cx, from, &mut rest, None, beside) {
+                Ok(_) if rest.is_empty() => break,
+                Ok(_) => {}
                 Err(Error::WouldBlock) => read(&mut unix, &mut cx).unwrap(),
                 Err(error) => panic!("{error}"),
             }

@@ -57,12 +57,7 @@ impl Socket {
             return self.recv_error_queue(buffer).map(|message| message.len);
         }
         if let Kind::Unix(_) = self.0.kind {
-            let message = self.recv_unix(buffer.len(), flags)?;
-            message.copy_to(buffer);
-            return Ok(match flags.contains(MessageFlags::TRUNCATE) {
-                true => message.full_len,
-                false => message.len,
-            });
+            return self.recv_copied(buffer, flags);
         }
         if self.0.kind.is_datagram() {
             let received = self.recv_from_with(buffer, flags)?;
@@ -138,8 +133,7 @@ impl Socket {
     /// Those of [`recv`](Self::recv).
     pub fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if let Kind::Unix(_) = self.0.kind {
-            let polled = self.poll_recv_unix(cx, buffer.len());
-            return polled.map_ok(|message| message.copy_to(buffer));
+            return self.poll_recv_copied(cx, buffer);
         }
         if self.0.kind.is_datagram() {
             return self

@@ -5,7 +5,7 @@ use super::super::op::{Kind, Op};
 use super::named;
 use crate::error::os;
 use crate::unix::SocketAddr;
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use smallvec::SmallVec;
 use sockeye_core::Error;
 use sockeye_unix::{Credentials, Name, Object, Outgoing, Received, SocketType};
@@ -103,7 +103,7 @@ impl<'a> Sending<'a> {
             to, data, beside, ..
         } = self;
         let to = to.and_then(SocketAddr::name);
-        op.unix(|unix, cx, id| unix.send_message(cx, id, data.clone(), to, beside))
+        op.unix(|unix, cx, id| unix.send_message(cx, id, data, to, beside))
     }
 
     /// Where it goes, if that is said.
@@ -129,10 +129,7 @@ impl<'a> Sending<'a> {
         sent: Result<usize, Error>,
     ) -> Option<Result<usize, Error>> {
         match sent {
-            Ok(n) => {
-                self.sent += n;
-                self.data.advance(n);
-            }
+            Ok(n) => self.sent += n,
             Err(_) if self.sent > 0 => return Some(Ok(self.sent)),
             Err(error) => return Some(Err(error)),
         }
@@ -168,12 +165,6 @@ impl UnixMessage {
 
     /// Copies the data to where the caller wants it.
     pub fn copy_to(&self, out: &mut [u8]) -> usize {
-        let mut filled = 0;
-        for piece in &self.data {
-            let size = piece.len().min(out.len() - filled);
-            out[filled..filled + size].copy_from_slice(&piece[..size]);
-            filled += size;
-        }
-        filled
+        super::transfer::copy_to(&self.data, out)
     }
 }

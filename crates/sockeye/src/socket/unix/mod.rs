@@ -2,7 +2,7 @@
 //!
 //! - Connecting and accepting: `connect`.
 //! - What a message is, and a call that sends one: `message`.
-//! - Sending and receiving: `transfer`.
+//! - Sending and receiving: `transfer`, with buffers of `pool`.
 //! - Datagrams to and from beyond the node: `beyond`.
 //!
 //! Nothing here needs a turn of the node: a step under the lock hands the data over, and wakes who
@@ -11,6 +11,7 @@
 mod beyond;
 mod connect;
 mod message;
+mod pool;
 mod transfer;
 
 pub use beyond::Inbox;

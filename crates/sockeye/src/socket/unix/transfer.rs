@@ -5,20 +5,21 @@ use super::super::op::{Kind, Op};
 use super::super::wait::{Wait, Waiting};
 use super::super::{Socket, timeout};
 use super::message::Sending;
-use super::{UnixMessage, UnixSend};
+use super::{UnixMessage, UnixSend, pool};
 use crate::driver::block_on;
 use crate::error::to_io;
 use crate::waiters::{Class, Direction};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
+use smallvec::SmallVec;
 use sockeye_core::Error;
-use sockeye_unix::{Name, Received, Request, SocketType};
+use sockeye_unix::{Name, Outgoing, Received, Request, SocketType};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Bytes of a stream that are copied at a time: two of the largest messages it is cut into, so that
 /// this cut shows nowhere.
-const CHUNK: usize = 2 * 36_544;
+pub(super) const CHUNK: usize = 2 * 36_544;
 
 impl Socket {
     /// sendmsg(2). A blocking stream sends all of it, unless a time-out or an error stops it.
@@ -87,7 +88,6 @@ impl Socket {
             again: false,
         };
         let mut all = UnixMessage::default();
-        let least = self.least(len, flags)?;
         self.collect();
         loop {
             let rest = Request {
@@ -96,27 +96,23 @@ impl Socket {
                 ..request
             };
             let got = self.wait_here(Direction::Read, wait, |op| receive(op, rest));
-            let ended = match got {
-                Ok((received, peer)) => all.join(received, peer),
+            let (ended, low_water) = match got {
+                Ok(Got {
+                    received,
+                    peer,
+                    low_water,
+                }) => (all.join(received, peer), low_water),
                 Err(_) if all.len > 0 => return Ok(all),
                 Err(error) => return Err(to_io(error)),
+            };
+            let least = match flags.contains(MessageFlags::WAIT_ALL) {
+                true => len,
+                false => low_water.min(len),
             };
             if ended || all.len >= least {
                 return Ok(all);
             }
         }
-    }
-
-    /// The bytes that a call waits for.
-    fn least(&self, len: usize, flags: MessageFlags) -> io::Result<usize> {
-        if self.0.kind != Kind::Unix(SocketType::Stream) {
-            return Ok(0);
-        }
-        if flags.contains(MessageFlags::WAIT_ALL) {
-            return Ok(len);
-        }
-        let low_water = self.call(|op| op.unix(|unix, _, id| unix.low_water(id)))?;
-        Ok(low_water.min(len))
     }
 
     /// recvmsg(2) for a task.
@@ -138,10 +134,7 @@ impl Socket {
         self.collect();
         let mut waiting = Waiting::new(self, Direction::Read, Class::Exclusive);
         let got = poll_fn(|cx| waiting.poll_parked(cx, |op| receive(op, request))).await;
-        let (received, peer) = got.map_err(to_io)?;
-        let mut all = UnixMessage::default();
-        all.join(received, peer);
-        Ok(all)
+        Ok(got.map_err(to_io)?.into())
     }
 
     /// recvmsg(2) for a task that names itself by its waker alone.
@@ -160,11 +153,77 @@ impl Socket {
         };
         self.collect();
         let polled = self.poll_step(cx, Direction::Read, |op| receive(op, request));
-        polled.map_err(to_io).map_ok(|(received, peer)| {
-            let mut all = UnixMessage::default();
-            all.join(received, peer);
-            all
+        polled.map_err(to_io).map_ok(UnixMessage::from)
+    }
+
+    /// recv(2) into the caller's buffer.
+    pub(in crate::socket) fn recv_copied(
+        &self,
+        buffer: &mut [u8],
+        flags: MessageFlags,
+    ) -> io::Result<usize> {
+        if flags.is_empty() {
+            self.collect();
+            let wait = self.patience(timeout(&self.0.read_timeout));
+            let (mut taken, len) = (SmallVec::new(), buffer.len());
+            let read = self.wait_here(Direction::Read, wait, |op| {
+                op.unix(|unix, cx, id| unix.read(cx, id, len, &mut taken))
+            });
+            if let Some(read) = read.map_err(to_io)? {
+                copy_to(&taken, buffer);
+                return Ok(read);
+            }
+        }
+        let message = self.recv_unix(buffer.len(), flags)?;
+        message.copy_to(buffer);
+        Ok(match flags.contains(MessageFlags::TRUNCATE) {
+            true => message.full_len,
+            false => message.len,
         })
+    }
+
+    /// [`recv_copied`](Self::recv_copied) for a task.
+    pub(in crate::socket) fn poll_recv_copied(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.collect();
+        let (mut taken, len) = (SmallVec::new(), buffer.len());
+        let read = ready!(self.poll_step(cx, Direction::Read, |op| {
+            op.unix(|unix, cx, id| unix.read(cx, id, len, &mut taken))
+        }));
+        match read.map_err(to_io)? {
+            Some(read) => {
+                copy_to(&taken, buffer);
+                Poll::Ready(Ok(read))
+            }
+            None => self
+                .poll_recv_unix(cx, len)
+                .map_ok(|message| message.copy_to(buffer)),
+        }
+    }
+
+    /// Sends data and nothing else, to the peer.
+    fn send_plain(&self, mut data: Bytes) -> io::Result<usize> {
+        let wait = self.patience(timeout(&self.0.write_timeout));
+        let stream = self.0.kind == Kind::Unix(SocketType::Stream);
+        let mut sent = 0;
+        loop {
+            let step = self.wait_here(Direction::Write, wait, |op| {
+                op.unix(|unix, cx, id| {
+                    unix.send_message(cx, id, &mut data, None, &mut Outgoing::default())
+                })
+            });
+            match step {
+                Ok(n) => sent += n,
+                Err(_) if sent > 0 => return Ok(sent),
+                Err(error) => return Err(to_io(error)),
+            }
+            if !stream || data.is_empty() {
+                return Ok(sent);
+            }
+        }
     }
 
     /// Sends what lies in the caller's buffers: a copy of it, made before the lock is taken.
@@ -175,8 +234,12 @@ impl Socket {
     ) -> io::Result<usize> {
         let total: usize = data.iter().map(|piece| piece.len()).sum();
         if self.0.kind != Kind::Unix(SocketType::Stream) || total <= CHUNK {
+            let copy = copied(data.iter().map(|piece| &**piece), total);
+            if flags.is_empty() && self.post().is_none() {
+                return self.send_plain(copy);
+            }
             return self.send_unix(UnixSend {
-                data: copied(data.iter().map(|piece| &**piece), total),
+                data: copy,
                 flags,
                 ..UnixSend::default()
             });
@@ -186,7 +249,7 @@ impl Socket {
         while let Some(chunk) = chunks.next() {
             let last = chunks.peek().is_none();
             let message = UnixSend {
-                data: Bytes::copy_from_slice(chunk),
+                data: pool::copy(chunk),
                 flags: match last {
                     true => flags,
                     false => flags - MessageFlags::OUT_OF_BAND,
@@ -229,14 +292,46 @@ impl Socket {
     }
 }
 
-pub(super) fn copied<'a>(pieces: impl Iterator<Item = &'a [u8]>, total: usize) -> Bytes {
-    let mut pieces = pieces.filter(|piece| !piece.is_empty());
-    let mut copy = BytesMut::with_capacity(total);
-    pieces.by_ref().for_each(|piece| copy.put_slice(piece));
-    copy.freeze()
+pub(super) fn copied<'a>(mut pieces: impl Iterator<Item = &'a [u8]>, total: usize) -> Bytes {
+    let first = pieces.next().unwrap_or_default();
+    if first.len() == total && total <= CHUNK {
+        return pool::copy(first);
+    }
+    let mut copy = Vec::with_capacity(total);
+    copy.extend_from_slice(first);
+    pieces.for_each(|piece| copy.extend_from_slice(piece));
+    copy.into()
 }
 
-fn receive(op: &mut Op<'_>, request: Request) -> Result<(Received, Option<Name>), Error> {
+/// Copies pieces to where the caller wants them; how many bytes.
+pub(super) fn copy_to(pieces: &[Bytes], out: &mut [u8]) -> usize {
+    let mut filled = 0;
+    for piece in pieces {
+        let size = piece.len().min(out.len() - filled);
+        out[filled..filled + size].copy_from_slice(&piece[..size]);
+        filled += size;
+    }
+    filled
+}
+
+/// What a step received.
+struct Got {
+    received: Received,
+    /// Of a stream, whose it is.
+    peer: Option<Name>,
+    /// The bytes that a call waits for.
+    low_water: usize,
+}
+
+impl From<Got> for UnixMessage {
+    fn from(got: Got) -> Self {
+        let mut all = Self::default();
+        all.join(got.received, got.peer);
+        all
+    }
+}
+
+fn receive(op: &mut Op<'_>, request: Request) -> Result<Got, Error> {
     let stream = op.kind == Kind::Unix(SocketType::Stream);
     op.unix(|unix, cx, id| {
         let received = unix.receive(cx, id, request)?;
@@ -245,6 +340,14 @@ fn receive(op: &mut Op<'_>, request: Request) -> Result<(Received, Option<Name>)
             true => unix.peer_name(id)?,
             false => None,
         };
-        Ok((received, peer))
+        let low_water = match stream {
+            true => unix.low_water(id)?,
+            false => 0,
+        };
+        Ok(Got {
+            received,
+            peer,
+            low_water,
+        })
     })
 }
