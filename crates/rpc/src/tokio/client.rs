@@ -1,5 +1,5 @@
 //! Calls as futures. A task of the client moves its messages; what many callers say at once goes
-//! out together.
+//! out together. A call that is alone is written where it is made: nothing could join it.
 
 use super::channel::Channel;
 use super::transport::AsyncDatagram;
@@ -38,8 +38,21 @@ struct Handle(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    /// Of a stream, until it has failed. Whoever holds it does not wait.
+    channel: Mutex<Option<Channel<Box<dyn Stream>>>>,
     next_xid: AtomicU32,
     is_reliable: bool,
+}
+
+/// A stream of any kind.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl std::fmt::Debug for dyn Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stream")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -68,11 +81,17 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let client = Self::new(program, version, true);
+        let stream: Box<dyn Stream> = Box::new(stream);
+        let channel = Channel::new(stream, RECORD_MAX);
+        let client = Self::new(program, version, Some(channel));
         let shared = client.handle.0.clone();
-        let mut channel = Channel::new(stream, RECORD_MAX);
         tokio::spawn(async move {
-            let ended = poll_fn(|cx| poll_stream(&mut channel, &shared, cx)).await;
+            let ended = poll_fn(|cx| match &mut *lock(&shared.channel) {
+                Some(channel) => poll_stream(channel, &shared, cx),
+                None => Poll::Ready(Ok(())),
+            });
+            let ended = ended.await;
+            *lock(&shared.channel) = None;
             shared.fail(ended.err());
         });
         client
@@ -89,7 +108,7 @@ impl Client {
         program: u32,
         version: u32,
     ) -> Self {
-        let client = Self::new(program, version, false);
+        let client = Self::new(program, version, None);
         let shared = client.handle.0.clone();
         let mut buffer = vec![0; DATAGRAM_MAX];
         tokio::spawn(async move {
@@ -100,12 +119,13 @@ impl Client {
         client
     }
 
-    fn new(program: u32, version: u32, is_reliable: bool) -> Self {
+    fn new(program: u32, version: u32, channel: Option<Channel<Box<dyn Stream>>>) -> Self {
         Self {
             handle: Arc::new(Handle(Arc::new(Shared {
                 state: Mutex::default(),
                 next_xid: AtomicU32::new(first_xid()),
-                is_reliable,
+                is_reliable: channel.is_some(),
+                channel: Mutex::new(channel),
             }))),
             terms: Terms::new(program, version),
         }
@@ -172,7 +192,7 @@ impl Client {
         let (number, message) = self.message(procedure, arguments)?;
         let shared = &*self.handle.0;
         let place = shared.begin(number)?;
-        shared.send(&message)?;
+        poll_fn(|cx| Poll::Ready(shared.send_from(cx, &message))).await?;
         let deadline = Instant::from_std(self.terms.end(begun.into_std()));
         let mut sent = 1;
         loop {
@@ -229,6 +249,34 @@ impl Shared {
         }
         state.wake_task();
         Ok(())
+    }
+
+    /// Sends from within a task: at once, where no other call could go with this one.
+    fn send_from(&self, cx: &mut Context<'_>, message: &[u8]) -> Result<(), CallError> {
+        let state = lock(&self.state);
+        let is_alone = state.waiting.len() == 1 && state.records.is_empty();
+        let is_alone = is_alone && state.failed.is_none();
+        drop(state);
+        if !is_alone || !self.write(cx, message) {
+            return self.send(message);
+        }
+        Ok(())
+    }
+
+    /// Writes a record, or at least begins to, unless something else is being written.
+    fn write(&self, cx: &mut Context<'_>, message: &[u8]) -> bool {
+        let Ok(mut channel) = self.channel.try_lock() else {
+            return false;
+        };
+        let Some(channel) = channel.as_mut().filter(|channel| channel.unwritten() == 0) else {
+            return false;
+        };
+        record::mark(message, &mut channel.out);
+        if !matches!(channel.poll_write(cx), Poll::Ready(Ok(()))) {
+            // The rest is the task's to write, or the failure to tell.
+            lock(&self.state).wake_task();
+        }
+        true
     }
 
     fn begin(&self, number: u32) -> Result<Place<'_>, CallError> {

@@ -183,25 +183,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         for _ in 0..TURN {
             let mut progressed = self.finish_calls(cx);
+            let executed = self.calls.len();
+            // What came lies there at most while a limit holds: it is looked at first.
             progressed |= self.take_calls()?;
+            let mut is_drained = false;
+            if self.may_read() {
+                match self.channel.poll_fill(cx)? {
+                    Poll::Pending => is_drained = true,
+                    Poll::Ready(more) => {
+                        self.has_ended = !more;
+                        if self.has_ended && !self.channel.reader.is_between_records() {
+                            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                        }
+                        progressed = true;
+                        self.take_calls()?;
+                    }
+                }
+            }
             let written = self.channel.poll_write(cx)?.is_ready();
             let is_done = self.starts_tls || self.has_ended && self.calls.is_empty();
             if is_done && written {
                 return Poll::Ready(Ok(()));
             }
-            if self.may_read()
-                && let Poll::Ready(more) = self.channel.poll_fill(cx)?
-            {
-                self.has_ended = !more;
-                if self.has_ended && !self.channel.reader.is_between_records() {
-                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                }
-                progressed = true;
+            if progressed {
+                self.last = Instant::now();
             }
-            if !progressed {
+            // Calls that began in this round are asked for their ends once.
+            if !progressed || is_drained && self.calls.len() == executed {
                 return self.poll_idle(cx);
             }
-            self.last = Instant::now();
         }
         cx.waker().wake_by_ref();
         Poll::Pending
