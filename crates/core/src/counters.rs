@@ -438,6 +438,10 @@ counters! {
     SctpCookiesForged,
     /// SCTP: state cookies that came too late.
     SctpCookiesStale,
+    /// SCTP: state cookies of associations that have ended.
+    SctpCookiesSpent,
+    /// SCTP: packets that belong to no association and were not answered, as too many were.
+    SctpOutOfBluesLimited,
     /// SCTP: SACKs that acknowledge what was never sent.
     SctpBogusSacks,
     /// SCTP: associations refused for a full accept queue.

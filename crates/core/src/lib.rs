@@ -38,6 +38,7 @@ pub mod rng;
 pub mod socket;
 pub mod sysctl;
 pub mod timer;
+pub mod token_bucket;
 pub mod transport;
 
 pub use config::{
@@ -69,4 +70,5 @@ pub use sockeye_link::{
 };
 pub use sysctl::SysctlError;
 pub use timer::{Owner, TimerSlot, Timers};
+pub use token_bucket::TokenBucket;
 pub use transport::{AddressChange, Disposition, IcmpError, IpInfo, SocketSummary, Transport};

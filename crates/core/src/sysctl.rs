@@ -9,7 +9,7 @@ mod text;
 use crate::Config;
 use text::{
     addr_gen_mode, congestion_control, count, ecn, fast_open, flag, keys, millis, number, pair,
-    probe_interval, robustness, seconds, secret, syn_cookies, temporary, triple,
+    pf_expose, probe_interval, robustness, seconds, secret, syn_cookies, temporary, triple,
 };
 
 impl Config {
@@ -343,6 +343,11 @@ static TABLE: &[Row] = &[
         sctp.cookie_preserve_enable,
         flag
     ),
+    row!(
+        "net.sctp.default_auto_asconf",
+        sctp.default_auto_asconf,
+        flag
+    ),
     row!("net.sctp.ecn_enable", sctp.ecn_enable, flag),
     row!("net.sctp.encap_port", sctp.encap_port, number),
     row!("net.sctp.hb_interval", sctp.hb_interval, millis),
@@ -355,6 +360,7 @@ static TABLE: &[Row] = &[
     ),
     row!("net.sctp.path_max_retrans", sctp.path_max_retrans, number),
     row!("net.sctp.pf_enable", sctp.pf_enable, flag),
+    row!("net.sctp.pf_expose", sctp.pf_expose, pf_expose),
     row!("net.sctp.pf_retrans", sctp.pf_retrans, number),
     row!(
         "net.sctp.plpmtud_probe_interval",
@@ -362,6 +368,7 @@ static TABLE: &[Row] = &[
         probe_interval
     ),
     row!("net.sctp.prsctp_enable", sctp.prsctp_enable, flag),
+    row!("net.sctp.ps_retrans", sctp.ps_retrans, number),
     row!("net.sctp.reconf_enable", sctp.reconf_enable, flag),
     row!("net.sctp.rto_initial", sctp.rto_initial, millis),
     row!("net.sctp.rto_max", sctp.rto_max, millis),

@@ -27,21 +27,27 @@ pub(crate) fn local(
     if !bound.is_empty() {
         return bound.iter().copied().take(ADDRESSES_MAX).collect();
     }
-    let near = |ip: IpAddr| {
-        speaks(settings, ip)
-            && ip.is_loopback() == peer.is_loopback()
-            && (!is_scoped(ip) || is_scoped(peer))
-    };
     let mut all = Addresses::new();
     for (_, interface) in cx.inet.interfaces() {
         for address in interface.addresses() {
             let ip = address.net.addr();
-            if address.is_usable() && near(ip) && !all.contains(&ip) && all.len() < ADDRESSES_MAX {
+            if address.is_usable()
+                && is_near(settings, ip, peer)
+                && !all.contains(&ip)
+                && all.len() < ADDRESSES_MAX
+            {
                 all.push(ip);
             }
         }
     }
     all
+}
+
+/// Whether `peer` may reach our address `ip`.
+pub(crate) fn is_near(settings: &Settings, ip: IpAddr, peer: IpAddr) -> bool {
+    speaks(settings, ip)
+        && ip.is_loopback() == peer.is_loopback()
+        && (!is_scoped(ip) || is_scoped(peer))
 }
 
 /// The peer's transport addresses: where its packet came from, and what it lists, as far as we can

@@ -5,7 +5,6 @@ use crate::arrival::Arrival;
 use crate::cookie::Contents;
 use crate::info::{AssocChange, PathState};
 use crate::offer::Offer;
-use crate::ootb::refuse;
 use crate::outstanding::Outstanding;
 use crate::setup::{random_tag, stale_cookie};
 use crate::tcb::{Acknowledgment, Association, Opening, Tags, data_header_len};
@@ -64,7 +63,7 @@ impl Sctp {
         let added = new_addresses(association, arrival, offer);
         if association.state != State::CookieWait && !added.is_empty() {
             let cause = Cause::RestartWithNewAddresses(&added);
-            refuse(cx, arrival, offer.tag, Some(cause));
+            self.refuse(cx, arrival, offer.tag, Some(cause));
             return;
         }
         let local = association.local.clone();
@@ -253,6 +252,7 @@ impl Association {
         self.choose_path();
         let was_up = self.state.is_up();
         let streams = self.streams;
+        self.note_cookies(cx.now);
         if was_up {
             self.state = State::Established;
             self.touch_autoclose(cx.now);

@@ -1,9 +1,10 @@
 //! Control chunks: sent at once in a packet of their own, or, as answers to a packet, together in the
 //! next one.
 
+use crate::auth::PacketKey;
 use crate::packet::{self, Carrier, Draft};
 use crate::tcb::Association;
-use sockeye_core::{Context, Counter};
+use sockeye_core::Context;
 use sockeye_link::UdpPorts;
 use sockeye_wire::sctp::{Cause, ChunkType, HEADER_LEN, OperationError};
 
@@ -103,7 +104,7 @@ impl Association {
         let len = chunks.len() + HEADER_LEN;
         let mut draft = Draft::new(self.local_port, self.peer_port, tag, len);
         draft.chunks().extend_from_slice(chunks);
-        self.seal(&mut draft);
+        self.seal(&mut draft, PacketKey::default());
         self.send_draft(cx, at, draft, None);
     }
 
@@ -125,7 +126,8 @@ impl Association {
         let Ok(route) = path.route(cx, &self.local) else {
             return;
         };
-        cx.counters.add(Counter::SctpOutCtrlChunks);
+        self.count_control(cx, 1);
+        self.stats.packets_out += 1;
         let _ = packet::send(cx, &route, remote, &carrier, draft);
     }
 

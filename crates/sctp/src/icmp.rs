@@ -63,25 +63,32 @@ impl Sctp {
         }
     }
 
-    /// An address of the node is gone: paths that used it look for another way.
+    /// An address of the node is gone: paths that used it look for another way. Or there is one more.
     pub(crate) fn address_changed(&mut self, cx: &mut Context<'_>, change: AddressChange) {
-        let AddressChange::Removed(gone) = change else {
-            return;
-        };
         for id in self.all() {
+            let automatic = self.changes_addresses(id);
             let Some(association) = self.association_mut(id) else {
                 continue;
             };
-            if !association.local.contains(&gone) {
-                continue;
-            }
-            if association.local.len() > 1 {
-                association.local.retain(|ip| *ip != gone);
-            } else {
-                association.lose(cx, Error::NetworkDown);
+            match change {
+                AddressChange::Removed(gone) => association.address_goes(cx, gone, automatic),
+                AddressChange::Added(new) if automatic => association.address_comes(cx, new),
+                AddressChange::Added(_)
+                | AddressChange::Deprecated(_)
+                | AddressChange::Duplicate(_) => continue,
             }
             self.settle(cx, id);
         }
+    }
+
+    /// RFC 6458 §8.1.23: whether an association takes over what addresses its node gets and loses.
+    fn changes_addresses(&self, id: SocketId) -> bool {
+        let association = self.association(id);
+        association.is_some_and(|association| {
+            let owner = association.owner.and_then(|owner| self.endpoint(owner));
+            let all = owner.is_some_and(|owner| owner.addresses().is_empty());
+            all && association.settings.auto_asconf
+        })
     }
 
     /// All associations.

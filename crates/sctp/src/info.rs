@@ -55,6 +55,9 @@ pub struct SndInfo {
     pub assoc: AssocId,
     /// How long it is tried; [`PrInfo::None`] for what the socket is set to.
     pub reliability: PrInfo,
+    /// The number of the shared key that it is signed with (SCTP_AUTHINFO, RFC 6458 §5.3.8), where the
+    /// peer takes DATA authenticated; `None` for the active one.
+    pub key: Option<u16>,
 }
 
 /// How long a message is tried (`struct sctp_prinfo`, RFC 7496 §3).
@@ -168,6 +171,34 @@ pub enum AddressState {
     PotentiallyFailed,
 }
 
+/// `auth_indication` (RFC 6458 §6.1.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    /// SCTP_AUTH_NEW_KEY: the peer signs with it now.
+    New,
+    /// SCTP_AUTH_FREE_KEY: it was deactivated, and no message needs it any more.
+    Free,
+    /// SCTP_AUTH_NO_AUTH: the peer authenticates nothing.
+    NoAuthentication,
+}
+
+/// Which of the extensions an association has: those that both sides know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// ECN.
+    pub ecn: bool,
+    /// Messages may be given up (RFC 3758).
+    pub partial_reliability: bool,
+    /// Messages interleave (RFC 8260).
+    pub interleaving: bool,
+    /// Streams are reset and added (RFC 6525).
+    pub reconfiguration: bool,
+    /// Addresses change (RFC 5061).
+    pub address_configuration: bool,
+    /// Chunks are authenticated (RFC 4895).
+    pub authentication: bool,
+}
+
 /// What associations tell their socket beside data (RFC 6458 §6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
@@ -242,8 +273,8 @@ pub enum Notification {
         assoc: AssocId,
         /// The key.
         key: u16,
-        /// Linux: 0 a new key, 1 the peer does no AUTH, 2 it is free.
-        indication: u32,
+        /// What became of it.
+        change: KeyChange,
     },
     /// SCTP_SENDER_DRY_EVENT: everything sent is acknowledged.
     SenderDry {

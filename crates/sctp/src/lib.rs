@@ -8,14 +8,14 @@
 //!   `addresses`;
 //! - §3 and §8.5, packets: `arrival`, `receive`, `packet`; §8.4, out of the blue: `ootb`;
 //! - §5, the beginning: `setup`, `offer`, `cookie`; when there is an association already: `collision`
-//!   (§5.2);
+//!   (§5.2); when there was one: `spent` (§5.3.1);
 //! - §6, data: `output`, `outstanding`, `sack`, `outbound` (RFC 8260), `inbound`;
 //! - §6.3.3 and §8, time-outs and failures: `timeouts` (RFC 7829);
 //! - §9, the end: `teardown`; §10, ICMP: `icmp`; the size of packets, by probes: `plpmtud` (RFC 8899);
 //! - extensions: messages that are given up (RFC 3758): `partial`; authenticated chunks (RFC 4895):
 //!   `auth`; addresses that change (RFC 5061): `asconf`; streams that are reset and added (RFC 6525):
 //!   `reconfig`;
-//! - §11, the user's calls: `user_calls`; what they say: `info` (RFC 6458).
+//! - §11, the user's calls: `user_calls`; what they say: `info` (RFC 6458), `statistics`.
 //!
 //! How many bytes may be in flight on a path is congestion control's to say
 //! (`sockeye_core::congestion`). Where the RFC leaves something open, it is as Linux does it.
@@ -50,7 +50,9 @@ mod rto;
 mod sack;
 mod settings;
 mod setup;
+mod spent;
 mod state;
+mod statistics;
 mod table;
 mod tcb;
 mod teardown;
@@ -64,18 +66,19 @@ mod tests;
 
 pub use endpoint::Style;
 pub use info::{
-    AddressState, AssocChange, AssocId, Events, InitMsg, Notification, NxtInfo, PathInfo,
-    PathState, PrInfo, RcvInfo, Received, SndFlags, SndInfo, Status,
+    AddressState, AssocChange, AssocId, Events, Extensions, InitMsg, KeyChange, Notification,
+    NxtInfo, PathInfo, PathState, PrInfo, RcvInfo, Received, SndFlags, SndInfo, Status,
 };
 pub use reconfig::Grants;
 pub use rto::RtoBounds;
-pub use settings::{PathSettings, Settings, Told};
+pub use settings::{PathSettings, PfExposure, Settings, Told};
 pub use state::State;
+pub use statistics::{Abandoned, AbandonedCount, AssocStats};
 pub use user_calls::Incoming;
 
 use smallvec::SmallVec;
 use sockeye_core::demux::{Demux, Endpoint, Keyed, KeyedMap};
-use sockeye_core::{Config, Ports, Rng, Slab, SocketId};
+use sockeye_core::{Config, Ports, Rng, Slab, SocketId, TokenBucket};
 use std::collections::BTreeMap;
 
 /// All SCTP sockets and associations of a node.
@@ -94,6 +97,9 @@ pub struct Sctp {
     demux: Demux,
     ports: Ports,
     jar: cookie::Jar,
+    spent: spent::SpentTags,
+    /// Answers to what belongs to no association.
+    answers: TokenBucket,
     pending: pending::Pending,
     /// Associations that packets of one batch have left unsettled.
     unsettled: Vec<SocketId>,
@@ -113,6 +119,8 @@ impl Sctp {
             demux: Demux::new(rng),
             ports: Ports::new(config, rng),
             jar: cookie::Jar::new(rng),
+            spent: spent::SpentTags::default(),
+            answers: TokenBucket::default(),
             pending: pending::Pending::default(),
             unsettled: Vec::new(),
         }

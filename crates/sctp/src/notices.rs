@@ -1,6 +1,7 @@
 //! What a socket is told beside data (RFC 6458 §6.1), if it listens.
 
 use crate::info::{AddressState, AssocChange, Notification};
+use crate::settings::PfExposure;
 use crate::tcb::Association;
 use bytes::Bytes;
 use sockeye_core::{Context, Counter};
@@ -23,6 +24,10 @@ impl Association {
 
     /// Tells of a path.
     pub(crate) fn notify_path(&mut self, cx: &mut Context<'_>, at: usize, state: AddressState) {
+        let hidden = self.settings.pf_exposure != PfExposure::Notifications;
+        if state == AddressState::PotentiallyFailed && hidden {
+            return;
+        }
         let address = self.settings.common.show(self.paths[at].remote);
         let assoc = self.assoc;
         self.notify(

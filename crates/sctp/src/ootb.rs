@@ -6,8 +6,12 @@ use crate::packet::{self, Carrier, Draft};
 use sockeye_core::{Context, Counter, RouteQuery};
 use sockeye_wire::sctp::{Abort, Cause, CauseCode, ChunkType, OperationError, ShutdownComplete};
 
+/// Answers a second, at most, to packets that belong to no association: ABORTs, and SHUTDOWN COMPLETEs,
+/// which anybody can have sent to whom he likes.
+pub(crate) const ANSWERS_PER_SECOND: u32 = 1024;
+
 impl Sctp {
-    /// RFC 9260 §8.4: a packet that belongs to no association. Says which one came of it, if one did.
+    /// RFC 9260 §8.4: a packet that belongs to no association.
     /// RFC 9260 §3.3.7-3, §8.4-1, §8.4-3.
     pub(crate) fn out_of_the_blue(&mut self, cx: &mut Context<'_>, arrival: &Arrival) {
         let Some(first) = arrival.first() else {
@@ -26,20 +30,51 @@ impl Sctp {
             ChunkType::COOKIE_ECHO => self.cookie_echo_in_closed(cx, arrival, &first),
             _ => {
                 cx.counters.add(Counter::SctpOutOfBlues);
-                answer(cx, arrival);
+                self.answer(cx, arrival);
             }
         }
+    }
+
+    /// Answers what belongs to no association, unless too much was answered already.
+    pub(crate) fn answer(&mut self, cx: &mut Context<'_>, arrival: &Arrival) {
+        if let Some(chunks) = answer_to(cx, arrival)
+            && self.may_answer(cx)
+        {
+            send_alone(cx, arrival, arrival.tag, &chunks);
+        }
+    }
+
+    /// Refuses an INIT or a cookie, within the same limit.
+    pub(crate) fn refuse(
+        &mut self,
+        cx: &mut Context<'_>,
+        arrival: &Arrival,
+        tag: u32,
+        cause: Option<Cause<'_>>,
+    ) {
+        if self.may_answer(cx) {
+            refuse(cx, arrival, tag, cause);
+        }
+    }
+
+    /// Whether one answer more may go; it is counted then.
+    pub(crate) fn may_answer(&mut self, cx: &mut Context<'_>) -> bool {
+        let allowed = self.answers.allows(cx.now, ANSWERS_PER_SECOND);
+        if !allowed {
+            cx.drop_packet(Counter::SctpOutOfBluesLimited);
+        }
+        allowed
     }
 }
 
 /// The cases 5) to 8).
 /// RFC 9260 §3.1-5, §3.3.7-5, §3.3.13-2, §8.4-4, §8.4-5, §8.4-6, §8.4-7, §8.5.1-2, §8.5.1-4,
 /// §8.5.1-9.
-pub(crate) fn answer(cx: &mut Context<'_>, arrival: &Arrival) {
+fn answer_to(cx: &mut Context<'_>, arrival: &Arrival) -> Option<Vec<u8>> {
     // RFC 9260 §8.5.1 A: only INIT has the tag 0.
     if arrival.tag == 0 {
         cx.drop_packet(Counter::SctpInPktDiscards);
-        return;
+        return None;
     }
     let mut out = Vec::new();
     let tag_reflected = true;
@@ -49,7 +84,7 @@ pub(crate) fn answer(cx: &mut Context<'_>, arrival: &Arrival) {
         || arrival.has(ChunkType::COOKIE_ACK)
         || has_stale_cookie(arrival)
     {
-        return;
+        return None;
     } else {
         Abort {
             tag_reflected,
@@ -57,7 +92,7 @@ pub(crate) fn answer(cx: &mut Context<'_>, arrival: &Arrival) {
         }
         .emit(&mut out);
     }
-    send_alone(cx, arrival, arrival.tag, &out);
+    Some(out)
 }
 
 fn has_stale_cookie(arrival: &Arrival) -> bool {

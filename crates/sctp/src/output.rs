@@ -1,7 +1,9 @@
 //! Sending data (RFC 9260 §6.1): what goes next, by which path, how many chunks in one packet.
 
+use crate::auth::PacketKey;
 use crate::outbound::Fragment;
 use crate::packet::{self, APART_MIN, APART_ROOM, Draft};
+use crate::path::Path;
 use crate::tcb::{Association, data_header_len};
 use sockeye_core::{Context, Counter, Instant};
 use sockeye_wire::sctp::{
@@ -32,17 +34,21 @@ impl Association {
             match self.outstanding.next_lost(0) {
                 Some(position) => {
                     let at = self.retransmission_path(position);
-                    if self.free_packet || self.paths[at].has_room() {
+                    let path = &self.paths[at];
+                    if path.is_confirmed() && (self.free_packet || path.has_room()) {
                         return Some(at);
                     }
                 }
                 None if self.may_send_new(self.fragment_len(), false) => {
-                    return Some(self.data_path);
+                    return Some(self.new_data_path());
                 }
                 None => {}
             }
         }
-        (self.ack.due && self.state.is_up()).then_some(self.sack_path())
+        // RFC 9260 §5.4-1: while no path is confirmed, as when the peer has moved, SACKs wait.
+        let at = self.sack_path();
+        let acks = self.ack.due && self.state.is_up() && self.paths[at].is_confirmed();
+        acks.then_some(at)
     }
 
     /// RFC 9260 §6.4: what timed out goes to another active path, what was found missing by SACKs to
@@ -65,6 +71,15 @@ impl Association {
             .unwrap_or(self.data_path)
     }
 
+    /// Where the next new data goes: by the path that its user named (SCTP_ADDR_OVER; RFC 9260 §6.4: the
+    /// user may), as long as that answers.
+    fn new_data_path(&self) -> usize {
+        match self.outbound.next_manner().path.map(usize::from) {
+            Some(at) if self.paths.get(at).is_some_and(Path::is_active) => at,
+            _ => self.data_path,
+        }
+    }
+
     /// RFC 9260 §6.4: to where the last data came from.
     pub(crate) fn sack_path(&self) -> usize {
         match self.paths.get(self.ack.path) {
@@ -80,7 +95,7 @@ impl Association {
         let Some(next) = self.outbound.next_len(most) else {
             return false;
         };
-        let path = &self.paths[self.data_path];
+        let path = &self.paths[self.new_data_path()];
         let full = self.outstanding.len() >= OUTSTANDING_MAX;
         if !path.is_confirmed() || !path.has_room() || self.burst == 0 || full {
             return false;
@@ -145,12 +160,11 @@ impl Association {
         });
         if self.cookie_ack.take().is_some() {
             CookieAck.emit(draft.chunks());
-            cx.counters.add(Counter::SctpOutCtrlChunks);
+            self.count_control(cx, 1);
         }
         // What is larger than the packet goes alone, in fragments of IP.
         if draft.is_empty() || self.replies.chunks.len() <= room - draft.len() {
-            let count = self.replies.count.into();
-            cx.counters.add_n(Counter::SctpOutCtrlChunks, count);
+            self.count_control(cx, self.replies.count);
             draft.chunks().append(&mut self.replies.chunks);
         }
         self.replies.clear();
@@ -159,29 +173,31 @@ impl Association {
             && self.paths[at].is_confirmed()
             && self.emit_sack(cx, draft.chunks(), left)
         {
-            cx.counters.add(Counter::SctpOutCtrlChunks);
+            self.count_control(cx, 1);
+            self.stats.sacks_out += 1;
         }
         if self.state.sends() {
             let used = draft.len();
             if self.emit_forward(cx.now, draft.chunks(), room.saturating_sub(used)) {
-                cx.counters.add(Counter::SctpOutCtrlChunks);
+                self.count_control(cx, 1);
             }
         }
         let first = draft.is_empty();
         let mut chunks = 0;
+        let mut key = PacketKey::default();
         if self.state.sends() {
             let left = room.saturating_sub(draft.len());
-            chunks = self.bundle_lost(cx, at, &mut draft, left, first);
+            chunks = self.bundle_lost(cx, at, &mut draft, left, first, &mut key);
             if !self.outstanding.has_lost() {
                 let left = room.saturating_sub(draft.len());
-                chunks += self.bundle_new(cx, at, &mut draft, left);
+                chunks += self.bundle_new(cx, at, &mut draft, left, &mut key);
             }
         }
         if draft.is_empty() {
             return false;
         }
         self.outbound.packet_done();
-        self.seal(&mut draft);
+        self.seal(&mut draft, key);
         let mut carrier = self.carrier(at);
         if chunks > 0 {
             self.free_packet = false;
@@ -190,6 +206,7 @@ impl Association {
                 carrier.traffic_class |= packet::ECT0;
             }
         }
+        self.stats.packets_out += 1;
         let _ = packet::send(cx, &route, remote, &carrier, draft);
         if self.reconfig.is_waiting() {
             self.advance_reconfig(cx);
@@ -206,6 +223,7 @@ impl Association {
         out: &mut Draft,
         mut room: usize,
         alone: bool,
+        key: &mut PacketKey,
     ) -> usize {
         let (mut from, mut chunks) = (0, 0);
         while let Some(position) = self.outstanding.next_lost(from) {
@@ -223,11 +241,13 @@ impl Association {
             let len = sent.fragment.data.len() as u64;
             // What is too large for a path that has become narrower goes alone, in fragments.
             let fits = wire as usize <= room || (alone && chunks == 0);
-            if !fits {
+            if !fits || !key.joins(sent.fragment.key) {
                 break;
             }
             emit_data(out, &sent.fragment, tsn, self.abilities.interleaving, false);
             count_data(cx, &sent.fragment);
+            let unordered = sent.fragment.unordered;
+            self.stats.data_leaves(unordered, true);
             room = room.saturating_sub(wire as usize);
             chunks += 1;
             self.outstanding.resend(position, at as u8);
@@ -256,10 +276,8 @@ impl Association {
         at: usize,
         out: &mut Draft,
         mut room: usize,
+        key: &mut PacketKey,
     ) -> usize {
-        if at != self.data_path {
-            return 0;
-        }
         let header = data_header_len(self.abilities.interleaving);
         let most = self.fragment_len();
         let mut chunks = 0;
@@ -267,7 +285,11 @@ impl Association {
             let Some(next) = self.outbound.next_len(most) else {
                 break;
             };
-            if (header + next).next_multiple_of(4) > room {
+            let elsewhere = self.new_data_path() != at;
+            if elsewhere || (header + next).next_multiple_of(4) > room {
+                break;
+            }
+            if !key.joins(self.outbound.next_manner().key) {
                 break;
             }
             let Some(fragment) = self.outbound.pop(most, cx.now) else {
@@ -289,6 +311,7 @@ impl Association {
             let immediate = self.state.is_closing() || !path.has_room();
             emit_data(out, &fragment, tsn, self.abilities.interleaving, immediate);
             count_data(cx, &fragment);
+            self.stats.data_leaves(fragment.unordered, false);
             self.burst = self.burst.saturating_sub(wire);
             let position = self.outstanding.push(fragment, at as u8);
             let path = &mut self.paths[at];
@@ -357,6 +380,12 @@ impl Association {
         let lowest_tsn = Tsn(tsn);
         Cwr { lowest_tsn }.emit(&mut out);
         self.send_control(cx, at, &out);
+    }
+
+    /// So many chunks other than DATA go out.
+    pub(crate) fn count_control(&mut self, cx: &mut Context<'_>, count: u32) {
+        cx.counters.add_n(Counter::SctpOutCtrlChunks, count.into());
+        self.stats.control_out += u64::from(count);
     }
 
     /// Whether a message of `len` bytes fits one packet.

@@ -100,7 +100,7 @@ impl Association {
             let path = self.data_path as u8;
             self.outstanding.push_abandoned(rest, path);
         }
-        self.outbound.abandoned().count_sent(policy);
+        self.outbound.count_abandoned(stream, policy, true);
         self.partial.due |= self.outstanding.given_up() > 0;
         for (fragment, _) in failed.into_iter().filter(|(_, acked)| !acked) {
             let info = self.info_of(&fragment);

@@ -285,7 +285,7 @@ impl Association {
         Heartbeat { info }.emit(&mut chunks);
         let mut draft = self.draft(size as usize);
         draft.chunks().extend_from_slice(&chunks);
-        self.seal(&mut draft);
+        self.seal(&mut draft, crate::auth::PacketKey::default());
         self.fill(&mut draft, at, size);
         self.send_draft(cx, at, draft, Some(size));
     }

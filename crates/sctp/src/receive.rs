@@ -4,7 +4,6 @@
 use crate::arrival::{Apart, Arrival};
 use crate::inbound::{Arrival as Verdict, Arrived};
 use crate::info::Notification;
-use crate::ootb::answer;
 use crate::settings::SACK_DELAY_MAX;
 use crate::tcb::Association;
 use crate::{Sctp, State};
@@ -72,7 +71,7 @@ impl Sctp {
             }
             // §8.5.1 E.
             ChunkType::SHUTDOWN_ACK if matches!(state, State::CookieWait | State::CookieEchoed) => {
-                answer(cx, arrival);
+                self.answer(cx, arrival);
                 return;
             }
             _ => {}
@@ -102,6 +101,7 @@ impl Sctp {
         let Some(association) = self.association_mut(id) else {
             return;
         };
+        association.stats.packets_in += 1;
         association.note_encap(arrival);
         association.replies.gather = true;
         let at = association.path_to(arrival.remote);
@@ -162,6 +162,7 @@ impl Sctp {
             cx.drop_packet(Counter::SctpInBadTags);
             return;
         }
+        association.stats.packets_in += 1;
         association.note_encap(arrival);
         association.replies.gather = true;
         let at = association.path_to(arrival.remote);
@@ -204,7 +205,10 @@ impl Association {
             ChunkType::DATA | ChunkType::I_DATA => {
                 return self.data_chunk(cx, arrival, chunk, tally);
             }
-            _ => cx.counters.add(Counter::SctpInCtrlChunks),
+            _ => {
+                cx.counters.add(Counter::SctpInCtrlChunks);
+                self.stats.control_in += 1;
+            }
         }
         let malformed = match chunk.kind {
             ChunkType::SACK => Sack::parse(chunk).map(|sack| {
@@ -358,6 +362,7 @@ impl Association {
             true => Counter::SctpInUnorderChunks,
             false => Counter::SctpInOrderChunks,
         });
+        self.stats.data_arrives(unordered);
         // RFC 9260 §6: DATA in any other state is discarded.
         if !self.state.receives() {
             cx.counters.add(Counter::SctpInDataChunkDiscards);
@@ -385,6 +390,9 @@ impl Association {
             tally.at_once = true;
             return Step::Next;
         }
+        if before(self.inbound.cumulative().wrapping_add(1), tsn) {
+            self.stats.out_of_order_in += 1;
+        }
         let verdict = self.inbound.data(arrived);
         self.judge(cx, stream, verdict, tally)
     }
@@ -398,7 +406,10 @@ impl Association {
     ) -> Step {
         match verdict {
             Verdict::New => tally.new += 1,
-            Verdict::Duplicate => tally.duplicates += 1,
+            Verdict::Duplicate => {
+                tally.duplicates += 1;
+                self.stats.duplicates_in += 1;
+            }
             Verdict::BadStream => {
                 // RFC 9260 §6.5: acknowledged, reported, dropped.
                 tally.new += 1;

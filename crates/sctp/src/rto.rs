@@ -23,6 +23,8 @@ pub(crate) struct Rto {
     srtt: Option<Duration>,
     rttvar: Duration,
     rto: Duration,
+    /// The largest that was computed since it was last asked for.
+    largest: Option<Duration>,
 }
 
 impl Rto {
@@ -33,6 +35,7 @@ impl Rto {
             srtt: None,
             rttvar: Duration::ZERO,
             rto: bounds.initial,
+            largest: None,
         }
     }
 
@@ -62,12 +65,22 @@ impl Rto {
         }
         self.rttvar = self.rttvar.max(GRANULARITY);
         let srtt = self.srtt.unwrap_or_default();
-        self.rto = self.bounded(srtt.saturating_add(self.rttvar.saturating_mul(4)));
+        self.becomes(srtt.saturating_add(self.rttvar.saturating_mul(4)));
     }
 
     /// E2: the time-out doubles.
     pub(crate) fn back_off(&mut self) {
-        self.rto = self.bounded(self.rto.saturating_mul(2));
+        self.becomes(self.rto.saturating_mul(2));
+    }
+
+    /// The largest time-out that was computed since this was last asked, if one was.
+    pub(crate) fn take_largest(&mut self) -> Option<Duration> {
+        self.largest.take()
+    }
+
+    fn becomes(&mut self, rto: Duration) {
+        self.rto = self.bounded(rto);
+        self.largest = self.largest.max(Some(self.rto));
     }
 
     /// Other bounds, from now on.

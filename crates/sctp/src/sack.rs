@@ -2,6 +2,7 @@
 
 use crate::info::{AddressState, Notification, PathState};
 use crate::outstanding::{Fate, Nonsense, Report};
+use crate::settings::PfExposure;
 use crate::tcb::Association;
 use crate::window::Growth;
 use smallvec::SmallVec;
@@ -13,6 +14,8 @@ impl Association {
     /// A SACK arrives.
     pub(crate) fn sack_arrives(&mut self, cx: &mut Context<'_>, sack: &Sack<'_>) {
         let gaps = sack.gaps;
+        self.stats.sacks_in += 1;
+        self.stats.gaps_in += gaps.len() as u64;
         let blocks = (0..gaps.len()).filter_map(|at| gaps.get(at));
         let blocks = blocks.map(|gap| (gap.start, gap.end));
         if self.acknowledge(cx, sack.cumulative_tsn.0, blocks, true) {
@@ -173,16 +176,23 @@ impl Association {
     pub(crate) fn path_answers(&mut self, cx: &mut Context<'_>, at: usize) {
         let path = &mut self.paths[at];
         path.errors = 0;
+        let was_hidden = path.state == PathState::PotentiallyFailed
+            && self.settings.pf_exposure != PfExposure::Notifications;
         match path.state {
             PathState::Active | PathState::Unconfirmed => return,
             PathState::Inactive | PathState::PotentiallyFailed => path.state = PathState::Active,
         }
         self.paths[at].resume_search(cx.now);
         self.choose_path();
-        self.notify_path(cx, at, AddressState::Available);
+        if !was_hidden {
+            self.notify_path(cx, at, AddressState::Available);
+        }
     }
 
     fn after_acknowledgment(&mut self, cx: &mut Context<'_>) {
+        if !self.retiring_keys.is_empty() {
+            self.retire_keys(cx);
+        }
         let burst = self.burst_len();
         self.burst = self.burst.saturating_add(burst).min(burst.max(BURST_MAX));
         if self.is_drained() {

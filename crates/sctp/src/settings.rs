@@ -1,6 +1,6 @@
 //! What a socket is set to, and what its associations take over from it.
 
-use crate::auth::{ChunkSet, SharedKeys};
+use crate::auth::{Algorithms, ChunkSet, SharedKeys};
 use crate::info::{Events, InitMsg, PrInfo, SndInfo};
 use crate::outbound::Discipline;
 use crate::reconfig::Grants;
@@ -18,6 +18,9 @@ const SACK_FREQUENCY: u32 = 2;
 /// RFC 9653 §8: the alternate error detection method of a lower layer that is DTLS.
 const LOWER_LAYER_DTLS: u32 = 1;
 
+/// `ps_retrans`: the primary path stays what it is.
+const PS_NEVER: u32 = 0xffff;
+
 /// What belongs to one path (SCTP_PEER_ADDR_PARAMS, SCTP_PEER_ADDR_THLDS,
 /// SCTP_REMOTE_UDP_ENCAPS_PORT, SCTP_PLPMTUD_PROBE_INTERVAL).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,9 @@ pub struct PathSettings {
     pub retransmits_max: u32,
     /// Errors after which it is potentially failed (RFC 7829).
     pub potentially_failed_at: u32,
+    /// Errors of the primary path after which another that answers takes its place (RFC 7829 §5:
+    /// PSMR); [`u32::MAX`] for never.
+    pub switch_primary_at: u32,
     /// Its MTU is discovered; else it is `mtu`.
     pub pmtu_discovery: bool,
     /// The MTU that its user fixed; 0 for none.
@@ -111,8 +117,27 @@ pub struct Settings {
     pub(crate) keys: SharedKeys,
     /// The alternate error detection method that the layer below has (RFC 9653), if any.
     pub(crate) error_detection: Option<u32>,
+    /// SCTP_AUTO_ASCONF (RFC 6458 §8.1.23): addresses that the node gets and loses are added to and
+    /// struck from the associations of a socket that is bound to all of them.
+    pub auto_asconf: bool,
+    /// SCTP_EXPOSE_POTENTIALLY_FAILED_STATE.
+    pub pf_exposure: PfExposure,
+    /// SCTP_HMAC_IDENT.
+    pub(crate) algorithms: Algorithms,
     /// What the face of the socket heeds.
     pub told: Told,
+}
+
+/// What a user learns of paths that are potentially failed (RFC 7829 §7.3, with Linux's third way).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PfExposure {
+    /// SCTP_PF_EXPOSE_UNSET: the state, when it is asked for.
+    #[default]
+    State,
+    /// SCTP_PF_EXPOSE_DISABLE: nothing.
+    Nothing,
+    /// SCTP_PF_EXPOSE_ENABLE: notifications, too.
+    Notifications,
 }
 
 /// What a user is told with what is read, which is the face's business.
@@ -145,6 +170,12 @@ impl Settings {
         self.common.receive_buffer
     }
 
+    /// SCTP_REUSE_PORT, which is SO_REUSEPORT.
+    #[must_use]
+    pub const fn reuse_port(&self) -> bool {
+        self.common.reuse_port
+    }
+
     pub(crate) fn new(domain: Domain, config: &Config) -> Self {
         let sctp = &config.sctp;
         let mut common = SocketCommon::new(domain, config);
@@ -172,6 +203,10 @@ impl Settings {
                 potentially_failed_at: match sctp.pf_enable {
                     true => sctp.pf_retrans,
                     false => u32::MAX,
+                },
+                switch_primary_at: match sctp.ps_retrans {
+                    PS_NEVER => u32::MAX,
+                    errors => errors,
                 },
                 pmtu_discovery: true,
                 mtu: 0,
@@ -206,6 +241,13 @@ impl Settings {
             signed_chunks: ChunkSet::default(),
             keys: SharedKeys::default(),
             error_detection: sctp.zero_checksum.then_some(LOWER_LAYER_DTLS),
+            auto_asconf: sctp.default_auto_asconf,
+            pf_exposure: match sctp.pf_expose {
+                1 => PfExposure::Nothing,
+                2 => PfExposure::Notifications,
+                _ => PfExposure::State,
+            },
+            algorithms: Algorithms::default(),
             told: Told::default(),
         }
     }

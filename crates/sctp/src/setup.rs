@@ -22,7 +22,7 @@ use sockeye_wire::sctp::{
 };
 
 /// A peer may make its cookie live longer by so much at most.
-const PRESERVATIVE_MAX: Duration = Duration::from_secs(10);
+pub(crate) const PRESERVATIVE_MAX: Duration = Duration::from_secs(10);
 
 /// A random tag or TSN; tags are never 0 (RFC 9260 §5.3.1).
 /// RFC 9260 §5.3.1-2.
@@ -54,21 +54,21 @@ impl Sctp {
         }
         let Ok(offer) = Offer::read(&init) else {
             let cause = Cause::ProtocolViolation(b"malformed parameter");
-            refuse(cx, arrival, init.initiate_tag, Some(cause));
+            self.refuse(cx, arrival, init.initiate_tag, Some(cause));
             return;
         };
         if let Some(name) = offer.host_name {
             let cause = Cause::UnresolvableAddress(name);
-            refuse(cx, arrival, offer.tag, Some(cause));
+            self.refuse(cx, arrival, offer.tag, Some(cause));
             return;
         }
         if offer.terms.is_err() {
             let cause = Cause::ProtocolViolation(b"malformed authentication");
-            refuse(cx, arrival, offer.tag, Some(cause));
+            self.refuse(cx, arrival, offer.tag, Some(cause));
             return;
         }
         if !offer.is_possible() {
-            refuse(cx, arrival, offer.tag, Some(Cause::InvalidParameter));
+            self.refuse(cx, arrival, offer.tag, Some(Cause::InvalidParameter));
             return;
         }
         match existing {
@@ -80,11 +80,11 @@ impl Sctp {
     fn init_in_closed(&mut self, cx: &mut Context<'_>, arrival: &Arrival, offer: &Offer<'_>) {
         let Some(listener) = self.listener_for(arrival) else {
             cx.counters.add(Counter::SctpOutOfBlues);
-            refuse(cx, arrival, offer.tag, None);
+            self.refuse(cx, arrival, offer.tag, None);
             return;
         };
         if !self.has_room(cx, listener) {
-            refuse(cx, arrival, offer.tag, Some(Cause::OutOfResource));
+            self.refuse(cx, arrival, offer.tag, Some(Cause::OutOfResource));
             return;
         }
         let Some(endpoint) = self.endpoint(listener) else {
@@ -123,9 +123,10 @@ impl Sctp {
         let random = settings.authentication.then(|| cx.rng.bytes());
         let peer_terms = offer.terms.as_ref().ok().and_then(Option::as_ref);
         let peer_terms = peer_terms.filter(|_| random.is_some());
-        let own_terms = random
-            .filter(|_| peer_terms.is_some())
-            .map(|random| Terms4895::offer(&random, crate::auth::required(settings)));
+        let own_terms = random.filter(|_| peer_terms.is_some()).map(|random| {
+            let chunks = crate::auth::required(settings);
+            Terms4895::offer(&random, chunks, &settings.algorithms)
+        });
         let contents = Contents {
             local_port: arrival.local.port,
             peer_port: arrival.remote.port,
@@ -162,7 +163,8 @@ impl Sctp {
             Some(&contents.abilities),
         ));
         if let Some(random) = random.filter(|_| own_terms.is_some()) {
-            crate::auth::parameters(&random, crate::auth::required(settings), &mut parameters);
+            let chunks = crate::auth::required(settings);
+            crate::auth::parameters(&random, chunks, &settings.algorithms, &mut parameters);
         }
         for raw in sockeye_wire::sctp::Parameters::new(&offer.unrecognized).flatten() {
             parameters.resize(parameters.len().next_multiple_of(4), 0);
@@ -183,6 +185,7 @@ impl Sctp {
     }
 
     /// RFC 9260 §5.1.5: a COOKIE ECHO without an association.
+    /// RFC 9260 §5.3.1-2.
     pub(crate) fn cookie_echo_in_closed(
         &mut self,
         cx: &mut Context<'_>,
@@ -193,16 +196,25 @@ impl Sctp {
             return;
         };
         if let Some(staleness) = stale {
-            stale_cookie(cx, arrival, contents.peer_tag, staleness);
+            if self.may_answer(cx) {
+                stale_cookie(cx, arrival, contents.peer_tag, staleness);
+            }
+            return;
+        }
+        // §5.3.1: an association has another tag than one before it with the same peer. So a cookie that
+        // comes again makes none; whoever still waits for its answer learns that there is none.
+        if self.spent.contains(&contents) {
+            cx.counters.add(Counter::SctpCookiesSpent);
+            self.refuse(cx, arrival, contents.peer_tag, None);
             return;
         }
         let Some(listener) = self.listener_for(arrival) else {
             cx.counters.add(Counter::SctpOutOfBlues);
-            refuse(cx, arrival, contents.peer_tag, None);
+            self.refuse(cx, arrival, contents.peer_tag, None);
             return;
         };
         if !self.has_room(cx, listener) {
-            refuse(cx, arrival, contents.peer_tag, Some(Cause::OutOfResource));
+            self.refuse(cx, arrival, contents.peer_tag, Some(Cause::OutOfResource));
             return;
         }
         let Some(id) = self.admit(cx, listener, arrival, &contents) else {
@@ -338,7 +350,8 @@ impl Association {
         if self.settings.authentication {
             let random = *self.random.get_or_insert_with(|| cx.rng.bytes());
             let kinds = crate::auth::required(&self.settings);
-            crate::auth::parameters(&random, kinds, &mut parameters);
+            let algorithms = &self.settings.algorithms;
+            crate::auth::parameters(&random, kinds, algorithms, &mut parameters);
         }
         if self.opening.preservative > 0 {
             parameters.resize(parameters.len().next_multiple_of(4), 0);

@@ -369,6 +369,7 @@ impl Sctp {
         for claim in &association.claims {
             self.demux.release(claim);
         }
+        self.spent.note(cx.now, &association);
         self.associations -= 1;
         self.names.remove(&association.assoc);
         let Some(owner) = association.owner else {

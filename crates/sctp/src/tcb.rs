@@ -7,7 +7,7 @@ use crate::auth::{Authenticator, RANDOM_LEN};
 use crate::control::Replies;
 use crate::deadlines::Deadlines;
 use crate::inbound::{Delivered, Inbound};
-use crate::info::{AssocChange, AssocId, Notification, PathInfo, PathState};
+use crate::info::{AssocChange, AssocId, KeyChange, Notification, PathInfo, PathState};
 use crate::outbound::Outbound;
 use crate::outstanding::Outstanding;
 use crate::partial::PartialReliability;
@@ -15,6 +15,8 @@ use crate::path::{Beat, Path};
 use crate::reconfig::Reconfiguration;
 use crate::rto::Rto;
 use crate::settings::Settings;
+use crate::setup::PRESERVATIVE_MAX;
+use crate::statistics::AssocStats;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use sockeye_core::TransportId;
@@ -167,6 +169,10 @@ pub(crate) struct Association {
     pub(crate) asconf: AddressConfiguration,
     /// How chunks are signed, once both sides have said how (RFC 4895).
     pub(crate) authenticator: Option<Authenticator>,
+    /// The key that the peer signed with last.
+    pub(crate) peer_key: u16,
+    /// Deactivated keys that messages still need.
+    pub(crate) retiring_keys: Vec<u16>,
     /// The random number of our INIT.
     pub(crate) random: Option<[u8; RANDOM_LEN]>,
     pub(crate) deadlines: Deadlines,
@@ -185,6 +191,9 @@ pub(crate) struct Association {
     /// When it last heard or said data.
     pub(crate) active_at: Instant,
     pub(crate) udp_port: u16,
+    /// Cookies that say our tag are good until then; long ago where there was none.
+    pub(crate) cookies_until: Instant,
+    pub(crate) stats: AssocStats,
 }
 
 impl Association {
@@ -245,6 +254,8 @@ impl Association {
             reconfig: Reconfiguration::new(terms.local_tsn, terms.peer_tsn),
             asconf: AddressConfiguration::new(terms.local_tsn, terms.peer_tsn),
             authenticator: None,
+            peer_key: 0,
+            retiring_keys: Vec::new(),
             random: None,
             deadlines: Deadlines::default(),
             timer: TimerSlot::default(),
@@ -256,6 +267,8 @@ impl Association {
             claims: SmallVec::new(),
             active_at: cx.now,
             udp_port: cx.config.sctp.udp_port,
+            cookies_until: Instant::ZERO,
+            stats: AssocStats::default(),
             settings,
         }
     }
@@ -324,6 +337,7 @@ impl Association {
         self.opening = Opening::default();
         self.errors = 0;
         self.active_at = cx.now;
+        self.note_cookies(cx.now);
         self.writable = true;
         self.burst = self.burst_len();
         if !self.counted {
@@ -351,9 +365,17 @@ impl Association {
             let assoc = self.assoc;
             self.notify(cx, Notification::Adaptation { assoc, indication });
         }
+        if self.settings.authentication && self.authenticator.is_none() {
+            self.notify_key(cx, 0, KeyChange::NoAuthentication);
+        }
         if self.shutdown_wanted {
             self.begin_shutdown(cx);
         }
+    }
+
+    /// No cookie that was made until now says our tag for longer than this; with later ones go others.
+    pub(crate) fn note_cookies(&mut self, now: Instant) {
+        self.cookies_until = now + self.settings.cookie_life + PRESERVATIVE_MAX;
     }
 
     /// SCTP_AUTOCLOSE counts from the last data.

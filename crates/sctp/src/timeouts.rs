@@ -120,6 +120,7 @@ impl Association {
         }
         path.errors += 1;
         let before = path.state;
+        let switches = path.errors > path.settings.switch_primary_at;
         if path.errors > path.settings.retransmits_max {
             path.state = PathState::Inactive;
             self.choose_path();
@@ -133,6 +134,10 @@ impl Association {
             }
             self.choose_path();
             self.notify_path(cx, at, AddressState::PotentiallyFailed);
+        }
+        // RFC 7829 §5: for good, if that is wanted.
+        if switches && at == self.primary && self.paths[self.data_path].is_active() {
+            self.primary = self.data_path;
         }
     }
 

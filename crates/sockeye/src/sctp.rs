@@ -38,7 +38,8 @@ use crate::Socket;
 
 pub use crate::net::{SctpListener, SctpSocket, SctpStream};
 pub use sockeye_sctp::{
-    AddressState, AssocChange, AssocId, Events, Grants, Incoming, InitMsg, Notification, NxtInfo,
-    PathInfo, PathSettings, PathState, PrInfo, RcvInfo, Received, RtoBounds, Settings, SndFlags,
-    SndInfo, State, Status, Told,
+    Abandoned, AbandonedCount, AddressState, AssocChange, AssocId, AssocStats, Events, Extensions,
+    Grants, Incoming, InitMsg, KeyChange, Notification, NxtInfo, PathInfo, PathSettings, PathState,
+    PfExposure, PrInfo, RcvInfo, Received, RtoBounds, Settings, SndFlags, SndInfo, State, Status,
+    Told,
 };

@@ -21,6 +21,12 @@ pub struct SctpConfig {
     pub pf_retrans: u32,
     /// `pf_enable`: whether there is that state: on.
     pub pf_enable: bool,
+    /// `pf_expose`: what users learn of that state: 0 the state when they ask, 1 nothing, 2 notifications
+    /// too. 0, as in Linux.
+    pub pf_expose: u32,
+    /// `ps_retrans`: errors in a row of the primary path after which another takes its place for good
+    /// (RFC 7829 §5); 65,535, as in Linux, for never.
+    pub ps_retrans: u32,
     /// `max_init_retransmits`: 8.
     pub max_init_retransmits: u32,
     /// `valid_cookie_life`: 60 s.
@@ -43,6 +49,8 @@ pub struct SctpConfig {
     pub auth_enable: bool,
     /// `addip_enable` (RFC 5061; it takes AUTH): off, as in Linux.
     pub addip_enable: bool,
+    /// `default_auto_asconf`: new sockets have SCTP_AUTO_ASCONF (RFC 6458 §8.1.23): off, as in Linux.
+    pub default_auto_asconf: bool,
     /// `addip_noauth_enable`: ASCONF is taken without AUTH, as no RFC wants it: off.
     pub addip_noauth_enable: bool,
     /// Checksums of zero are taken and sent where the lower layer protects data (RFC 9653): off.
@@ -78,6 +86,8 @@ impl Default for SctpConfig {
             path_max_retrans: 5,
             pf_retrans: 0,
             pf_enable: true,
+            pf_expose: 0,
+            ps_retrans: 0xffff,
             max_init_retransmits: 8,
             valid_cookie_life: Duration::from_secs(60),
             cookie_preserve_enable: true,
@@ -89,6 +99,7 @@ impl Default for SctpConfig {
             intl_enable: false,
             auth_enable: false,
             addip_enable: false,
+            default_auto_asconf: false,
             addip_noauth_enable: false,
             zero_checksum: false,
             udp_port: 0,

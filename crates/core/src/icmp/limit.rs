@@ -1,7 +1,7 @@
 //! How many errors and redirects may go out (RFC 1812 §4.3.2.8, RFC 4443 §2.4 (f)): in all, and to
 //! one destination, as Linux limits them.
 
-use crate::{Config, Counter, Instant};
+use crate::{Config, Counter, Instant, TokenBucket};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -23,14 +23,14 @@ const REDIRECT_SILENCE: Duration = Duration::from_millis(20 << (REDIRECTS_MAX + 
 /// What went out, in all and by destination.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
-    all: Bucket,
+    all: TokenBucket,
     peers: BTreeMap<IpAddr, Peer>,
 }
 
 /// What one destination got.
 #[derive(Debug, Default)]
 struct Peer {
-    errors: Bucket,
+    errors: TokenBucket,
     redirects: u32,
     redirected: Instant,
     used: Instant,
@@ -102,27 +102,6 @@ impl Limits {
         let peer = self.peers.entry(address).or_default();
         peer.used = now;
         peer
-    }
-}
-
-/// A token bucket.
-#[derive(Debug, Default)]
-struct Bucket {
-    /// Time's worth of tokens spent, as of `at`.
-    spent: Duration,
-    at: Instant,
-}
-
-impl Bucket {
-    /// Whether there is a token, where one comes after `each` and `burst` are kept.
-    fn has_room(&mut self, now: Instant, each: Duration, burst: u32) -> bool {
-        self.spent = self.spent.saturating_sub(now.saturating_since(self.at));
-        self.at = now;
-        self.spent.saturating_add(each) <= each.saturating_mul(burst)
-    }
-
-    fn spend(&mut self, each: Duration) {
-        self.spent += each;
     }
 }
 

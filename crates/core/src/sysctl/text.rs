@@ -174,6 +174,21 @@ pub(super) mod probe_interval {
     }
 }
 
+/// What is told of potentially failed paths.
+pub(super) mod pf_expose {
+    pub(in crate::sysctl) fn read(text: &str) -> Option<u32> {
+        super::number::read(text).filter(|exposure| *exposure <= 2)
+    }
+
+    pub(in crate::sysctl) fn show(value: &u32) -> String {
+        value.to_string()
+    }
+
+    pub(in crate::sysctl) fn takes() -> String {
+        "0, 1 or 2".into()
+    }
+}
+
 /// 0, 1 or 2.
 pub(super) mod reverse_path {
     use crate::config::ReversePath;

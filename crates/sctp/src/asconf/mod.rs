@@ -62,6 +62,8 @@ pub(crate) struct AddressConfiguration {
     joining: Addresses,
     /// Those that it has not confirmed to have struck (F4).
     leaving: Addresses,
+    /// Our last address, which the node has lost, until it gets another.
+    lost: Option<IpAddr>,
     /// The peer does not know ASCONF (§5.1 A9).
     refused: bool,
 }
@@ -78,6 +80,7 @@ impl AddressConfiguration {
             answers: VecDeque::new(),
             joining: Addresses::new(),
             leaving: Addresses::new(),
+            lost: None,
             refused: false,
         }
     }

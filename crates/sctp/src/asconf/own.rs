@@ -1,6 +1,7 @@
 //! Changes of our own addresses (RFC 5061 §5.1), and what is answered to them.
 
 use super::{CHANGES_MAX, Change, Flight};
+use crate::addresses;
 use crate::tcb::Association;
 use smallvec::SmallVec;
 use sockeye_core::{Context, Counter, Error, Instant};
@@ -19,10 +20,7 @@ impl Association {
         cx: &mut Context<'_>,
         changes: &[Change],
     ) -> Result<(), Error> {
-        let possible = self.abilities.address_configuration
-            && (self.authenticator.is_some() || self.settings.unsigned_addresses)
-            && !self.asconf.refused;
-        if !possible {
+        if !self.can_change_addresses() {
             return Err(Error::NotPermitted);
         }
         if self.asconf.wanted.len() + changes.len() > CHANGES_MAX {
@@ -68,6 +66,52 @@ impl Association {
         Ok(())
     }
 
+    /// The node has one address more, and the association is to have it, too (RFC 6458 §8.1.23).
+    pub(crate) fn address_comes(&mut self, cx: &mut Context<'_>, ip: IpAddr) {
+        let peer = self.paths[self.primary].remote.ip;
+        if !addresses::is_near(&self.settings, ip, peer) || !self.may_configure() {
+            return;
+        }
+        // §5.3 F6: where the last address went before this one came, one takes the other's place.
+        let lost = self.asconf.lost.take();
+        if lost == Some(ip) {
+            return;
+        }
+        let change = [Some(Change::Add(ip)), lost.map(Change::Delete)];
+        let changes: SmallVec<[Change; 2]> = change.into_iter().flatten().collect();
+        let done = self.change_addresses(cx, &changes);
+        if done.is_err() {
+            self.asconf.lost = lost;
+        }
+    }
+
+    /// An address of the node is gone. `automatic`: the peer is told, and after the last one the
+    /// association waits for another until its time-outs end it.
+    pub(crate) fn address_goes(&mut self, cx: &mut Context<'_>, ip: IpAddr, automatic: bool) {
+        self.asconf.joining.retain(|other| *other != ip);
+        if !self.local.contains(&ip) {
+            return;
+        }
+        let can_tell = automatic && self.may_configure() && self.can_change_addresses();
+        let last = self.local.len() + self.asconf.joining.len() == 1;
+        match (can_tell, last) {
+            (true, true) => {
+                self.asconf.lost = Some(ip);
+                self.forget_routes();
+            }
+            (true, false) if self.change_addresses(cx, &[Change::Delete(ip)]).is_ok() => {}
+            (_, false) => self.local.retain(|own| *own != ip),
+            (false, true) => self.lose(cx, Error::NetworkDown),
+        }
+    }
+
+    /// Whether the peer can be told of other addresses.
+    fn can_change_addresses(&self) -> bool {
+        self.abilities.address_configuration
+            && (self.authenticator.is_some() || self.settings.unsigned_addresses)
+            && !self.asconf.refused
+    }
+
     /// Sends what waits, in one chunk, once the one before is answered (§5.1 A3, §5.1.1 C1).
     pub(super) fn advance_asconf(&mut self, cx: &mut Context<'_>) {
         if self.asconf.flight.is_some() || self.asconf.wanted.is_empty() || !self.may_configure() {
@@ -97,7 +141,11 @@ impl Association {
             parameters: &parameters,
         }
         .emit(&mut chunk);
-        let path = self.data_path;
+        // Our new addresses may reach the peer by other paths than the old ones did.
+        let count = self.paths.len();
+        let mut ways = (0..count).map(|step| (self.data_path + step) % count);
+        let way = ways.find(|&at| self.paths[at].route(cx, &self.local).is_ok());
+        let path = way.unwrap_or(self.data_path);
         self.send_control(cx, path, &chunk);
         self.asconf.flight = Some(Flight {
             serial,

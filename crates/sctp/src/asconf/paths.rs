@@ -47,6 +47,8 @@ impl Association {
         };
         self.outstanding
             .renumber_paths(|path| moved(path.into()) as u8);
+        self.outbound
+            .renumber_paths(|path| (usize::from(path) != at).then(|| moved(path.into()) as u8));
         self.primary = moved(self.primary);
         self.data_path = moved(self.data_path);
         self.ack.path = moved(self.ack.path);

@@ -107,6 +107,11 @@ impl SharedKeys {
         self.keys.remove(&id).map(drop).ok_or(KeyError::Unknown)
     }
 
+    /// Whether packets can be signed with this key.
+    pub(crate) fn signs(&self, id: u16) -> bool {
+        self.keys.get(&id).is_some_and(|key| !key.deactivated)
+    }
+
     /// The bytes of a key.
     pub(super) fn secret(&self, id: u16) -> Option<&[u8]> {
         self.keys.get(&id).map(|key| &key.secret[..])

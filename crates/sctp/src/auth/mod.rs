@@ -17,8 +17,8 @@ mod terms;
 mod tests;
 
 pub(crate) use keys::{KeyError, SharedKeys};
-pub(crate) use packets::required;
-pub(crate) use terms::{BadTerms, ChunkSet, Terms, parameters};
+pub(crate) use packets::{PacketKey, required};
+pub(crate) use terms::{Algorithms, BadTerms, ChunkSet, Terms, parameters};
 
 use hmac::digest::{KeyInit, Update};
 use hmac::{Hmac, Mac};
@@ -30,13 +30,13 @@ use zeroize::Zeroizing;
 /// RFC 4895 §6.1: bytes of the random number.
 pub(crate) const RANDOM_LEN: usize = 32;
 /// The algorithms that are known, best first (RFC 4895 §6.1: SHA-1 is among them).
-pub(crate) const ALGORITHMS: [u16; 2] = [HmacId::SHA256.0, HmacId::SHA1.0];
+const ALGORITHMS: [u16; 2] = [HmacId::SHA256.0, HmacId::SHA1.0];
 
 /// Whether a packet's AUTH chunk is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// What follows it is the peer's.
-    Good,
+    /// What follows it is the peer's, signed with the key of this number.
+    Good(u16),
     /// It is not; what follows is discarded without a word.
     Bad,
     /// RFC 4895 §6.3: it uses an algorithm that was not offered; an ERROR says so.
@@ -91,12 +91,12 @@ impl Authenticator {
         Auth::CODE_OFFSET + self.algorithm.code_len().unwrap_or(0)
     }
 
-    /// Appends an AUTH chunk under the active key without its code. Gives its place: once all other
+    /// Appends an AUTH chunk under `key`, or the active one, without its code. Gives its place: once all other
     /// chunks are behind it, [`sign`](Self::sign) fills it in.
-    pub(crate) fn begin(&self, out: &mut Vec<u8>) -> usize {
+    pub(crate) fn begin(&self, key: Option<u16>, out: &mut Vec<u8>) -> usize {
         let at = out.len();
         Auth {
-            key_id: self.keys.active(),
+            key_id: key.unwrap_or(self.keys.active()),
             hmac_id: self.algorithm,
             code: &[0; 32][..self.algorithm.code_len().unwrap_or(0)],
         }
@@ -105,8 +105,9 @@ impl Authenticator {
     }
 
     /// Fills in the code of the AUTH chunk at `at` over all that follows it (RFC 4895 §6.2).
-    pub(crate) fn sign(&self, packet: &mut [u8], at: usize) {
-        let key = self.association_key(self.keys.active()).unwrap_or_default();
+    pub(crate) fn sign(&self, key: Option<u16>, packet: &mut [u8], at: usize) {
+        let key = key.unwrap_or(self.keys.active());
+        let key = self.association_key(key).unwrap_or_default();
         let code = compute(self.algorithm, &key, &[&packet[at..]]);
         let start = at + Auth::CODE_OFFSET;
         packet[start..start + code.len()].copy_from_slice(&code);
@@ -130,7 +131,7 @@ impl Authenticator {
         zeroed[..Auth::CODE_OFFSET].copy_from_slice(&chunk.bytes[..Auth::CODE_OFFSET]);
         let zeroed = &zeroed[..Auth::CODE_OFFSET + auth.code.len()];
         if matches(auth.hmac_id, &key, &[zeroed, rest], auth.code) {
-            Verdict::Good
+            Verdict::Good(auth.key_id)
         } else {
             Verdict::Bad
         }

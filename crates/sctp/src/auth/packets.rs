@@ -1,6 +1,7 @@
 //! Which packets of an association are signed, and which chunks are taken (RFC 4895 §6.2, §6.3).
 
 use super::{Authenticator, ChunkSet, Terms, Verdict};
+use crate::info::{KeyChange, Notification};
 use crate::offer::Offer;
 use crate::packet::Draft;
 use crate::receive::Step;
@@ -20,6 +21,19 @@ pub(crate) fn required(settings: &Settings) -> ChunkSet {
     chunks
 }
 
+/// The shared key that a packet is signed with. RFC 4895 §5: there is one AUTH chunk in it, so messages
+/// that want different keys do not share a packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PacketKey(Option<Option<u16>>);
+
+impl PacketKey {
+    /// Whether what is to be signed with `key`, or with the active one, may be in the packet. It is
+    /// from then on.
+    pub(crate) fn joins(&mut self, key: Option<u16>) -> bool {
+        *self.0.get_or_insert(key) == key
+    }
+}
+
 impl Association {
     /// Both sides' terms are known: from a cookie, where they are key vectors.
     pub(crate) fn adopt_keys(&mut self, local: &[u8], peer: &[u8]) {
@@ -35,7 +49,8 @@ impl Association {
         let keys = self.settings.keys.clone();
         let chunks = required(&self.settings);
         self.authenticator = own.zip(peer).and_then(|(random, peer)| {
-            Authenticator::new(keys, Terms::offer(&random, chunks), peer.clone())
+            let own = Terms::offer(&random, chunks, &self.settings.algorithms);
+            Authenticator::new(keys, own, peer.clone())
         });
     }
 
@@ -56,8 +71,8 @@ impl Association {
     }
 
     /// Puts an AUTH chunk before the first chunk of a packet that the peer takes signed only
-    /// (RFC 4895 §6.2), if there is one.
-    pub(crate) fn seal(&self, draft: &mut Draft) {
+    /// (RFC 4895 §6.2), if there is one. What has no key of its own is signed with the active one.
+    pub(crate) fn seal(&self, draft: &mut Draft, key: PacketKey) {
         let Some(auth) = &self.authenticator else {
             return;
         };
@@ -73,9 +88,10 @@ impl Association {
             }
         };
         let mut chunk = Vec::new();
-        auth.begin(&mut chunk);
+        let key = key.0.flatten();
+        auth.begin(key, &mut chunk);
         draft.insert(first, &chunk);
-        auth.sign(draft.bytes_mut(), first);
+        auth.sign(key, draft.bytes_mut(), first);
     }
 
     /// Whether a received chunk counts: AUTH chunks are verified here, with `rest` behind them;
@@ -107,8 +123,9 @@ impl Association {
         }
         match auth.verify(chunk, rest) {
             // §5: there is one in a packet at most.
-            Verdict::Good if !*signed => {
+            Verdict::Good(key) if !*signed => {
                 *signed = true;
+                self.peer_signs_with(cx, key);
                 Step::Skip
             }
             Verdict::Unsupported(id) if !*signed => {
@@ -120,5 +137,34 @@ impl Association {
                 Step::Stop
             }
         }
+    }
+
+    /// RFC 6458 §6.1.8: the user is told when the peer signs with another key than before.
+    fn peer_signs_with(&mut self, cx: &mut Context<'_>, key: u16) {
+        if core::mem::replace(&mut self.peer_key, key) != key {
+            self.notify_key(cx, key, KeyChange::New);
+        }
+    }
+
+    /// Whether messages are still to be signed with this key, or may have to be once more.
+    pub(crate) fn uses_key(&self, key: u16) -> bool {
+        let mut sent = self.outstanding.iter();
+        self.outbound.uses_key(key) || sent.any(|sent| sent.fragment.key == Some(key))
+    }
+
+    /// RFC 6458 §8.3.4: tells of deactivated keys that no message needs any more.
+    pub(crate) fn retire_keys(&mut self, cx: &mut Context<'_>) {
+        for key in core::mem::take(&mut self.retiring_keys) {
+            match self.uses_key(key) {
+                true => self.retiring_keys.push(key),
+                false => self.notify_key(cx, key, KeyChange::Free),
+            }
+        }
+    }
+
+    /// Tells of a key, or that there is no authentication.
+    pub(crate) fn notify_key(&mut self, cx: &mut Context<'_>, key: u16, change: KeyChange) {
+        let assoc = self.assoc;
+        self.notify(cx, Notification::Authentication { assoc, key, change });
     }
 }

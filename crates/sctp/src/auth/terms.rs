@@ -8,6 +8,33 @@ use sockeye_wire::sctp::{ChunkType, HmacId, List, Parameter, ParameterType, Para
 /// Most algorithms that are kept of a peer's list.
 const ALGORITHMS_MAX: usize = 8;
 
+/// The algorithms that a side offers, the preferred one first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Algorithms(SmallVec<[u16; ALGORITHMS.len()]>);
+
+impl Default for Algorithms {
+    fn default() -> Self {
+        Self(ALGORITHMS.into())
+    }
+}
+
+impl Algorithms {
+    /// These; `None` when one is not known or there twice, or SHA-1 is not among them (RFC 4895 §6.1).
+    pub(crate) fn new(ids: &[u16]) -> Option<Self> {
+        let known = ids.iter().all(|id| ALGORITHMS.contains(id));
+        let twice = ids
+            .iter()
+            .enumerate()
+            .any(|(at, id)| ids[..at].contains(id));
+        let possible = known && !twice && ids.contains(&HmacId::SHA1.0);
+        possible.then(|| Self(ids.into()))
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u16] {
+        &self.0
+    }
+}
+
 /// A set of chunk types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChunkSet([u64; 4]);
@@ -117,9 +144,13 @@ impl Terms {
     }
 
     /// Terms of our own.
-    pub(crate) fn offer(random: &[u8; RANDOM_LEN], chunks: ChunkSet) -> Self {
+    pub(crate) fn offer(
+        random: &[u8; RANDOM_LEN],
+        chunks: ChunkSet,
+        algorithms: &Algorithms,
+    ) -> Self {
         let mut bytes = Vec::new();
-        for parameter in own(random, &chunks.kinds()) {
+        for parameter in own(random, &chunks.kinds(), algorithms) {
             // What is appended has no padding behind it, and must have none before it.
             let mut one = Vec::new();
             parameter.emit(&mut one);
@@ -128,7 +159,7 @@ impl Terms {
         Self {
             vector: bytes,
             chunks,
-            algorithms: SmallVec::from_slice(&ALGORITHMS),
+            algorithms: SmallVec::from_slice(algorithms.as_slice()),
         }
     }
 
@@ -138,17 +169,28 @@ impl Terms {
     }
 }
 
-fn own<'a>(random: &'a [u8; RANDOM_LEN], kinds: &'a [u8]) -> impl Iterator<Item = Parameter<'a>> {
+fn own<'a>(
+    random: &'a [u8; RANDOM_LEN],
+    kinds: &'a [u8],
+    algorithms: &'a Algorithms,
+) -> impl Iterator<Item = Parameter<'a>> {
     let chunks = (!kinds.is_empty()).then_some(Parameter::ChunkList(kinds));
     [Parameter::Random(random)]
         .into_iter()
         .chain(chunks)
-        .chain([Parameter::HmacAlgorithms(List::Values(&ALGORITHMS))])
+        .chain([Parameter::HmacAlgorithms(List::Values(
+            algorithms.as_slice(),
+        ))])
 }
 
 /// Appends the parameters of our own terms to an INIT's or INIT ACK's.
-pub(crate) fn parameters(random: &[u8; RANDOM_LEN], chunks: ChunkSet, out: &mut Vec<u8>) {
-    for parameter in own(random, &chunks.kinds()) {
+pub(crate) fn parameters(
+    random: &[u8; RANDOM_LEN],
+    chunks: ChunkSet,
+    algorithms: &Algorithms,
+    out: &mut Vec<u8>,
+) {
+    for parameter in own(random, &chunks.kinds(), algorithms) {
         parameter.emit(out);
     }
 }

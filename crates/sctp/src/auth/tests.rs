@@ -11,7 +11,7 @@ fn asconf_only() -> ChunkSet {
 
 /// Both ends of an association whose shared keys are these.
 fn pair(keys: [SharedKeys; 2]) -> [Authenticator; 2] {
-    let [a, b] = RANDOMS.map(|random| Terms::offer(&random, asconf_only()));
+    let [a, b] = RANDOMS.map(|random| Terms::offer(&random, asconf_only(), &Algorithms::default()));
     let [ours, theirs] = keys;
     [
         Authenticator::new(ours, a.clone(), b.clone()).unwrap(),
@@ -29,9 +29,9 @@ fn keys(id: u16, secret: &[u8]) -> SharedKeys {
 /// A signed packet's chunks.
 fn signed(by: &Authenticator) -> Vec<u8> {
     let mut out = vec![];
-    let at = by.begin(&mut out);
+    let at = by.begin(None, &mut out);
     CookieAck.emit(&mut out);
-    by.sign(&mut out, at);
+    by.sign(None, &mut out, at);
     assert_eq!(out.len(), by.chunk_len() + 4);
     out
 }
@@ -49,11 +49,11 @@ fn what_one_signs_the_other_verifies() {
     let packet = signed(&a);
     assert_eq!(packet[..8], [15, 0, 0, 40, 0, 5, 0, 3]);
     assert_eq!(packet[8..40], KNOWN_CODE);
-    assert_eq!(verdict(&b, &packet), Verdict::Good);
+    assert_eq!(verdict(&b, &packet), Verdict::Good(5));
     for index in 4..packet.len() {
         let mut forged = packet.clone();
         forged[index] ^= 0x40;
-        assert_ne!(verdict(&b, &forged), Verdict::Good);
+        assert!(!matches!(verdict(&b, &forged), Verdict::Good(_)));
     }
     let mut odd = packet.clone();
     odd[7] = 2;
@@ -75,7 +75,7 @@ fn wrong_keys() {
     }
     // RFC 4895 §6.1: without any shared key both have number 0, which is empty.
     let [a, b] = pair([SharedKeys::default(), SharedKeys::default()]);
-    assert_eq!(verdict(&b, &signed(&a)), Verdict::Good);
+    assert_eq!(verdict(&b, &signed(&a)), Verdict::Good(0));
     // The one that signed does not take its own for the peer's: the vectors make no difference,
     // but what must be signed does.
     assert!(a.must_sign(ChunkType::ASCONF) && a.must_be_signed(ChunkType::ASCONF_ACK));
@@ -95,7 +95,7 @@ fn keys_are_set_activated_deactivated_and_deleted() {
     assert_eq!(keys.activate(0), Err(KeyError::InUse));
     let [a, mut b] = pair([SharedKeys::default(), keys]);
     // A deactivated key verifies, a deleted one does not.
-    assert_eq!(verdict(&b, &signed(&a)), Verdict::Good);
+    assert_eq!(verdict(&b, &signed(&a)), Verdict::Good(0));
     b.keys_mut().delete(0).unwrap();
     assert_eq!(verdict(&b, &signed(&a)), Verdict::Bad);
     assert_eq!(b.keys_mut().delete(0), Err(KeyError::Unknown));
@@ -119,9 +119,12 @@ fn terms_are_read_as_they_were_sent() {
     let chunks = ChunkSet::new(&[0, 1, 2, 14, 15, 0xc1]);
     assert_eq!(chunks.kinds(), [0, 0xc1]);
     Parameter::EcnCapable.emit(&mut bytes);
-    parameters(&RANDOMS[0], chunks, &mut bytes);
+    parameters(&RANDOMS[0], chunks, &Algorithms::default(), &mut bytes);
     let terms = Terms::read(Parameters::new(&bytes)).unwrap().unwrap();
-    assert_eq!(terms, Terms::offer(&RANDOMS[0], chunks));
+    assert_eq!(
+        terms,
+        Terms::offer(&RANDOMS[0], chunks, &Algorithms::default())
+    );
     // RANDOM 36 bytes, CHUNKS 6 without padding, HMAC-ALGO 8.
     assert_eq!(terms.vector.len(), 50);
     assert_eq!(terms.vector[36..42], [0x80, 3, 0, 6, 0, 0xc1]);
@@ -153,7 +156,7 @@ fn terms_are_read_as_they_were_sent() {
         Parameter::Random(&[1; 32]),
         Parameter::HmacAlgorithms(List::Values(&[2, 1, 3])),
     ]);
-    let local = Terms::offer(&RANDOMS[0], chunks);
+    let local = Terms::offer(&RANDOMS[0], chunks, &Algorithms::default());
     let auth = Authenticator::new(SharedKeys::default(), local, peer.unwrap().unwrap()).unwrap();
     assert_eq!(auth.chunk_len(), 28);
 }

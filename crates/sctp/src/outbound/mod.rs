@@ -18,9 +18,10 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use policy::{Abandoned, Policy};
+pub(crate) use policy::Policy;
 pub(crate) use scheduler::Discipline;
 
+use crate::statistics::Abandoned;
 use bytes::Bytes;
 use scheduler::Scheduler;
 use sockeye_core::Instant;
@@ -29,6 +30,15 @@ use stream::{Message, Stream};
 
 /// Most messages that wait.
 pub(crate) const MESSAGES_MAX: usize = 65_536;
+
+/// What a message wants of the packets that carry it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// The path that it goes by at first (SCTP_ADDR_OVER); else that of all data.
+    pub(crate) path: Option<u8>,
+    /// The shared key that they are signed with (SCTP_AUTHINFO); else the active one.
+    pub(crate) key: Option<u16>,
+}
 
 /// A message of the user, or a part of one (SCTP_EXPLICIT_EOR of RFC 6458 §8.1.26).
 #[derive(Clone, Debug)]
@@ -42,6 +52,7 @@ pub(crate) struct Outgoing {
     /// The user's, for reports.
     pub(crate) context: u32,
     pub(crate) policy: Policy,
+    pub(crate) manner: Manner,
 }
 
 /// Why a message is not taken.
@@ -72,6 +83,8 @@ pub(crate) struct Fragment {
     pub(crate) message: u64,
     pub(crate) context: u32,
     pub(crate) policy: Policy,
+    /// See [`Manner::key`].
+    pub(crate) key: Option<u16>,
 }
 
 /// A message, or its rest, that will not be sent.
@@ -103,6 +116,8 @@ pub(crate) struct Outbound {
     bytes: usize,
     /// Bytes in one piece at the head of whose turn it is; 0 when nobody has one.
     ahead: usize,
+    /// How it goes.
+    manner: Manner,
     /// No message ends before.
     soonest_end: Instant,
     unsent: Vec<Unsent>,
@@ -123,6 +138,7 @@ impl Outbound {
             messages: 0,
             bytes: 0,
             ahead: 0,
+            manner: Manner::default(),
             soonest_end: Instant::FAR,
             unsent: Vec::new(),
             abandoned: Abandoned::default(),
@@ -229,14 +245,32 @@ impl Outbound {
         }
     }
 
-    fn look_ahead(&self) -> usize {
+    fn look_ahead(&self) -> (usize, Manner) {
         let stream = self.turn().and_then(|id| self.streams.get(&id));
-        stream.map_or(0, Stream::ahead)
+        stream.map_or((0, Manner::default()), Stream::ahead)
+    }
+
+    /// How what [`pop`](Self::pop) will give wants to go.
+    pub(crate) fn next_manner(&self) -> Manner {
+        self.manner
+    }
+
+    /// Paths have other numbers now; `None` for one that is gone.
+    pub(crate) fn renumber_paths(&mut self, moved: impl Fn(u8) -> Option<u8>) {
+        for stream in self.streams.values_mut() {
+            stream.renumber_paths(&moved);
+        }
+        (self.ahead, self.manner) = self.look_ahead();
+    }
+
+    /// Whether a message waits that is to be signed with this key.
+    pub(crate) fn uses_key(&self, key: u16) -> bool {
+        self.streams.values().any(|stream| stream.uses_key(key))
     }
 
     /// Bytes that [`pop`](Self::pop) will give.
     pub(crate) fn next_len(&self, most: usize) -> Option<usize> {
-        debug_assert_eq!(self.ahead, self.look_ahead());
+        debug_assert_eq!((self.ahead, self.manner), self.look_ahead());
         (self.ahead > 0).then(|| self.ahead.min(most))
     }
 
@@ -337,7 +371,7 @@ impl Outbound {
         if let Some(stream) = self.streams.get_mut(&id) {
             self.scheduler.place(id, stream);
         }
-        self.ahead = self.look_ahead();
+        (self.ahead, self.manner) = self.look_ahead();
     }
 
     /// Gives up the rest of a message that is under way (RFC 3758 §3.5 A3); says whether there was
@@ -407,7 +441,7 @@ impl Outbound {
         self.messages -= 1;
         self.bytes -= message.len();
         if !message.is_begun() {
-            self.abandoned.count_unsent(message.policy());
+            self.count_abandoned(id, message.policy(), false);
         }
         self.unsent.push(message.into_unsent(id));
     }
@@ -417,8 +451,22 @@ impl Outbound {
         std::mem::take(&mut self.unsent)
     }
 
+    /// A message of a stream was given up after a part of it was sent, or before.
+    pub(crate) fn count_abandoned(&mut self, id: u16, policy: Policy, sent: bool) {
+        self.abandoned.count(policy, sent);
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.abandoned.count(policy, sent);
+        }
+    }
+
     /// How many messages were given up, by policy (RFC 7496 §4.3).
-    pub(crate) fn abandoned(&mut self) -> &mut Abandoned {
-        &mut self.abandoned
+    pub(crate) fn abandoned(&self) -> Abandoned {
+        self.abandoned
+    }
+
+    /// How many of one stream were (RFC 7496 §4.4); `None` when there is no such stream.
+    pub(crate) fn abandoned_on(&self, id: u16) -> Option<Abandoned> {
+        let stream = self.streams.get(&id).map(|stream| stream.abandoned);
+        (id < self.count).then_some(stream.unwrap_or_default())
     }
 }

@@ -1,5 +1,6 @@
 //! When a message is given up (RFC 3758 §3.5, RFC 7496 §3).
 
+use crate::statistics::{Abandoned, AbandonedCount};
 use sockeye_core::Instant;
 
 /// How long a message is tried.
@@ -29,23 +30,8 @@ impl Policy {
     }
 }
 
-/// How many messages were given up before a fragment was sent, and after.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) unsent: u64,
-    pub(crate) sent: u64,
-}
-
-/// Messages that were given up, by policy (SCTP_PR_ASSOC_STATUS of RFC 7496 §4.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Abandoned {
-    pub(crate) timed: Count,
-    pub(crate) limited: Count,
-    pub(crate) priority: Count,
-}
-
 impl Abandoned {
-    fn of(&mut self, policy: Policy) -> Option<&mut Count> {
+    fn of(&mut self, policy: Policy) -> Option<&mut AbandonedCount> {
         match policy {
             Policy::None => None,
             Policy::Timed(_) => Some(&mut self.timed),
@@ -54,15 +40,12 @@ impl Abandoned {
         }
     }
 
-    pub(crate) fn count_unsent(&mut self, policy: Policy) {
-        if let Some(count) = self.of(policy) {
-            count.unsent += 1;
-        }
-    }
-
-    pub(crate) fn count_sent(&mut self, policy: Policy) {
-        if let Some(count) = self.of(policy) {
-            count.sent += 1;
+    /// One more was given up, `sent` in part or not at all.
+    pub(crate) fn count(&mut self, policy: Policy, sent: bool) {
+        match (self.of(policy), sent) {
+            (Some(count), true) => count.sent += 1,
+            (Some(count), false) => count.unsent += 1,
+            (None, _) => {}
         }
     }
 }

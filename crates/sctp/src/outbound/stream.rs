@@ -1,6 +1,7 @@
 //! A stream's queue, and how a message is cut into fragments (RFC 9260 §6.9).
 
-use super::{Fragment, Outgoing, Policy, Unsent};
+use super::{Fragment, Manner, Outgoing, Policy, Unsent};
+use crate::statistics::Abandoned;
 use bytes::Bytes;
 use sockeye_core::Instant;
 use std::collections::VecDeque;
@@ -20,6 +21,8 @@ pub(super) struct Stream {
     pub(super) served: u64,
     /// It begins no message.
     pub(super) paused: bool,
+    /// Messages of it that were given up.
+    pub(super) abandoned: Abandoned,
 }
 
 /// A message that waits, or its rest.
@@ -41,6 +44,7 @@ pub(super) struct Message {
     immediate: bool,
     context: u32,
     policy: Policy,
+    manner: Manner,
 }
 
 impl Stream {
@@ -80,9 +84,24 @@ impl Stream {
         self.queue.front().map(|message| message.id)
     }
 
-    /// Bytes in one piece at the head.
-    pub(super) fn ahead(&self) -> usize {
-        self.queue.front().map_or(0, |message| message.part.len())
+    /// Bytes in one piece at the head, and how they go.
+    pub(super) fn ahead(&self) -> (usize, Manner) {
+        let head = self.queue.front();
+        head.map_or((0, Manner::default()), |message| {
+            (message.part.len(), message.manner)
+        })
+    }
+
+    pub(super) fn renumber_paths(&mut self, moved: impl Fn(u8) -> Option<u8>) {
+        for message in &mut self.queue {
+            message.manner.path = message.manner.path.and_then(&moved);
+        }
+    }
+
+    pub(super) fn uses_key(&self, key: u16) -> bool {
+        self.queue
+            .iter()
+            .any(|message| message.manner.key == Some(key))
     }
 
     /// The next fragment. It lies in one of the user's parts.
@@ -122,6 +141,7 @@ impl Stream {
             message: message.id,
             context: message.context,
             policy: message.policy,
+            key: message.manner.key,
         };
         message.fragments += 1;
         if end {
@@ -184,6 +204,7 @@ impl Message {
             immediate: message.immediate,
             context: message.context,
             policy: message.policy,
+            manner: message.manner,
         }
     }
 

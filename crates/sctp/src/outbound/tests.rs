@@ -14,6 +14,7 @@ fn message(bytes: &[u8]) -> Outgoing {
         immediate: false,
         context: 0,
         policy: Policy::None,
+        manner: Manner::default(),
     }
 }
 

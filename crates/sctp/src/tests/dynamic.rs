@@ -1,10 +1,13 @@
 //! Authenticated chunks (RFC 4895), and addresses that change (RFC 5061).
 
 use super::pair::{A, B, PORT, Pair, Wire};
-use crate::{AddressState, AssocId, Events, Incoming, Notification, State, Style};
+use crate::{
+    AddressState, AssocId, Events, Incoming, KeyChange, Notification, SndInfo, State, Style,
+};
 use core::time::Duration;
-use sockeye_core::{Config, Error, SocketId};
+use sockeye_core::{AddressChange, Config, Error, SocketId, Transport as _, inet};
 use sockeye_wire::sctp::{Asconf, ChunkType, Parameter};
+use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -363,4 +366,227 @@ fn a_node_has_extensions_for_all_its_sockets() {
     let mut sent = pair.log.iter();
     let data = sent.find(|sent| sent.chunks.contains(&ChunkType::I_DATA));
     assert_eq!(data.unwrap().bytes[8..12], [0; 4]);
+}
+
+fn send_signed(
+    pair: &mut Pair,
+    id: SocketId,
+    key: Option<u16>,
+    data: &[u8],
+) -> Result<usize, Error> {
+    let (sctp, mut cx) = pair.host(A);
+    let info = SndInfo {
+        key,
+        ..SndInfo::default()
+    };
+    sctp.send_msg(&mut cx, id, &[IoSlice::new(data)], None, &info)
+}
+
+/// What was told of keys.
+fn keys(pair: &mut Pair, n: usize, id: SocketId) -> Vec<(u16, KeyChange)> {
+    let mut all = Vec::new();
+    while let Ok((Incoming::Notification(notice), _)) = pair.incoming(n, id) {
+        if let Notification::Authentication { key, change, .. } = notice {
+            all.push((key, change));
+        }
+    }
+    all
+}
+
+/// RFC 6458 §5.3.8: each message is signed with its own key; those of different keys share no packet
+/// (RFC 4895 §5). A key that is deactivated signs what it has been said for, and is free then (§8.3.4).
+#[test]
+fn each_message_has_its_own_key() {
+    let (mut pair, a, b) = association(1, |pair, n, id| {
+        let sctp = &mut pair.hosts[n].sctp;
+        sctp.require_authenticated(id, ChunkType::DATA.0).unwrap();
+        for key in [1, 2] {
+            sctp.set_key(id, AssocId::FUTURE, key, &[key as u8; 10])
+                .unwrap();
+        }
+    });
+    pair.listen_to(B, b, Events::AUTHENTICATION);
+    pair.listen_to(A, a, Events::AUTHENTICATION);
+    assert_eq!(
+        send_signed(&mut pair, a, Some(3), b"x"),
+        Err(Error::Invalid)
+    );
+    let from = pair.log.len();
+    // All at once: they would fit one packet.
+    for (key, data) in [
+        (Some(1), b"one"),
+        (Some(1), b"uno"),
+        (Some(2), b"two"),
+        (None, b"non"),
+    ] {
+        send_signed(&mut pair, a, key, data).unwrap();
+    }
+    // The first is lost, and goes again with its own key although that was deactivated meanwhile.
+    let mut lost = false;
+    pair.lose = Box::new(move |sent| sent.from == A && !std::mem::replace(&mut lost, true));
+    pair.flush();
+    let (sctp, mut cx) = pair.host(A);
+    assert_eq!(sctp.delete_key(a, AssocId::FUTURE, 1), Err(Error::Invalid));
+    sctp.deactivate_key(&mut cx, a, AssocId::FUTURE, 1).unwrap();
+    assert_eq!(
+        send_signed(&mut pair, a, Some(1), b"x"),
+        Err(Error::Invalid)
+    );
+    assert_eq!(keys(&mut pair, A, a), []);
+    pair.run_for(SECOND * 5);
+    assert_eq!(keys(&mut pair, A, a), [(1, KeyChange::Free)]);
+    let ids: Vec<u16> = pair.log[from..]
+        .iter()
+        .filter(|sent| sent.from == A && sent.chunks.first() == Some(&ChunkType::AUTH))
+        .map(|sent| u16::from_be_bytes([sent.bytes[16], sent.bytes[17]]))
+        .collect();
+    assert!(ids.len() >= 4 && ids.contains(&0), "{ids:?}");
+    assert_eq!((ids[0], ids.iter().filter(|id| **id == 1).count()), (1, 2));
+    let (mut heard, mut told) = (Vec::new(), Vec::new());
+    while let Ok((incoming, data)) = pair.incoming(B, b) {
+        match incoming {
+            Incoming::Message(_) => heard.push(data),
+            Incoming::Notification(Notification::Authentication { key, change, .. }) => {
+                told.push((key, change));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(heard, [b"one", b"uno", b"two", b"non"]);
+    assert!(told.contains(&(1, KeyChange::New)) && told.contains(&(2, KeyChange::New)));
+    let sctp = &mut pair.hosts[A].sctp;
+    assert_eq!(sctp.delete_key(a, AssocId::FUTURE, 1), Ok(()));
+}
+
+/// RFC 6458 §6.1.8: who would authenticate learns that the peer does not.
+#[test]
+fn a_peer_without_authentication_is_told_of() {
+    let (mut pair, a, _) = association(1, |pair, n, id| {
+        pair.listen_to(n, id, Events::AUTHENTICATION);
+        let (sctp, mut cx) = pair.host(n);
+        sctp.configure(&mut cx, id, AssocId::FUTURE, |settings| {
+            settings.authentication = n == A;
+        })
+        .unwrap();
+    });
+    assert_eq!(keys(&mut pair, A, a), [(0, KeyChange::NoAuthentication)]);
+}
+
+/// RFC 6458 §8.1.16: the algorithms that are offered, in the order of preference; the peer takes the
+/// first (RFC 4895 §6.1).
+#[test]
+fn algorithms_are_offered_in_the_order_that_is_said() {
+    for (order, chosen) in [(vec![1, 3], 1), (vec![3, 1], 3), (vec![1], 1)] {
+        let (mut pair, a, b) = association(1, |pair, n, id| {
+            let sctp = &mut pair.hosts[n].sctp;
+            assert_eq!(sctp.hmacs(id), Ok(vec![3, 1]));
+            for wrong in [&[3][..], &[1, 2], &[1, 1], &[]] {
+                assert_eq!(sctp.set_hmacs(id, wrong), Err(Error::Invalid));
+            }
+            sctp.require_authenticated(id, ChunkType::DATA.0).unwrap();
+            if n == B {
+                sctp.set_hmacs(id, &order).unwrap();
+            }
+        });
+        let from = pair.log.len();
+        pair.send(A, a, b"hello").unwrap();
+        pair.run_for(SECOND);
+        assert!(pair.recv(B, b).is_ok());
+        let sent = &pair.log[from];
+        assert_eq!(sent.chunks[0], ChunkType::AUTH);
+        assert_eq!(sent.bytes[18..20], [0, chosen]);
+    }
+}
+
+/// The node `n` gets or loses its address on a wire.
+fn address(pair: &mut Pair, n: usize, wire: u8, gained: bool) {
+    let own = ip(wire, u8::try_from(n + 1).unwrap());
+    let net = format!("{own}/24").parse().unwrap();
+    let (sctp, mut cx) = pair.host(n);
+    let link = super::pair::interface(wire.into());
+    let change = match gained {
+        true => {
+            inet::add_address(&mut cx, link, net, false).unwrap();
+            AddressChange::Added(own)
+        }
+        false => {
+            assert!(inet::remove_address(&mut cx, link, net));
+            AddressChange::Removed(own)
+        }
+    };
+    sctp.on_address(&mut cx, change);
+}
+
+/// Both bound to all addresses, A with SCTP_AUTO_ASCONF as `on` says; A has no address on wire 1.
+fn automatic(on: bool) -> (Pair, SocketId, SocketId) {
+    let mut pair = Pair::with(vec![Wire::default(); 2], config(), 5);
+    address(&mut pair, A, 1, false);
+    let listener = pair.listen();
+    let a = pair.open(A, Style::OneToOne);
+    let (sctp, mut cx) = pair.host(A);
+    sctp.configure(&mut cx, a, AssocId::FUTURE, |settings| {
+        settings.auto_asconf = on;
+    })
+    .unwrap();
+    pair.connect(A, a);
+    pair.run_for(SECOND);
+    let (sctp, mut cx) = pair.host(B);
+    let (b, _) = sctp.accept(&mut cx, listener).unwrap();
+    (pair, a, b)
+}
+
+fn peers(pair: &mut Pair, n: usize, id: SocketId) -> Vec<IpAddr> {
+    let (sctp, _) = pair.host(n);
+    let all = sctp.peer_addrs(id, AssocId::FUTURE).unwrap();
+    all.into_iter().map(|addr| addr.ip()).collect()
+}
+
+/// RFC 6458 §8.1.23: what addresses a node gains and loses, the peers of its associations learn.
+#[test]
+fn addresses_that_come_and_go_reach_the_peer() {
+    let (mut pair, a, b) = automatic(true);
+    assert_eq!(peers(&mut pair, B, b), [ip(0, 1)]);
+    address(&mut pair, A, 1, true);
+    pair.run_for(SECOND * 5);
+    assert_eq!(peers(&mut pair, B, b), [ip(0, 1), ip(1, 1)]);
+    address(&mut pair, A, 0, false);
+    pair.run_for(SECOND * 5);
+    assert_eq!(peers(&mut pair, B, b), [ip(1, 1)]);
+    pair.wires[0].cut = true;
+    pair.send(B, b, b"there").unwrap();
+    pair.send(A, a, b"and back").unwrap();
+    pair.run_for(SECOND * 5);
+    assert_eq!(pair.recv(A, a).as_deref(), Ok(&b"there"[..]));
+    assert_eq!(pair.recv(B, b).as_deref(), Ok(&b"and back"[..]));
+    // Without the option nobody learns anything.
+    let (mut pair, _, b) = automatic(false);
+    address(&mut pair, A, 1, true);
+    pair.run_for(SECOND * 5);
+    assert_eq!(peers(&mut pair, B, b), [ip(0, 1)]);
+}
+
+/// RFC 5061 §5.3: the last address goes, and some time later another comes: the association goes on
+/// from there, and nothing is lost.
+#[test]
+fn the_last_address_is_replaced() {
+    let (mut pair, a, b) = automatic(true);
+    address(&mut pair, A, 0, false);
+    pair.send(A, a, b"said without an address").unwrap();
+    pair.run_for(SECOND * 3);
+    assert_eq!(pair.state(A, a), State::Established);
+    pair.wires[0].cut = true;
+    address(&mut pair, A, 1, true);
+    pair.run_for(SECOND * 20);
+    assert_eq!(peers(&mut pair, B, b), [ip(1, 1)]);
+    assert_eq!(
+        pair.recv(B, b).as_deref(),
+        Ok(&b"said without an address"[..])
+    );
+    pair.send(B, b, b"found").unwrap();
+    pair.run_for(SECOND * 5);
+    assert_eq!(pair.recv(A, a).as_deref(), Ok(&b"found"[..]));
+    // Without the option that was the end.
+    let (mut pair, a, _) = automatic(false);
+    address(&mut pair, A, 0, false);
+    assert_eq!(pair.state(A, a), State::Closed);
 }

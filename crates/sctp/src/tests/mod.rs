@@ -14,6 +14,7 @@ mod partial;
 mod plpmtud;
 mod reconfig;
 mod sending;
+mod statistics;
 // The table is read by eye, column by column.
 #[rustfmt::skip]
 mod table;

@@ -2,9 +2,12 @@
 
 use super::lossy::{Program, exchange, message};
 use super::pair::{A, B, PORT, Pair, Wire};
-use crate::{AddressState, AssocChange, AssocId, Events, Incoming, Notification, PathState, State};
+use crate::{
+    AddressState, AssocChange, AssocId, Events, Incoming, Notification, PathState, PfExposure,
+    SndFlags, SndInfo, State,
+};
 use core::time::Duration;
-use sockeye_core::{Config, Counter, SocketId};
+use sockeye_core::{Config, Counter, Error, SocketId};
 use std::net::SocketAddr;
 
 fn wires(count: usize) -> Vec<Wire> {
@@ -15,6 +18,14 @@ fn paths(pair: &mut Pair, n: usize, id: SocketId) -> Vec<PathState> {
     let (sctp, _) = pair.host(n);
     let paths = sctp.paths(id, AssocId::FUTURE).unwrap();
     paths.iter().map(|path| path.state).collect()
+}
+
+fn expose(pair: &mut Pair, id: SocketId, exposure: PfExposure) {
+    let (sctp, mut cx) = pair.host(A);
+    sctp.configure(&mut cx, id, AssocId::ALL, |settings| {
+        settings.pf_exposure = exposure;
+    })
+    .unwrap();
 }
 
 /// What a socket was told, without data.
@@ -59,6 +70,7 @@ fn data_goes_on_by_another_path_when_the_primary_fails_and_comes_back() {
         let mut pair = Pair::with(wires(count), Config::default(), 2);
         let (a, b) = pair.association();
         pair.listen_to(A, a, Events::PEER_ADDR_CHANGE);
+        expose(&mut pair, a, PfExposure::Notifications);
         pair.run_for(Duration::from_secs(5));
         pair.wires[0].cut = true;
         for number in 0..20 {
@@ -301,4 +313,99 @@ fn a_path_without_a_route_is_told() {
         ),
         "{said:?}"
     );
+}
+
+/// RFC 7829 §7.3: of potentially failed paths only those are told who want it, nor of their return.
+#[test]
+fn potential_failures_are_told_on_request() {
+    for (exposure, told_of) in [
+        (PfExposure::State, false),
+        (PfExposure::Nothing, false),
+        (PfExposure::Notifications, true),
+    ] {
+        let mut pair = Pair::with(wires(2), Config::default(), 4);
+        let (a, _) = pair.association();
+        pair.run_for(Duration::from_secs(5));
+        expose(&mut pair, a, exposure);
+        pair.listen_to(A, a, Events::PEER_ADDR_CHANGE);
+        pair.wires[0].cut = true;
+        pair.send(A, a, b"tried").unwrap();
+        pair.run_for(Duration::from_secs(2));
+        assert_eq!(paths(&mut pair, A, a)[0], PathState::PotentiallyFailed);
+        pair.wires[0].cut = false;
+        pair.run_for(Duration::from_secs(60));
+        assert_eq!(paths(&mut pair, A, a)[0], PathState::Active);
+        let expected = if told_of { 2 } else { 0 };
+        assert_eq!(told(&mut pair, A, a).len(), expected);
+    }
+}
+
+/// RFC 7829 §5: after so many errors of the primary path another takes its place, for good.
+#[test]
+fn the_primary_path_is_given_up_for_good_where_that_is_wanted() {
+    for (switch, back_by) in [(u32::MAX, 0), (1, 1)] {
+        let mut pair = Pair::with(wires(2), Config::default(), 6);
+        let (a, _) = pair.association();
+        let (sctp, mut cx) = pair.host(A);
+        sctp.configure(&mut cx, a, AssocId::ALL, |settings| {
+            settings.path.switch_primary_at = switch;
+        })
+        .unwrap();
+        pair.run_for(Duration::from_secs(5));
+        pair.wires[0].cut = true;
+        pair.send(A, a, b"one").unwrap();
+        pair.run_for(Duration::from_secs(30));
+        pair.wires[0].cut = false;
+        pair.run_for(Duration::from_secs(200));
+        assert_eq!(paths(&mut pair, A, a), [PathState::Active; 2]);
+        let from = pair.log.len();
+        pair.send(A, a, b"two").unwrap();
+        pair.run_for(Duration::from_millis(5));
+        assert_eq!(pair.log[from].wire, back_by);
+    }
+}
+
+/// RFC 6458 §5.3.4, SCTP_ADDR_OVER: a message goes to the address that its user names, though data goes
+/// elsewhere; when that has failed, it goes as all data.
+#[test]
+fn a_message_goes_to_the_address_that_is_named() {
+    let mut pair = Pair::with(wires(3), Config::default(), 8);
+    let (a, b) = pair.association();
+    pair.run_for(Duration::from_secs(5));
+    let to = |wire: u8| Some(SocketAddr::from(([10, wire, 0, 2], PORT)));
+    let over = SndInfo {
+        flags: SndFlags::ADDR_OVER,
+        ..SndInfo::default()
+    };
+    let send = |pair: &mut Pair, to, data: &[u8]| {
+        let (sctp, mut cx) = pair.host(A);
+        sctp.send_msg(&mut cx, a, &[std::io::IoSlice::new(data)], to, &over)
+    };
+    let from = pair.log.len();
+    for wire in [2, 0, 1] {
+        send(&mut pair, to(wire), &[wire; 3000]).unwrap();
+    }
+    pair.run_for(Duration::from_secs(1));
+    let by: Vec<usize> = pair.log[from..]
+        .iter()
+        .filter(|sent| sent.from == A && sent.bytes.len() > 1000)
+        .map(|sent| sent.wire)
+        .collect();
+    assert_eq!(by, [2, 2, 0, 0, 1, 1]);
+    for wire in [2, 0, 1] {
+        assert_eq!(pair.recv(B, b).unwrap(), [wire; 3000]);
+    }
+    let nobody = Some(SocketAddr::from(([10, 9, 0, 2], PORT)));
+    assert_eq!(
+        send(&mut pair, nobody, b"x"),
+        Err(Error::AddressNotAvailable)
+    );
+    pair.wires[2].cut = true;
+    send(&mut pair, to(2), b"lost, and again").unwrap();
+    pair.run_for(Duration::from_secs(10));
+    assert_eq!(pair.recv(B, b).unwrap(), b"lost, and again");
+    let from = pair.log.len();
+    send(&mut pair, to(2), b"elsewhere").unwrap();
+    pair.run_for(Duration::from_millis(5));
+    assert_eq!(pair.log[from].wire, 0);
 }

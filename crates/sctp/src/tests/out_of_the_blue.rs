@@ -2,9 +2,12 @@
 
 use super::hostile::first;
 use super::opening::{chunk, init};
-use super::pair::{B, PORT, Pair, packet};
+use super::pair::{A, B, PORT, Pair, packet};
+use crate::ootb::ANSWERS_PER_SECOND;
+use crate::spent::TAGS_MAX;
+use crate::{AssocId, State};
 use core::time::Duration;
-use sockeye_core::Packet;
+use sockeye_core::{Counter, Packet};
 use sockeye_wire::sctp::{
     Abort, Cause, Chunk, ChunkType, CookieAck, CookieEcho, HEADER_LEN, Heartbeat, OperationError,
     Shutdown, ShutdownAck, ShutdownComplete, Tsn,
@@ -115,4 +118,106 @@ fn what_no_host_sends_is_not_answered() {
     }
     pair.run_for(Duration::ZERO);
     assert!(pair.log.is_empty());
+}
+
+/// Nobody can make a node send more answers than so many in a second; associations go on meanwhile.
+#[test]
+fn answers_have_a_limit() {
+    let mut pair = Pair::new();
+    let (a, b) = pair.association();
+    let heartbeat = chunk(|out| Heartbeat { info: b"?" }.emit(out));
+    let flood = |pair: &mut Pair| {
+        let from = pair.log.len();
+        for port in 0..3 * ANSWERS_PER_SECOND as u16 {
+            let chunks = match port % 3 {
+                0 => &heartbeat,
+                1 => &chunk(|out| ShutdownAck.emit(out)),
+                _ => &chunk(|out| init().emit(out)),
+            };
+            let tag = if port % 3 == 2 { 0 } else { TAG };
+            pair.inject(B, (1024 + port, PORT + 1), tag, chunks);
+            pair.run_for(Duration::ZERO);
+        }
+        pair.log.len() - from
+    };
+    let dropped = |pair: &Pair| {
+        let counters = &pair.hosts[B].parts.counters;
+        counters.get(Counter::SctpOutOfBluesLimited)
+    };
+    let most = ANSWERS_PER_SECOND as usize;
+    assert_eq!(flood(&mut pair), most);
+    assert_eq!(dropped(&pair), 2 * most as u64);
+    pair.send(A, a, b"heard").unwrap();
+    pair.run_for(Duration::from_millis(500));
+    assert_eq!(pair.recv(B, b).unwrap(), b"heard");
+    assert_eq!(flood(&mut pair), most / 2);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(flood(&mut pair), most);
+}
+
+/// RFC 9260 §5.3.1-2, §5.1.5, §8.4 4): a cookie that comes again after its association has ended makes no
+/// association with the old tag. Whoever sent it learns so by an ABORT with his tag.
+#[test]
+fn a_cookie_is_good_for_one_association() {
+    let mut pair = Pair::new();
+    let listener = pair.listen();
+    let a = pair.dial();
+    pair.run_for(Duration::from_millis(100));
+    let echoes = |sent: &&super::pair::Sent| sent.chunks.contains(&ChunkType::COOKIE_ECHO);
+    let echo = pair.log.iter().find(echoes).unwrap().bytes.clone();
+    let (sctp, mut cx) = pair.host(B);
+    let (b, _) = sctp.accept(&mut cx, listener).unwrap();
+    let own_tag = pair.log.iter().find(|sent| sent.from == B).unwrap().tag;
+    // While it stands: a COOKIE ACK.
+    let from = pair.log.len();
+    pair.inject_raw(B, 0, &echo);
+    pair.run_for(Duration::ZERO);
+    assert_eq!(pair.trace(from), ["< COOKIE ACK"]);
+    pair.close(A, a);
+    pair.close(B, b);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.hosts[B].sctp.associations, 0);
+    let from = pair.log.len();
+    pair.inject_raw(B, 0, &echo);
+    pair.run_for(Duration::ZERO);
+    assert_eq!(pair.hosts[B].sctp.associations, 0);
+    assert_eq!(pair.trace(from), ["< ABORT"]);
+    assert_eq!(pair.log[from].tag, own_tag);
+    let (sctp, mut cx) = pair.host(B);
+    assert!(sctp.accept(&mut cx, listener).is_err());
+    let spent = pair.hosts[B].parts.counters.get(Counter::SctpCookiesSpent);
+    assert_eq!(spent, 1);
+    // A new association of the same two is none of its business; long afterwards the cookie is stale.
+    let again = pair.dial();
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.state(A, again), State::Established);
+    let (sctp, _) = pair.host(A);
+    assert!(sctp.status(again, AssocId::FUTURE).is_ok());
+    pair.run_for(Duration::from_secs(100));
+    let from = pair.log.len();
+    pair.inject_raw(B, 0, &echo);
+    pair.run_for(Duration::ZERO);
+    assert_eq!(pair.trace(from), ["< ERROR"]);
+}
+
+/// Tags of associations that have ended are remembered within a limit, and for as long as a cookie is
+/// good.
+#[test]
+fn spent_tags_have_a_limit() {
+    let mut pair = Pair::new();
+    pair.association();
+    let id = pair.hosts[A].sctp.all()[0];
+    let now = pair.now;
+    let sctp = &mut pair.hosts[A].sctp;
+    let mut spent = core::mem::take(&mut sctp.spent);
+    let association = sctp.association_mut(id).unwrap();
+    for tag in 0..TAGS_MAX as u32 + 10 {
+        association.tags.local = tag;
+        spent.note(now, association);
+    }
+    assert_eq!(spent.len(), TAGS_MAX);
+    let later = now + Duration::from_secs(71);
+    association.cookies_until = later;
+    spent.note(later, association);
+    assert_eq!(spent.len(), 1);
 }

@@ -259,6 +259,7 @@ fn tsns_stay_within_their_space() {
         message,
         context: 0,
         policy: Policy::None,
+        key: None,
     };
     for message in 0..65_534 {
         association.outstanding.push(fragment(message), 0);

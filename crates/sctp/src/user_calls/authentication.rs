@@ -1,9 +1,9 @@
 //! Keys, and what is authenticated (RFC 6458 §8.1.17 to §8.1.20, §8.3).
 
-use crate::auth::{KeyError, SharedKeys};
+use crate::auth::{Algorithms, KeyError, SharedKeys};
 use crate::info::AssocId;
 use crate::{Sctp, Style};
-use sockeye_core::{Error, SocketId};
+use sockeye_core::{Context, Error, SocketId};
 use sockeye_wire::sctp::ChunkType;
 
 impl Sctp {
@@ -40,19 +40,41 @@ impl Sctp {
         self.change_keys(id, assoc, |keys| keys.activate(key))
     }
 
-    /// SCTP_AUTH_DEACTIVATE_KEY: signs no more with this key.
+    /// SCTP_AUTH_DEACTIVATE_KEY: nothing new is signed with this key. Once no message needs it any more
+    /// a notification tells that it may be deleted (RFC 6458 §8.3.4).
     ///
     /// # Errors
     /// [`Error::Invalid`] for a key that there is not, or the active one.
-    pub fn deactivate_key(&mut self, id: SocketId, assoc: AssocId, key: u16) -> Result<(), Error> {
-        self.change_keys(id, assoc, |keys| keys.deactivate(key))
+    pub fn deactivate_key(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        assoc: AssocId,
+        key: u16,
+    ) -> Result<(), Error> {
+        self.change_keys(id, assoc, |keys| keys.deactivate(key))?;
+        for own in self.bearers(id, assoc)? {
+            if let Some(association) = self.association_mut(own) {
+                association.retiring_keys.push(key);
+                association.retire_keys(cx);
+                self.settle(cx, own);
+            }
+        }
+        Ok(())
     }
 
     /// SCTP_AUTH_DELETE_KEY: forgets this key.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a key that there is not, or the active one.
+    /// [`Error::Invalid`] for a key that there is not, the active one, or one that messages still need
+    /// (RFC 6458 §8.3.5).
     pub fn delete_key(&mut self, id: SocketId, assoc: AssocId, key: u16) -> Result<(), Error> {
+        for own in self.bearers(id, assoc)? {
+            let association = self.association(own);
+            if association.is_some_and(|association| association.uses_key(key)) {
+                return Err(Error::Invalid);
+            }
+        }
         self.change_keys(id, assoc, |keys| keys.delete(key))
     }
 
@@ -86,6 +108,37 @@ impl Sctp {
         Ok(auth.peer_chunks().kinds())
     }
 
+    /// SCTP_HMAC_IDENT: the algorithms that are offered to associations still to come, the preferred one
+    /// first.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] without SHA-1, which everybody has to know (RFC 4895 §6.1), or for one that
+    /// there is not, or twice the same.
+    pub fn set_hmacs(&mut self, id: SocketId, algorithms: &[u16]) -> Result<(), Error> {
+        let offered = Algorithms::new(algorithms).ok_or(Error::Invalid)?;
+        self.held_mut(id)?.settings.algorithms = offered;
+        Ok(())
+    }
+
+    /// What [`set_hmacs`](Self::set_hmacs) said; at first SHA-256 is preferred.
+    ///
+    /// # Errors
+    /// [`Error::BadSocket`].
+    pub fn hmacs(&self, id: SocketId) -> Result<Vec<u16>, Error> {
+        Ok(self.held(id)?.settings.algorithms.as_slice().to_vec())
+    }
+
+    /// The associations that `assoc` names.
+    fn bearers(&self, id: SocketId, assoc: AssocId) -> Result<Vec<SocketId>, Error> {
+        let endpoint = self.held(id)?;
+        Ok(match assoc {
+            _ if endpoint.style == Style::OneToOne => endpoint.only().into_iter().collect(),
+            AssocId::FUTURE => Vec::new(),
+            AssocId::CURRENT | AssocId::ALL => endpoint.associations.values().copied().collect(),
+            assoc => vec![self.named(id, assoc)?],
+        })
+    }
+
     /// Changes the keys of what `assoc` names; those of the socket are what new associations begin
     /// with.
     fn change_keys(
@@ -99,13 +152,7 @@ impl Sctp {
         if one_to_one || matches!(assoc, AssocId::FUTURE | AssocId::ALL) {
             change(&mut endpoint.settings.keys).map_err(|_| Error::Invalid)?;
         }
-        let own: Vec<SocketId> = match assoc {
-            _ if one_to_one => endpoint.only().into_iter().collect(),
-            AssocId::FUTURE => Vec::new(),
-            AssocId::CURRENT | AssocId::ALL => endpoint.associations.values().copied().collect(),
-            assoc => vec![self.named(id, assoc)?],
-        };
-        for own in own {
+        for own in self.bearers(id, assoc)? {
             let Some(association) = self.association_mut(own) else {
                 continue;
             };

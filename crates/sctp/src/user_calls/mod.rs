@@ -8,6 +8,7 @@ mod options;
 mod receive;
 mod reconfiguration;
 mod send;
+mod statistics;
 mod status;
 
 pub use receive::Incoming;

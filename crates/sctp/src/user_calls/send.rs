@@ -2,7 +2,7 @@
 
 use crate::endpoint::Style;
 use crate::info::{AssocId, SndFlags, SndInfo};
-use crate::outbound::{Outgoing, Refusal};
+use crate::outbound::{Manner, Outgoing, Refusal};
 use crate::{Sctp, State};
 use bytes::Bytes;
 use sockeye_core::{Context, Error, Readiness, SocketId};
@@ -21,7 +21,9 @@ impl Sctp {
     /// - [`Error::WouldBlock`] when the send buffer is full.
     /// - [`Error::MessageSize`] when it is longer than the send buffer, or than one packet carries and
     ///   may not be fragmented.
-    /// - [`Error::Invalid`] for a stream that there is not, and for nothing at all.
+    /// - [`Error::Invalid`] for a stream or a key that there is not, and for nothing at all.
+    /// - [`Error::AddressNotAvailable`] when a connected one-to-one socket names an address that is
+    ///   not its peer's.
     pub fn send_msg(
         &mut self,
         cx: &mut Context<'_>,
@@ -42,8 +44,10 @@ impl Sctp {
         if info.flags.contains(SndFlags::SENDALL) && endpoint.style == Style::OneToMany {
             return self.send_to_all(cx, id, data, info);
         }
+        // As Linux: what a one-to-one socket names is where it goes, as if by SCTP_ADDR_OVER.
+        let over = endpoint.style == Style::OneToOne || info.flags.contains(SndFlags::ADDR_OVER);
         let association = self.target(cx, id, to, info)?;
-        let sent = self.send_on(cx, association, data, info);
+        let sent = self.send_on(cx, association, data, to.filter(|_| over), info);
         // One more message behind others that will be sent changes nothing in the tables.
         if self
             .association(association)
@@ -64,7 +68,7 @@ impl Sctp {
         let all: Vec<SocketId> = self.held(id)?.associations.values().copied().collect();
         for association in all {
             // Who can't take it goes without, as on Linux.
-            let _ = self.send_on(cx, association, data, info);
+            let _ = self.send_on(cx, association, data, None, info);
             self.settle(cx, association);
         }
         Ok(data.iter().map(|slice| slice.len()).sum())
@@ -127,6 +131,7 @@ impl Sctp {
         cx: &mut Context<'_>,
         id: SocketId,
         data: &[IoSlice<'_>],
+        to: Option<SocketAddr>,
         info: &SndInfo,
     ) -> Result<usize, Error> {
         let association = self.association_mut(id).ok_or(Error::BrokenPipe)?;
@@ -142,7 +147,7 @@ impl Sctp {
             return Err(Error::BrokenPipe);
         }
         if len > 0 {
-            association.take_message(cx, data, len, info)?;
+            association.take_message(cx, data, len, to, info)?;
         } else if !info.flags.contains(SndFlags::EOF) {
             return Err(Error::Invalid);
         }
@@ -160,11 +165,13 @@ impl crate::tcb::Association {
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
         len: usize,
+        to: Option<SocketAddr>,
         info: &SndInfo,
     ) -> Result<(), Error> {
         if info.stream >= self.streams.0 {
             return Err(Error::Invalid);
         }
+        let manner = self.manner(to, info)?;
         let policy = self.policy(cx.now, info.reliability);
         let buffer = self.settings.common.send_buffer;
         if len > buffer || (self.settings.no_fragments && !self.fits_one(len)) {
@@ -184,6 +191,7 @@ impl crate::tcb::Association {
                 immediate: info.flags.contains(SndFlags::SACK_IMMEDIATELY),
                 context: info.context,
                 policy,
+                manner,
             },
         );
         match taken {
@@ -200,6 +208,24 @@ impl crate::tcb::Association {
     fn is_waiting_to_send(&self) -> bool {
         let quiet = self.delivered.is_empty() && self.notices.is_empty() && !self.writable;
         quiet && self.listed && self.state == State::Established
+    }
+
+    /// How a message goes: to an address of the peer that its user named, signed with a key.
+    fn manner(&self, to: Option<SocketAddr>, info: &SndInfo) -> Result<Manner, Error> {
+        if info.key.is_some_and(|key| !self.settings.keys.signs(key)) {
+            return Err(Error::Invalid);
+        }
+        let path = match to {
+            None => None,
+            Some(to) => {
+                let remote = self.settings.common.remote(to)?;
+                Some(self.path_to(remote).ok_or(Error::AddressNotAvailable)? as u8)
+            }
+        };
+        Ok(Manner {
+            path,
+            key: info.key,
+        })
     }
 
     /// Whether a message would be taken now.

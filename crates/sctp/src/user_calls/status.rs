@@ -1,7 +1,7 @@
 //! What users may know (RFC 6458 §8.2, §9.3 to §9.5).
 
 use crate::endpoint::Style;
-use crate::info::{AssocId, PathInfo, Status};
+use crate::info::{AssocId, Extensions, PathInfo, Status};
 use crate::{Sctp, State};
 use sockeye_core::demux::Endpoint as Address;
 use sockeye_core::{Error, Readiness, SocketId};
@@ -130,6 +130,39 @@ impl Sctp {
         })
     }
 
+    /// The extensions of an association, or those that new ones are offered (SCTP_PR_SUPPORTED and its
+    /// like, read).
+    ///
+    /// # Errors
+    /// [`Error::BadSocket`], [`Error::Invalid`] for an association that is not the socket's.
+    pub fn extensions(&self, id: SocketId, assoc: AssocId) -> Result<Extensions, Error> {
+        let endpoint = self.held(id)?;
+        let own = match endpoint.style {
+            Style::OneToOne => endpoint.only(),
+            Style::OneToMany if assoc.0 >= AssocId::FIRST => Some(self.named(id, assoc)?),
+            Style::OneToMany => None,
+        };
+        let settings = &endpoint.settings;
+        Ok(match own.and_then(|own| self.association(own)) {
+            Some(association) => Extensions {
+                ecn: association.abilities.ecn,
+                partial_reliability: association.abilities.forward_tsn,
+                interleaving: association.abilities.interleaving,
+                reconfiguration: association.abilities.reconfiguration,
+                address_configuration: association.abilities.address_configuration,
+                authentication: association.abilities.authentication,
+            },
+            None => Extensions {
+                ecn: settings.ecn,
+                partial_reliability: settings.partial_reliability,
+                interleaving: settings.interleaving,
+                reconfiguration: settings.reconfiguration,
+                address_configuration: settings.address_configuration,
+                authentication: settings.authentication,
+            },
+        })
+    }
+
     /// SCTP_GET_PEER_ADDR_INFO of all the peer's addresses.
     ///
     /// # Errors
@@ -178,6 +211,15 @@ impl Sctp {
     /// [`Error::BadSocket`].
     pub fn is_listening(&self, id: SocketId) -> Result<bool, Error> {
         Ok(self.held(id)?.backlog.is_some())
+    }
+
+    /// Whether a socket is bound, and to all addresses of the node.
+    ///
+    /// # Errors
+    /// [`Error::BadSocket`].
+    pub fn is_bound_to_all(&self, id: SocketId) -> Result<bool, Error> {
+        let endpoint = self.held(id)?;
+        Ok(!endpoint.bound.is_empty() && endpoint.addresses().is_empty())
     }
 
     /// SCTP_DEFAULT_SNDINFO: what is sent with where nothing is said.

@@ -9,7 +9,10 @@ use crate::option_table::put;
 use crate::socket::{Kind, Socket};
 use sockeye_core::{Error, SocketId};
 use sockeye_node::Sctp;
-use sockeye_sctp::{AssocId, Events, PathInfo, PathSettings, PathState, Settings, State, Style};
+use sockeye_sctp::{
+    AssocId, Events, Extensions, PathInfo, PathSettings, PathState, PfExposure, Settings, State,
+    Style,
+};
 use std::io;
 
 impl Socket {
@@ -89,11 +92,11 @@ impl Socket {
 pub(super) struct Get<'a> {
     pub(super) sctp: &'a mut Sctp,
     pub(super) id: SocketId,
-    style: Style,
+    pub(super) style: Style,
 }
 
 impl Get<'_> {
-    fn get(&self, name: i32, asked: &[u8]) -> Result<Vec<u8>, Error> {
+    fn get(&mut self, name: i32, asked: &[u8]) -> Result<Vec<u8>, Error> {
         let new = Writer::default();
         Ok(match name {
             n::RTOINFO => self.rto(asked)?,
@@ -150,7 +153,12 @@ impl Get<'_> {
                 let wanted = (addr.ip(), addr.port());
                 let mut paths = paths.iter();
                 let path = paths.find(|path| (path.address.ip(), path.address.port()) == wanted);
-                path_info(new, assoc, path.ok_or(Error::Invalid)?).0
+                let path = path.ok_or(Error::Invalid)?;
+                let exposure = self.settings(assoc)?.pf_exposure;
+                if path.state == PathState::PotentiallyFailed && exposure == PfExposure::Nothing {
+                    return Err(Error::Access);
+                }
+                path_info(new, assoc, path).0
             }
             n::DELAYED_SACK => self.delayed_sack(asked)?,
             n::CONTEXT => self.assoc_value(asked, |settings| settings.context)?,
@@ -172,25 +180,30 @@ impl Get<'_> {
             }
             n::RECVRCVINFO => self.int(asked, |settings| settings.told.receive_info.into())?,
             n::RECVNXTINFO => self.int(asked, |settings| settings.told.next_info.into())?,
-            n::PEER_ADDR_THLDS | n::PEER_ADDR_THLDS_V2 => self.thresholds(asked)?,
+            n::PEER_ADDR_THLDS | n::PEER_ADDR_THLDS_V2 => {
+                self.thresholds(asked, name == n::PEER_ADDR_THLDS_V2)?
+            }
+            n::REUSE_PORT => self.int(asked, |settings| settings.reuse_port().into())?,
             n::REMOTE_UDP_ENCAPS_PORT => self.encapsulation(asked)?,
             n::PLPMTUD_PROBE_INTERVAL => self.probe_interval(asked)?,
             _ => return self.supported(name, asked),
         })
     }
 
-    /// Which extensions are offered, by `struct sctp_assoc_value`.
-    fn supported(&self, name: i32, asked: &[u8]) -> Result<Vec<u8>, Error> {
-        let what: fn(&Settings) -> bool = match name {
-            n::PR_SUPPORTED => |settings| settings.partial_reliability,
-            n::RECONFIG_SUPPORTED => |settings| settings.reconfiguration,
-            n::INTERLEAVING_SUPPORTED => |settings| settings.interleaving,
-            n::ASCONF_SUPPORTED => |settings| settings.address_configuration,
-            n::AUTH_SUPPORTED => |settings| settings.authentication,
-            n::ECN_SUPPORTED => |settings| settings.ecn,
+    /// Which extensions are offered, or an association has, by `struct sctp_assoc_value`.
+    fn supported(&mut self, name: i32, asked: &[u8]) -> Result<Vec<u8>, Error> {
+        let what: fn(&Extensions) -> bool = match name {
+            n::PR_SUPPORTED => |has| has.partial_reliability,
+            n::RECONFIG_SUPPORTED => |has| has.reconfiguration,
+            n::INTERLEAVING_SUPPORTED => |has| has.interleaving,
+            n::ASCONF_SUPPORTED => |has| has.address_configuration,
+            n::AUTH_SUPPORTED => |has| has.authentication,
+            n::ECN_SUPPORTED => |has| has.ecn,
             _ => return self.extension(name, asked),
         };
-        self.assoc_value(asked, |settings| what(settings).into())
+        let assoc = Fields::at_least(asked, 8)?.assoc()?;
+        let has = invalid(self.sctp.extensions(self.id, assoc))?;
+        Ok(Writer::default().assoc(assoc).u32(what(&has).into()).0)
     }
 
     pub(super) fn settings(&self, assoc: AssocId) -> Result<&Settings, Error> {
@@ -375,13 +388,15 @@ impl Get<'_> {
         })
     }
 
-    /// `struct sctp_paddrthlds` and `struct sctp_paddrthlds_v2`, which are of one length.
-    fn thresholds(&self, asked: &[u8]) -> Result<Vec<u8>, Error> {
-        let (assoc, addr, path) = self.asked_path(asked, 140)?;
+    /// `struct sctp_paddrthlds`, or `struct sctp_paddrthlds_v2`, which has one member more.
+    fn thresholds(&self, asked: &[u8], has_switch: bool) -> Result<Vec<u8>, Error> {
+        let (assoc, addr, path) = self.asked_path(asked, 144)?;
         let failed = u16::try_from(path.potentially_failed_at).unwrap_or(u16::MAX);
         let new = Writer::default().assoc(assoc).u32(0).storage(addr);
         let new = new.u16(retransmits(&path)).u16(failed);
-        Ok(new.u16(u16::MAX).pad_to(144).0)
+        let switch = u16::try_from(path.switch_primary_at).unwrap_or(u16::MAX);
+        let new = if has_switch { new.u16(switch) } else { new };
+        Ok(new.pad_to(144).0)
     }
 
     /// `struct sctp_udpencaps`.

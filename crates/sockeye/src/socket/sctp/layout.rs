@@ -134,6 +134,10 @@ impl Writer {
         self.bytes(&value.to_ne_bytes())
     }
 
+    pub(super) fn u64(self, value: u64) -> Self {
+        self.bytes(&value.to_ne_bytes())
+    }
+
     pub(super) fn ppid(self, value: u32) -> Self {
         self.bytes(&value.to_be_bytes())
     }

@@ -19,15 +19,16 @@ const SNDINFO: i32 = 2;
 const RCVINFO: i32 = 3;
 const NXTINFO: i32 = 4;
 const PRINFO: i32 = 5;
+const AUTHINFO: i32 = 6;
 const DSTADDRV4: i32 = 7;
 const DSTADDRV6: i32 = 8;
 
 /// SCTP_PR_SCTP_MASK, SCTP_PR_SCTP_ALL: bits of sinfo_flags that are not [`SndFlags`].
 const POLICY_BITS: u16 = 0x30;
 /// SCTP_PR_SCTP_TTL, _RTX and _PRIO.
-const POLICY_TIMED: u16 = 0x10;
-const POLICY_LIMITED: u16 = 0x20;
-const POLICY_PRIORITY: u16 = 0x30;
+pub(super) const POLICY_TIMED: u16 = 0x10;
+pub(super) const POLICY_LIMITED: u16 = 0x20;
+pub(super) const POLICY_PRIORITY: u16 = 0x30;
 /// SCTP_NOTIFICATION of nxt_flags.
 const NOTIFICATION: u16 = 0x8000;
 
@@ -82,6 +83,7 @@ impl Said {
                 fields.skip(2)?;
                 self.info.reliability = reliability(policy, fields.u32()?)?;
             }
+            AUTHINFO => self.info.key = Some(Fields::exactly(data, 2)?.u16()?),
             DSTADDRV4 => {
                 let octets: [u8; 4] = data.try_into().map_err(|_| Error::Invalid)?;
                 self.also.push(octets.into());

@@ -17,7 +17,10 @@ use crate::waiters::{Class, Direction};
 use sockeye_core::{Context, Error, Handle};
 use sockeye_core::{SocketId, TransportId};
 use sockeye_node::Sctp;
-use sockeye_sctp::{AssocId, Incoming, PathInfo, PathSettings, Settings, SndInfo, Status, Style};
+use sockeye_sctp::{
+    Abandoned, AssocId, AssocStats, Extensions, Incoming, PathInfo, PathSettings, Settings,
+    SndInfo, Status, Style,
+};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::task::{self, Poll};
@@ -164,6 +167,38 @@ impl Socket {
     /// ENOTCONN; EINVAL for an association that it does not have.
     pub fn sctp_status(&self, assoc: AssocId) -> io::Result<Status> {
         self.sctp(|sctp, _, id| sctp.status(id, assoc))
+    }
+
+    /// SCTP_GET_ASSOC_STATS: the traffic of an association. The largest RTO counts anew from then on.
+    ///
+    /// # Errors
+    /// ENOTCONN; EINVAL for an association that it does not have.
+    pub fn assoc_stats(&self, assoc: AssocId) -> io::Result<AssocStats> {
+        self.sctp(|sctp, _, id| sctp.assoc_stats(id, assoc))
+    }
+
+    /// SCTP_PR_ASSOC_STATUS (RFC 7496 §4.3): messages of an association that were given up.
+    ///
+    /// # Errors
+    /// ENOTCONN; EINVAL for an association that it does not have.
+    pub fn abandoned(&self, assoc: AssocId) -> io::Result<Abandoned> {
+        self.sctp(|sctp, _, id| sctp.abandoned(id, assoc))
+    }
+
+    /// SCTP_PR_STREAM_STATUS (RFC 7496 §4.4): messages of one stream that were given up.
+    ///
+    /// # Errors
+    /// ENOTCONN; EINVAL for an association or a stream that it does not have.
+    pub fn abandoned_on(&self, assoc: AssocId, stream: u16) -> io::Result<Abandoned> {
+        self.sctp(|sctp, _, id| sctp.abandoned_on(id, assoc, stream))
+    }
+
+    /// Which extensions an association has, or new ones are offered.
+    ///
+    /// # Errors
+    /// EINVAL for an association that it does not have.
+    pub fn sctp_extensions(&self, assoc: AssocId) -> io::Result<Extensions> {
+        self.sctp(|sctp, _, id| sctp.extensions(id, assoc))
     }
 
     /// SCTP_GET_PEER_ADDR_INFO of all the peer's addresses.

@@ -2,7 +2,7 @@
 
 use super::layout::Writer;
 use super::numbers::{EVENTS_IN_ORDER, FIRST_EVENT, SEND_FAILED};
-use sockeye_sctp::{AddressState, AssocChange, Events, Notification, SndInfo, Told};
+use sockeye_sctp::{AddressState, AssocChange, Events, KeyChange, Notification, SndInfo, Told};
 
 /// Bytes that a chunk begins with: type, flags, length.
 const CHUNK_HEADER_LEN: usize = 4;
@@ -82,11 +82,14 @@ pub(in crate::socket) fn lay_out(notification: &Notification, told: &Told) -> Ve
             let body = body.u32(0).assoc(*assoc);
             (0, body.u32((*stream).into()).u32(*number))
         }
-        Notification::Authentication {
-            assoc,
-            key,
-            indication,
-        } => (0, body.u16(*key).u16(0).u32(*indication).assoc(*assoc)),
+        Notification::Authentication { assoc, key, change } => {
+            let indication = match change {
+                KeyChange::New => 0,
+                KeyChange::Free => 1,
+                KeyChange::NoAuthentication => 2,
+            };
+            (0, body.u16(*key).u16(0).u32(indication).assoc(*assoc))
+        }
         Notification::StreamReset {
             assoc,
             flags,

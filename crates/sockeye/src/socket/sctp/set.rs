@@ -42,7 +42,9 @@ impl Socket {
         Some(match name {
             n::BINDX_ADD => addresses().and_then(|all| self.bind_add(&all)),
             n::BINDX_REM => addresses().and_then(|all| self.bind_remove(&all)),
-            n::CONNECTX => addresses().and_then(|all| self.connect_multi(&all).map(|_| ())),
+            n::CONNECTX | n::CONNECTX_OLD => {
+                addresses().and_then(|all| self.connect_multi(&all).map(|_| ()))
+            }
             _ => self.sctp(|sctp, cx, id| {
                 Set {
                     sctp,
@@ -109,7 +111,9 @@ impl Set<'_, '_> {
             }
             n::RECVRCVINFO => self.flag(value, |settings, on| settings.told.receive_info = on),
             n::RECVNXTINFO => self.flag(value, |settings, on| settings.told.next_info = on),
-            n::PEER_ADDR_THLDS | n::PEER_ADDR_THLDS_V2 => self.thresholds(value),
+            n::PEER_ADDR_THLDS | n::PEER_ADDR_THLDS_V2 => {
+                self.thresholds(value, name == n::PEER_ADDR_THLDS_V2)
+            }
             n::REUSE_PORT => self.reuse_port(value),
             n::REMOTE_UDP_ENCAPS_PORT => self.encapsulation(value),
             n::PLPMTUD_PROBE_INTERVAL => self.probe_interval(value),
@@ -452,14 +456,25 @@ impl Set<'_, '_> {
         })
     }
 
-    /// `struct sctp_paddrthlds` and `struct sctp_paddrthlds_v2`, which are of one length.
-    fn thresholds(&mut self, value: &[u8]) -> Result<(), Error> {
-        let mut fields = Fields::at_least(value, 140)?;
+    /// `struct sctp_paddrthlds`, or `struct sctp_paddrthlds_v2`, which has one member more.
+    fn thresholds(&mut self, value: &[u8], has_switch: bool) -> Result<(), Error> {
+        let mut fields = Fields::at_least(value, 144)?;
         let assoc = fields.assoc()?;
         fields.skip(4)?;
         let addr = fields.storage()?;
         let (retransmits, failed) = (u32::from(fields.u16()?), u32::from(fields.u16()?));
+        let switch = has_switch.then(|| fields.u16()).transpose()?;
+        // Linux: not before it is potentially failed.
+        if switch.is_some_and(|switch| failed > u32::from(switch)) {
+            return Err(Error::Invalid);
+        }
         self.path(assoc, addr, |path| {
+            if let Some(switch) = switch {
+                path.switch_primary_at = match switch {
+                    u16::MAX => u32::MAX,
+                    errors => errors.into(),
+                };
+            }
             if retransmits != 0 {
                 path.retransmits_max = retransmits;
             }
