@@ -55,7 +55,7 @@ fn table() -> String {
     let mut out = String::from(
         "# Socket options\n\n\
          Written by `cargo xtask options` from `crates/core/src/option/list.rs`; CI checks that it \
-         is up to date. The pages socket(7), tcp(7), udp(7), ip(7), ipv6(7), raw(7) and packet(7) are \
+         is up to date. The pages socket(7), tcp(7), udp(7), ip(7), ipv6(7), raw(7), sctp(7) and packet(7) are \
          complete; of the others stands what works.\n\n\
          What works is set and read as Linux does it: \
          [tests/interop/options.rs](../tests/interop/options.rs) makes the same calls on a socket of \

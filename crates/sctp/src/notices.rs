@@ -28,7 +28,7 @@ impl Association {
         if state == AddressState::PotentiallyFailed && hidden {
             return;
         }
-        let address = self.settings.common.show(self.paths[at].remote);
+        let address = self.settings.show(self.paths[at].remote);
         let assoc = self.assoc;
         self.notify(
             cx,

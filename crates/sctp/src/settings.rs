@@ -6,8 +6,10 @@ use crate::outbound::Discipline;
 use crate::reconfig::Grants;
 use crate::rto::RtoBounds;
 use core::time::Duration;
+use sockeye_core::demux::Endpoint;
 use sockeye_core::socket::{Domain, SocketCommon};
 use sockeye_core::{Config, Instant};
+use std::net::SocketAddr;
 
 /// The most streams that are asked for and allowed unless a socket says otherwise (Linux: 10 and
 /// 65,535).
@@ -168,6 +170,16 @@ impl Settings {
     #[must_use]
     pub const fn receive_buffer(&self) -> usize {
         self.common.receive_buffer
+    }
+
+    /// An address as the socket's user sees it: one of IPv4 mapped into IPv6 where the socket is one of
+    /// IPv6, unless he wants it plain (SCTP_I_WANT_MAPPED_V4_ADDR).
+    pub(crate) fn show(&self, endpoint: Endpoint) -> SocketAddr {
+        let shown = self.common.show(endpoint);
+        match self.told.plain_v4 {
+            true => SocketAddr::new(shown.ip().to_canonical(), shown.port()),
+            false => shown,
+        }
     }
 
     /// SCTP_REUSE_PORT, which is SO_REUSEPORT.

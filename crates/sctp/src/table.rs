@@ -311,7 +311,7 @@ impl Sctp {
         let assoc = association.assoc;
         let cumulative = association.inbound.cumulative();
         let from = association.paths.get(association.primary);
-        let from = from.map(|path| association.settings.common.show(path.remote));
+        let from = from.map(|path| association.settings.show(path.remote));
         let Some(owner) = owner else {
             association.unread = 0;
             return;

@@ -426,7 +426,7 @@ impl Association {
     pub(crate) fn path_info(&self, at: usize) -> PathInfo {
         let path = &self.paths[at];
         PathInfo {
-            address: self.settings.common.show(path.remote),
+            address: self.settings.show(path.remote),
             state: path.state,
             cwnd: path.window.cwnd(),
             ssthresh: path.window.ssthresh(),

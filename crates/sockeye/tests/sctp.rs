@@ -4,10 +4,13 @@
 use sockeye::drivers::{MemoryConfig, MemoryLink};
 use sockeye::link::{MacAddr, Medium};
 use sockeye::sctp::{
-    AssocChange, AssocId, Events, Incoming, Notification, SctpListener, SctpSocket, SctpStream,
-    SndFlags, SndInfo, State,
+    AssocChange, AssocId, Events, Extensions, Incoming, Notification, PrInfo, SctpListener,
+    SctpSocket, SctpStream, SndFlags, SndInfo, State,
 };
-use sockeye::{Control, Domain, LinkConfig, MessageFlags, Node, Protocol, Socket, Type};
+use sockeye::{
+    Control, Domain, LinkConfig, MessageFlags, Node, OptionValue, Protocol, Socket, SocketOption,
+    Type,
+};
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
 
@@ -292,7 +295,7 @@ fn extensions_are_had_by_options() {
     // SCTP_HMAC_IDENT, SCTP_PEER_AUTH_CHUNKS.
     assert_eq!(
         raw::<8>(&client, 22, &[]).unwrap()[..],
-        [&words([2])[..], &halves(&[1, 3])].concat()
+        [&words([2])[..], &halves(&[3, 1])].concat()
     );
     let peers = raw::<100>(&client, 26, &[]).unwrap();
     let count = u32::from_ne_bytes(peers[4..8].try_into().unwrap()) as usize;
@@ -355,5 +358,296 @@ fn the_end_of_an_association_says_whose_it_was() {
     assert_eq!(
         end,
         (SHUTDOWN_COMP, addr(&format!("10.0.0.1:{}", own.port())))
+    );
+}
+
+fn sctp(node: &Node, ty: Type) -> Socket {
+    Socket::new_on(node, Domain::IPV4, ty, Some(Protocol::SCTP)).unwrap()
+}
+
+fn set(socket: &Socket, name: i32, value: &[u8]) -> Result<(), i32> {
+    let set = socket.set_option_raw(SOL_SCTP, name, value);
+    set.map_err(|error| error.raw_os_error().unwrap())
+}
+
+fn sockaddr(text: &str) -> Vec<u8> {
+    let SocketAddr::V4(addr) = addr(text) else {
+        panic!("IPv4");
+    };
+    let family = 2u16.to_ne_bytes();
+    [
+        &family[..],
+        &addr.port().to_be_bytes(),
+        &addr.ip().octets(),
+        &[0; 8],
+    ]
+    .concat()
+}
+
+/// `struct sockaddr_storage`.
+fn storage(text: &str) -> Vec<u8> {
+    let mut bytes = sockaddr(text);
+    bytes.resize(128, 0);
+    bytes
+}
+
+/// The list of options names those that a socket has, and no others.
+#[test]
+fn the_list_of_options_is_that_of_sockets() {
+    use sockeye_core::option::{Row, Standing};
+    let (a, _) = pair();
+    for ty in [Type::STREAM, Type::SEQPACKET] {
+        for number in 0..=200 {
+            let known = (0..=160).step_by(4).any(|len| {
+                let socket = sctp(&a, ty);
+                let got = socket.option_raw(SOL_SCTP, number, &mut vec![0; len]);
+                let got = got.map_err(|error| error.raw_os_error().unwrap());
+                got != Err(libc::ENOPROTOOPT)
+                    || set(&socket, number, &vec![0; len]) != Err(libc::ENOPROTOOPT)
+            });
+            let row = Row::find(SOL_SCTP, number).map(|row| row.standing);
+            assert_eq!(
+                known,
+                matches!(row, Some(Standing::Works { .. })),
+                "{number}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_counted_and_said_of_associations() {
+    let (a, b) = pair();
+    let (client, server) = connected(&a, &b);
+    let socket = client.as_socket();
+    for n in 0..5 {
+        let info = SndInfo {
+            stream: n % 2,
+            ..SndInfo::default()
+        };
+        client.send_msg(&[1; 100], &info).unwrap();
+        server.recv_msg(&mut [0; 200]).unwrap();
+    }
+    // SCTP_GET_ASSOC_STATS: all of it, and its first half.
+    let stats = socket.assoc_stats(AssocId::FUTURE).unwrap();
+    assert_eq!((stats.ordered_out, stats.unordered_out), (5, 0));
+    let told = raw::<256>(socket, 112, &[]).unwrap();
+    let word = |at: usize| u64::from_ne_bytes(told[at..at + 8].try_into().unwrap());
+    assert_eq!(word(136 + 11 * 8), 5);
+    assert_eq!(word(136 + 3 * 8), stats.packets_out);
+    assert_eq!(socket.option_raw(SOL_SCTP, 112, &mut [0; 12]).unwrap(), 12);
+    assert_eq!(raw::<3>(socket, 112, &[]), Err(libc::EINVAL));
+    // SCTP_PR_ASSOC_STATUS and SCTP_PR_STREAM_STATUS: none yet; SCTP_PR_SCTP_ALL; no policy at all.
+    let of = |policy: u16, stream: u16| {
+        [&[0; 4][..], &stream.to_ne_bytes(), &policy.to_ne_bytes()].concat()
+    };
+    for name in [115, 116] {
+        assert_eq!(
+            raw::<24>(socket, name, &[&of(0x80, 1)]).unwrap()[8..],
+            [0; 16]
+        );
+        assert_eq!(raw::<24>(socket, name, &[&of(0, 1)]), Err(libc::EINVAL));
+    }
+    assert_eq!(raw::<24>(socket, 116, &[&of(0x10, 10)]), Err(libc::EINVAL));
+    let late = SndInfo {
+        reliability: PrInfo::Timed(std::time::Duration::from_nanos(1)),
+        ..SndInfo::default()
+    };
+    client.send_msg(b"too late", &late).unwrap();
+    client.send_msg(b"in time", &SndInfo::default()).unwrap();
+    let abandoned = socket.abandoned(AssocId::FUTURE).unwrap();
+    assert_eq!(abandoned, socket.abandoned_on(AssocId::FUTURE, 0).unwrap());
+    let told = raw::<24>(socket, 115, &[&of(0x10, 0)]).unwrap();
+    assert_eq!(told[8..16], abandoned.timed.unsent.to_ne_bytes());
+    // What both sides know: SCTP_PR_SUPPORTED, SCTP_ASCONF_SUPPORTED, SCTP_ECN_SUPPORTED.
+    let has = Extensions {
+        ecn: true,
+        partial_reliability: true,
+        ..Extensions::default()
+    };
+    assert_eq!(socket.sctp_extensions(AssocId::FUTURE).unwrap(), has);
+    for (name, on) in [(113, 1), (128, 0), (130, 1)] {
+        assert_eq!(raw::<8>(socket, name, &[]).unwrap()[..], words([0, on]));
+        // It is too late for this association.
+        assert_eq!(set(socket, name, &words([0, 1 - on])), Ok(()));
+        assert_eq!(raw::<8>(socket, name, &[]).unwrap()[..], words([0, on]));
+        let fresh = sctp(&a, Type::STREAM);
+        set(&fresh, name, &words([0, 1 - on])).unwrap();
+        assert_eq!(raw::<8>(&fresh, name, &[]).unwrap()[..], words([0, 1 - on]));
+    }
+    // SCTP_EVENT: SCTP_SHUTDOWN_EVENT.
+    let event = |on: u16| [&words([0])[..], &[5, 0x80], &on.to_ne_bytes()].concat();
+    set(socket, 127, &event(1)).unwrap();
+    assert_eq!(raw::<8>(socket, 127, &[&event(0)]).unwrap()[..], event(1));
+    // SCTP_LOCAL_AUTH_CHUNKS: nothing is authenticated. SCTP_GET_LOCAL_ADDRS.
+    assert_eq!(raw::<100>(socket, 27, &[]), Err(libc::EACCES));
+    assert_eq!(
+        raw::<100>(socket, 109, &[]).unwrap()[4..8],
+        2u32.to_ne_bytes()
+    );
+    // Of one-to-many sockets: SCTP_GET_ASSOC_NUMBER, SCTP_GET_ASSOC_ID_LIST.
+    let many = sctp(&a, Type::SEQPACKET);
+    many.connect(server.local_addr().unwrap()).unwrap_err();
+    assert_eq!(raw::<4>(&many, 28, &[]), Ok([0; 4]));
+    assert_eq!(raw::<4>(&many, 29, &[]), Ok([0; 4]));
+    assert_eq!(raw::<4>(socket, 28, &[]), Err(libc::EOPNOTSUPP));
+}
+
+#[test]
+fn paths_and_defaults_by_options() {
+    let (a, b) = pair();
+    let (client, server) = connected(&a, &b);
+    let socket = client.as_socket();
+    // SCTP_ASSOCINFO: retransmissions, and the life of cookies; the number of paths is read.
+    let info = [
+        &words([0])[..],
+        &7u16.to_ne_bytes(),
+        &[0; 10],
+        &words([5000]),
+    ]
+    .concat();
+    set(socket, 1, &info).unwrap();
+    let told = raw::<20>(socket, 1, &[]).unwrap();
+    assert_eq!(
+        (&told[4..8], &told[16..]),
+        (&[7, 0, 2, 0][..], &words([5000])[..])
+    );
+    // SCTP_PRIMARY_ADDR, which SCTP_STATUS tells; SCTP_GET_PEER_ADDR_INFO: it is active.
+    let second = storage("10.0.1.2:5000");
+    set(socket, 6, &[&words([0])[..], &second].concat()).unwrap();
+    assert_eq!(raw::<132>(socket, 6, &[]).unwrap()[4..12], second[..8]);
+    assert_eq!(raw::<176>(socket, 14, &[]).unwrap()[28..36], second[..8]);
+    let asked = [&words([0])[..], &second].concat();
+    let path = raw::<152>(socket, 15, &[&asked]).unwrap();
+    assert!([2, 3].contains(&path[132]), "{path:?}");
+    let nobody = [&words([0])[..], &storage("10.9.9.9:1")].concat();
+    assert_eq!(raw::<152>(socket, 15, &[&nobody]), Err(libc::EINVAL));
+    // SCTP_PEER_ADDR_THLDS, and with the switch of the primary path.
+    let thresholds = |at: &[u8], all: [u16; 4]| {
+        let all = all.map(u16::to_ne_bytes).concat();
+        [&words([0, 0])[..], at, &all].concat()
+    };
+    set(socket, 31, &thresholds(&second, [4, 2, 9, 0])).unwrap();
+    set(socket, 37, &thresholds(&[0; 128], [6, 3, 4, 0])).unwrap();
+    let asked = [&words([0, 0])[..], &second].concat();
+    let told = raw::<144>(socket, 37, &[&asked]).unwrap();
+    assert_eq!(told[136..], [6u16, 3, 4, 0].map(u16::to_ne_bytes).concat());
+    assert_eq!(
+        set(socket, 37, &thresholds(&second, [6, 5, 4, 0])),
+        Err(libc::EINVAL)
+    );
+    let elsewhere = thresholds(&storage("10.9.9.9:1"), [1, 1, 1, 0]);
+    assert_eq!(set(socket, 31, &elsewhere), Err(libc::ENOENT));
+    // SCTP_REMOTE_UDP_ENCAPS_PORT stands in network order.
+    let fresh = sctp(&a, Type::STREAM);
+    let port = [
+        &words([0, 0])[..],
+        &[0; 128],
+        &9899u16.to_be_bytes(),
+        &[0; 6],
+    ]
+    .concat();
+    set(&fresh, 132, &port).unwrap();
+    assert_eq!(raw::<144>(&fresh, 132, &[]).unwrap()[..], port);
+    let settings = fresh.sctp_settings(AssocId::FUTURE).unwrap();
+    assert_eq!(settings.path.encap_port, 9899);
+    // SCTP_MAX_BURST, SCTP_PARTIAL_DELIVERY_POINT, by name as well as by number.
+    set(&fresh, 20, &words([9])).unwrap();
+    assert_eq!(raw::<4>(&fresh, 20, &[]).unwrap()[..], words([9]));
+    let point = SocketOption::SctpPartialDeliveryPoint;
+    fresh.set_option(point, OptionValue::Int(2000)).unwrap();
+    assert_eq!(fresh.option(point).unwrap(), OptionValue::Int(2000));
+    assert!(fresh.set_option(point, OptionValue::Int(i32::MAX)).is_err());
+    let told = fresh.option(SocketOption::SctpMaxBurst).unwrap();
+    assert_eq!(told, OptionValue::Bytes(words([0, 9])));
+    // SCTP_INTERLEAVING_SUPPORTED: with SCTP_FRAGMENT_INTERLEAVE alone.
+    assert_eq!(set(&fresh, 125, &words([0, 1])), Err(libc::EPERM));
+    set(&fresh, 18, &words([1])).unwrap();
+    assert_eq!(set(&fresh, 125, &words([0, 1])), Ok(()));
+    // SCTP_AUTO_ASCONF: of what is bound to all addresses.
+    assert_eq!(set(&fresh, 30, &words([1])), Err(libc::EINVAL));
+    fresh.bind(addr("0.0.0.0:7000")).unwrap();
+    assert_eq!(set(&fresh, 30, &words([1])), Ok(()));
+    assert!(fresh.sctp_settings(AssocId::FUTURE).unwrap().auto_asconf);
+    // SCTP_REUSE_PORT.
+    let (one, other) = (sctp(&a, Type::STREAM), sctp(&a, Type::STREAM));
+    for socket in [&one, &other] {
+        set(socket, 36, &words([1])).unwrap();
+        assert_eq!(raw::<4>(socket, 36, &[]).unwrap()[..], words([1]));
+        socket.bind(addr("10.0.0.1:7001")).unwrap();
+    }
+    // SCTP_DEFAULT_SNDINFO: stream 3, number 46; SCTP_CONTEXT, SCTP_RECVNXTINFO of who receives.
+    let (inner, none) = (server.as_socket(), MessageFlags::empty());
+    let default = [&[3, 0, 0, 0][..], &46u32.to_be_bytes(), &[0; 8]].concat();
+    set(socket, 34, &default).unwrap();
+    assert_eq!(raw::<16>(socket, 34, &[]).unwrap()[..], default);
+    set(inner, 17, &words([0, 77])).unwrap();
+    set(inner, 32, &words([1])).unwrap();
+    set(inner, 33, &words([1])).unwrap();
+    socket.send(b"first").unwrap();
+    socket.send(b"second").unwrap();
+    let mut beside = [0; 200];
+    let mut waited = 0;
+    while raw::<176>(inner, 14, &[]).unwrap()[14] < 2 && waited < 100 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        waited += 1;
+    }
+    let got = inner.recvmsg_raw(&mut [IoSliceMut::new(&mut [0; 100])], &mut beside, none);
+    assert_eq!(got.unwrap().len, 5);
+    // SCTP_NXTINFO: stream, flags, number, length; then SCTP_RCVINFO with the context.
+    assert_eq!(beside[12..16], 4i32.to_ne_bytes());
+    assert_eq!(beside[16..18], 3u16.to_ne_bytes());
+    assert_eq!(
+        beside[20..28],
+        [&46u32.to_be_bytes()[..], &6u32.to_ne_bytes()].concat()
+    );
+    assert_eq!(beside[32 + 16 + 20..32 + 16 + 24], 77u32.to_ne_bytes());
+    // SCTP_DEFAULT_SEND_PARAM: its time to live is the timed policy (SCTP_DEFAULT_PRINFO).
+    let params = [
+        &[3, 0, 0, 0, 0, 0, 0, 0][..],
+        &46u32.to_be_bytes(),
+        &words([0, 700, 0, 0, 0]),
+    ]
+    .concat();
+    set(socket, 10, &params).unwrap();
+    assert_eq!(raw::<32>(socket, 10, &[]).unwrap()[..], params);
+    assert_eq!(
+        raw::<12>(socket, 114, &[]).unwrap()[4..10],
+        [&words([700])[..], &[0x10, 0]].concat()
+    );
+    // SCTP_ADAPTATION_LAYER, SCTP_AUTOCLOSE and the old number of sctp_connectx(3).
+    let hub = SctpSocket::bind_on(&b, "10.0.0.2:5100").unwrap();
+    hub.configure(AssocId::ALL, |settings| {
+        settings.events = Events::ADAPTATION | Events::SHUTDOWN;
+    })
+    .unwrap();
+    let many = sctp(&a, Type::SEQPACKET);
+    assert_eq!(set(socket, 4, &words([1])), Err(libc::EOPNOTSUPP));
+    set(&many, 4, &words([1])).unwrap();
+    set(&many, 7, &words([0x1234])).unwrap();
+    set(&many, 107, &sockaddr("10.0.0.2:5100")).unwrap();
+    let next = || hub.recv_msg(&mut [0; 100]).unwrap();
+    let told = next();
+    let Incoming::Notification(Notification::Adaptation { indication, .. }) = told else {
+        panic!("{told:?}");
+    };
+    assert_eq!(indication, 0x1234);
+    assert!(matches!(
+        next(),
+        Incoming::Notification(Notification::Shutdown { .. })
+    ));
+    // SCTP_I_WANT_MAPPED_V4_ADDR.
+    let six = Socket::new_on(&a, Domain::IPV6, Type::STREAM, Some(Protocol::SCTP)).unwrap();
+    six.set_option(SocketOption::OnlyV6, OptionValue::Flag(false))
+        .unwrap();
+    assert_eq!(raw::<4>(&six, 12, &[]).unwrap()[..], words([1]));
+    six.connect(addr("[::ffff:10.0.0.2]:5100")).unwrap();
+    assert_eq!(six.peer_addr().unwrap(), addr("[::ffff:10.0.0.2]:5100"));
+    set(&six, 12, &words([0])).unwrap();
+    assert_eq!(raw::<4>(&six, 12, &[]).unwrap()[..], words([0]));
+    assert_eq!(six.peer_addr().unwrap(), addr("10.0.0.2:5100"));
+    assert_eq!(
+        six.peer_addrs(AssocId::FUTURE).unwrap(),
+        [addr("10.0.0.2:5100")]
     );
 }

@@ -514,6 +514,148 @@ options! {
         }
         refused {}
     }
+    "sctp(7)" {
+        works {
+            SctpRtoInfo SCTP_RTOINFO = 132 0, rw Struct(16), Said("struct sctp_rtoinfo; 0 leaves a value; RTO.Min above RTO.Max is EINVAL"), "RTO.Initial, RTO.Max and RTO.Min"
+                ["crates/sockeye/tests/sctp.rs" "options_are_laid_out_as_linux_has_them"];
+            SctpAssocInfo SCTP_ASSOCINFO = 132 1, rw Struct(20), Said("struct sctp_assocparams; 0 leaves a value"), "Association.Max.Retrans and the life of cookies; the windows of both sides are read"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpInitMsg SCTP_INITMSG = 132 2, rw Struct(8), Said("struct sctp_initmsg; 0 leaves a value"), "streams, attempts and the longest time-out of an INIT"
+                ["crates/sockeye/tests/sctp.rs" "options_are_laid_out_as_linux_has_them"];
+            SctpNoDelay SCTP_NODELAY = 132 3, rw Flag, Any, "small messages do not wait for others (Nagle)"
+                ["crates/sockeye/tests/sctp.rs" "options_are_laid_out_as_linux_has_them"];
+            SctpAutoClose SCTP_AUTOCLOSE = 132 4, rw Int, Said("seconds, 0 for never; of one-to-one sockets EOPNOTSUPP"), "an association that is not used for so long is shut down"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpSetPeerPrimaryAddr SCTP_SET_PEER_PRIMARY_ADDR = 132 5, wo Struct(132), Said("struct sctp_setpeerprim; EPERM where the peer knows nothing of it"), "the peer is to send to this address of ours (RFC 5061)"
+                ["crates/sctp/src/tests/dynamic.rs" "a_host_moves_while_data_flows"];
+            SctpPrimaryAddr SCTP_PRIMARY_ADDR = 132 6, rw Struct(132), Said("struct sctp_prim, an address of the peer"), "data goes to this address as long as it answers"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpAdaptationLayer SCTP_ADAPTATION_LAYER = 132 7, rw Int, Any, "the adaptation indication that the peer is told (RFC 5061)"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpDisableFragments SCTP_DISABLE_FRAGMENTS = 132 8, rw Flag, Any, "what does not fit one packet is EMSGSIZE"
+                ["crates/sctp/src/tests/sending.rs" "without_fragments_long_messages_are_refused"];
+            SctpPeerAddrParams SCTP_PEER_ADDR_PARAMS = 132 9, rw Struct(156), Said("struct sctp_paddrparams, with or without its last two members"), "heartbeats, retransmissions, MTU, delay of SACKs, flow label and DSCP of a path or of all"
+                ["crates/sockeye/tests/sctp.rs" "options_are_laid_out_as_linux_has_them"];
+            SctpDefaultSendParam SCTP_DEFAULT_SEND_PARAM = 132 10, rw Struct(32), Said("struct sctp_sndrcvinfo"), "how messages go of which nothing is said"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpEvents SCTP_EVENTS = 132 11, rw Struct(14), Said("struct sctp_event_subscribe, as much of it as there is"), "which notifications are read"
+                ["crates/sockeye/tests/sctp.rs" "control_messages_and_notifications_are_laid_out_as_linux_has_them"];
+            SctpMappedV4Addr SCTP_I_WANT_MAPPED_V4_ADDR = 132 12, rw Flag, Any, "IPv4 addresses of an IPv6 socket are told as mapped ones"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpMaxSeg SCTP_MAXSEG = 132 13, rw Struct(8), Said("struct sctp_assoc_value, or an int; 0 for what the path takes"), "bytes of a message that one chunk has at the most"
+                ["crates/sockeye/tests/sctp.rs" "options_are_laid_out_as_linux_has_them"];
+            SctpStatus SCTP_STATUS = 132 14, ro Struct(176), Any, "state, windows, streams and primary path of an association: struct sctp_status"
+                ["crates/sockeye/tests/sctp.rs" "options_are_laid_out_as_linux_has_them"];
+            SctpGetPeerAddrInfo SCTP_GET_PEER_ADDR_INFO = 132 15, ro Struct(152), Any, "state, window, times and MTU of a path: struct sctp_paddrinfo"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpDelayedSack SCTP_DELAYED_SACK = 132 16, rw Struct(12), Said("struct sctp_sack_info or sctp_assoc_value; 500 ms at the most"), "how long a SACK waits, and for how many packets"
+                ["crates/sockeye/tests/sctp.rs" "options_are_laid_out_as_linux_has_them"];
+            SctpContext SCTP_CONTEXT = 132 17, rw Struct(8), Said("struct sctp_assoc_value"), "a number that is told with what is received"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpFragmentInterleave SCTP_FRAGMENT_INTERLEAVE = 132 18, rw Int, Said("above 1 counts as 1"), "parts of messages of several associations may be read in turn; SCTP_INTERLEAVING_SUPPORTED wants it"
+                ["crates/sockeye/tests/sctp.rs" "extensions_are_had_by_options"];
+            SctpPartialDeliveryPoint SCTP_PARTIAL_DELIVERY_POINT = 132 19, rw Int, Said("bytes, half the receive buffer at the most; 0 for never"), "a message that is longer is delivered in parts"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpMaxBurst SCTP_MAX_BURST = 132 20, rw Struct(8), Said("struct sctp_assoc_value, or an int; 0 for no limit"), "packets of new data that one SACK lets go"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpAuthChunk SCTP_AUTH_CHUNK = 132 21, wo Struct(1), Said("a chunk type; EACCES without SCTP_AUTH_SUPPORTED"), "chunks of this type are taken authenticated only (RFC 4895)"
+                ["crates/sockeye/tests/sctp.rs" "extensions_are_had_by_options"];
+            SctpHmacIdent SCTP_HMAC_IDENT = 132 22, rw Struct(8), Said("struct sctp_hmacalgo with SHA-1 among them, else EOPNOTSUPP; EACCES without SCTP_AUTH_SUPPORTED"), "the algorithms that are offered, the preferred one first; SHA-256 unless it is set"
+                ["crates/sctp/src/tests/dynamic.rs" "algorithms_are_offered_in_the_order_that_is_said"];
+            SctpAuthKey SCTP_AUTH_KEY = 132 23, wo Struct(1032), Said("struct sctp_authkey; EACCES without SCTP_AUTH_SUPPORTED"), "a shared key"
+                ["crates/sockeye/tests/sctp.rs" "extensions_are_had_by_options"];
+            SctpAuthActiveKey SCTP_AUTH_ACTIVE_KEY = 132 24, rw Struct(8), Said("struct sctp_authkeyid; EACCES without SCTP_AUTH_SUPPORTED"), "the key that packets are signed with"
+                ["crates/sctp/src/tests/dynamic.rs" "keys_change_while_data_flows"];
+            SctpAuthDeleteKey SCTP_AUTH_DELETE_KEY = 132 25, wo Struct(8), Said("struct sctp_authkeyid; EINVAL for one in use"), "forgets a key"
+                ["crates/sctp/src/tests/dynamic.rs" "each_message_has_its_own_key"];
+            SctpPeerAuthChunks SCTP_PEER_AUTH_CHUNKS = 132 26, ro Struct(264), Any, "what the peer takes authenticated only: struct sctp_authchunks"
+                ["crates/sockeye/tests/sctp.rs" "extensions_are_had_by_options"];
+            SctpLocalAuthChunks SCTP_LOCAL_AUTH_CHUNKS = 132 27, ro Struct(264), Any, "what is taken authenticated only: struct sctp_authchunks"
+                ["crates/sockeye/tests/sctp.rs" "what_is_counted_and_said_of_associations"];
+            SctpGetAssocNumber SCTP_GET_ASSOC_NUMBER = 132 28, ro Int, Any, "how many associations a one-to-many socket has"
+                ["crates/sockeye/tests/sctp.rs" "what_is_counted_and_said_of_associations"];
+            SctpGetAssocIdList SCTP_GET_ASSOC_ID_LIST = 132 29, ro Struct(1024), Any, "their names: struct sctp_assoc_ids"
+                ["crates/sockeye/tests/sctp.rs" "what_is_counted_and_said_of_associations"];
+            SctpAutoAsconf SCTP_AUTO_ASCONF = 132 30, rw Flag, Said("of sockets that are bound to all addresses, else EINVAL"), "addresses that the node gets and loses reach the peers (RFC 6458 §8.1.23)"
+                ["crates/sctp/src/tests/dynamic.rs" "addresses_that_come_and_go_reach_the_peer"];
+            SctpPeerAddrThresholds SCTP_PEER_ADDR_THLDS = 132 31, rw Struct(144), Said("struct sctp_paddrthlds; ENOENT for an address that the peer does not have"), "errors after which a path has failed, perhaps or for certain (RFC 7829)"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpRecvRcvInfo SCTP_RECVRCVINFO = 132 32, rw Flag, Any, "recvmsg tells SCTP_RCVINFO"
+                ["crates/sockeye/tests/sctp.rs" "control_messages_and_notifications_are_laid_out_as_linux_has_them"];
+            SctpRecvNxtInfo SCTP_RECVNXTINFO = 132 33, rw Flag, Any, "recvmsg tells SCTP_NXTINFO of the message behind"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpDefaultSndInfo SCTP_DEFAULT_SNDINFO = 132 34, rw Struct(16), Said("struct sctp_sndinfo"), "how messages go of which nothing is said"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpAuthDeactivateKey SCTP_AUTH_DEACTIVATE_KEY = 132 35, wo Struct(8), Said("struct sctp_authkeyid; EINVAL for the active one"), "nothing new is signed with a key; a notification tells when it is free"
+                ["crates/sctp/src/tests/dynamic.rs" "each_message_has_its_own_key"];
+            SctpReusePort SCTP_REUSE_PORT = 132 36, rw Flag, Said("of one-to-one sockets, else EOPNOTSUPP"), "several sockets may be bound to one port, as by SO_REUSEPORT"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpPeerAddrThresholdsV2 SCTP_PEER_ADDR_THLDS_V2 = 132 37, rw Struct(144), Said("struct sctp_paddrthlds_v2"), "the same, and errors of the primary path after which another takes its place (RFC 7829 §5)"
+                ["crates/sctp/src/tests/multihomed.rs" "the_primary_path_is_given_up_for_good_where_that_is_wanted"];
+            SctpBindxAdd SCTP_SOCKOPT_BINDX_ADD = 132 100, wo Struct(1024), Said("addresses, one behind the other"), "sctp_bindx(3): further addresses of its own"
+                ["tests/interop/messages.rs" "one_to_many_sctp"];
+            SctpBindxRemove SCTP_SOCKOPT_BINDX_REM = 132 101, wo Struct(1024), Said("addresses, one behind the other"), "sctp_bindx(3): fewer addresses of its own"
+                ["crates/sctp/src/tests/dynamic.rs" "a_bound_address_more_and_one_less"];
+            SctpPeelOff SCTP_SOCKOPT_PEELOFF = 132 102, ro Struct(8), Any, "sctp_peeloff(3): under `run` alone; in the library it is `Socket::peel_off`, which gives a socket, no number (EOPNOTSUPP)"
+                ["tests/interop/messages.rs" "one_to_many_sctp"];
+            SctpConnectxOld SCTP_SOCKOPT_CONNECTX_OLD = 132 107, wo Struct(1024), Said("addresses, one behind the other"), "sctp_connectx(3) as old libraries call it"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpGetPeerAddrs SCTP_GET_PEER_ADDRS = 132 108, ro Struct(1024), Any, "sctp_getpaddrs(3): struct sctp_getaddrs"
+                ["crates/sockeye/tests/sctp.rs" "options_are_laid_out_as_linux_has_them"];
+            SctpGetLocalAddrs SCTP_GET_LOCAL_ADDRS = 132 109, ro Struct(1024), Any, "sctp_getladdrs(3): struct sctp_getaddrs"
+                ["crates/sockeye/tests/sctp.rs" "what_is_counted_and_said_of_associations"];
+            SctpConnectx SCTP_SOCKOPT_CONNECTX = 132 110, wo Struct(1024), Said("addresses, one behind the other"), "sctp_connectx(3): connects to a peer of several addresses"
+                ["tests/interop/messages.rs" "one_to_many_sctp"];
+            SctpConnectx3 SCTP_SOCKOPT_CONNECTX3 = 132 111, ro Struct(1024), Any, "the same, and the name of the association is told"
+                ["tests/interop/messages.rs" "one_to_many_sctp"];
+            SctpGetAssocStats SCTP_GET_ASSOC_STATS = 132 112, ro Struct(256), Any, "the traffic of an association: struct sctp_assoc_stats, as much of it as there is room for"
+                ["crates/sctp/src/tests/statistics.rs" "traffic_is_counted_as_it_crosses_the_wire"];
+            SctpPrSupported SCTP_PR_SUPPORTED = 132 113, rw Struct(8), Said("struct sctp_assoc_value, of associations still to come"), "messages may be given up (RFC 3758)"
+                ["crates/sockeye/tests/sctp.rs" "what_is_counted_and_said_of_associations"];
+            SctpDefaultPrInfo SCTP_DEFAULT_PRINFO = 132 114, rw Struct(12), Said("struct sctp_default_prinfo"), "when messages are given up of which nothing is said (RFC 7496)"
+                ["crates/sockeye/tests/sctp.rs" "extensions_are_had_by_options"];
+            SctpPrAssocStatus SCTP_PR_ASSOC_STATUS = 132 115, ro Struct(24), Any, "messages given up, by policy: struct sctp_prstatus (RFC 7496 §4.3)"
+                ["crates/sctp/src/tests/statistics.rs" "messages_given_up_are_counted_by_policy_and_stream"];
+            SctpPrStreamStatus SCTP_PR_STREAM_STATUS = 132 116, ro Struct(24), Any, "the same of one stream (RFC 7496 §4.4)"
+                ["crates/sctp/src/tests/statistics.rs" "messages_given_up_are_counted_by_policy_and_stream"];
+            SctpReconfigSupported SCTP_RECONFIG_SUPPORTED = 132 117, rw Struct(8), Said("struct sctp_assoc_value, of associations still to come"), "streams are reset and added (RFC 6525)"
+                ["crates/sockeye/tests/sctp.rs" "extensions_are_had_by_options"];
+            SctpEnableStreamReset SCTP_ENABLE_STREAM_RESET = 132 118, rw Struct(8), Said("struct sctp_assoc_value, a sum of 1, 2 and 4"), "which requests of either side are granted"
+                ["crates/sockeye/tests/sctp.rs" "extensions_are_had_by_options"];
+            SctpResetStreams SCTP_RESET_STREAMS = 132 119, wo Struct(1024), Said("struct sctp_reset_streams"), "messages of streams are numbered anew"
+                ["crates/sctp/src/tests/reconfig.rs" "outgoing_streams_are_reset_while_data_flows"];
+            SctpResetAssoc SCTP_RESET_ASSOC = 132 120, wo Struct(4), Said("an association"), "streams and TSNs of both sides begin anew"
+                ["crates/sctp/src/tests/reconfig.rs" "tsns_are_reset"];
+            SctpAddStreams SCTP_ADD_STREAMS = 132 121, wo Struct(8), Said("struct sctp_add_streams"), "more streams for both sides"
+                ["crates/sockeye/tests/sctp.rs" "extensions_are_had_by_options"];
+            SctpPeelOffFlags SCTP_SOCKOPT_PEELOFF_FLAGS = 132 122, ro Struct(12), Any, "as SCTP_SOCKOPT_PEELOFF, with SOCK_NONBLOCK and SOCK_CLOEXEC"
+                ["tests/interop/messages.rs" "one_to_many_sctp"];
+            SctpStreamScheduler SCTP_STREAM_SCHEDULER = 132 123, rw Struct(8), Said("struct sctp_assoc_value: 0 first come, 1 priorities, 2 round robin, 3 fair bandwidth, 4 weighted, as Linux 6.4"), "whose turn it is among streams (RFC 8260 §3)"
+                ["crates/sockeye/tests/sctp.rs" "extensions_are_had_by_options"];
+            SctpStreamSchedulerValue SCTP_STREAM_SCHEDULER_VALUE = 132 124, rw Struct(8), Said("struct sctp_stream_value; EINVAL without an association"), "the priority or weight of a stream"
+                ["crates/sockeye/tests/sctp.rs" "extensions_are_had_by_options"];
+            SctpInterleavingSupported SCTP_INTERLEAVING_SUPPORTED = 132 125, rw Struct(8), Said("struct sctp_assoc_value; EPERM without SCTP_FRAGMENT_INTERLEAVE; `intl_enable` is what new sockets have, not a leave"), "messages interleave (RFC 8260)"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpEvent SCTP_EVENT = 132 127, rw Struct(8), Said("struct sctp_event"), "whether one kind of notification is read"
+                ["crates/sockeye/tests/sctp.rs" "what_is_counted_and_said_of_associations"];
+            SctpAsconfSupported SCTP_ASCONF_SUPPORTED = 132 128, rw Struct(8), Said("struct sctp_assoc_value, of associations still to come"), "addresses change while an association stands (RFC 5061)"
+                ["crates/sockeye/tests/sctp.rs" "what_is_counted_and_said_of_associations"];
+            SctpAuthSupported SCTP_AUTH_SUPPORTED = 132 129, rw Struct(8), Said("struct sctp_assoc_value, of associations still to come"), "chunks are authenticated (RFC 4895)"
+                ["crates/sockeye/tests/sctp.rs" "extensions_are_had_by_options"];
+            SctpEcnSupported SCTP_ECN_SUPPORTED = 132 130, rw Struct(8), Said("struct sctp_assoc_value, of associations still to come"), "marks of congestion are heeded"
+                ["crates/sockeye/tests/sctp.rs" "what_is_counted_and_said_of_associations"];
+            SctpExposePotentiallyFailed SCTP_EXPOSE_POTENTIALLY_FAILED_STATE = 132 131, rw Struct(8), Said("struct sctp_assoc_value: 0 the state when it is asked for, 1 nothing, 2 notifications, too"), "what is told of potentially failed paths (RFC 7829 §7.3)"
+                ["crates/sctp/src/tests/multihomed.rs" "potential_failures_are_told_on_request"];
+            SctpRemoteUdpEncapsPort SCTP_REMOTE_UDP_ENCAPS_PORT = 132 132, rw Struct(144), Said("struct sctp_udpencaps"), "the port of the peer, where packets travel in UDP (RFC 6951)"
+                ["crates/sockeye/tests/sctp.rs" "paths_and_defaults_by_options"];
+            SctpProbeInterval SCTP_PLPMTUD_PROBE_INTERVAL = 132 133, rw Struct(144), Said("struct sctp_probeinterval; 0, or 5000 ms at the least"), "how often the MTU of a path is probed (RFC 8899)"
+                ["crates/sockeye/tests/sctp.rs" "the_interval_of_mtu_probes"];
+        }
+        also {}
+        refused {
+            SCTP_SENDMSG_CONNECT = 132 126, NONE, NONE, "Linux has the number for its security modules alone";
+        }
+    }
     "dccp(4)" {
         works {
             DccpService DCCP_SOCKOPT_SERVICE = 269 2, rw Struct(128), Said("one service code in network order, of a listener up to 32; 4,294,967,295 is none"), "the service that a client asks for, and those that a listener answers for"

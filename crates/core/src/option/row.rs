@@ -128,15 +128,20 @@ impl Row {
 }
 
 impl SocketOption {
+    /// Its row.
+    #[must_use]
+    pub fn row(self) -> Option<&'static Row> {
+        let mut rows = super::ROWS.iter();
+        rows.find(|row| matches!(row.standing, Standing::Works { option, .. } if option == self))
+    }
+
     /// What the list says that it takes.
     #[must_use]
     pub fn takes(self) -> Takes {
-        let mut rows = super::ROWS.iter();
-        let takes = rows.find_map(|row| match row.standing {
-            Standing::Works { option, takes, .. } if option == self => Some(takes),
-            _ => None,
-        });
-        takes.unwrap_or(Takes::Any)
+        match self.row().map(|row| row.standing) {
+            Some(Standing::Works { takes, .. }) => takes,
+            _ => Takes::Any,
+        }
     }
 
     /// `value` as a number that the option takes.
@@ -193,6 +198,8 @@ mod tests {
         let not = |n: &i32| ![7, 12, 13, 14, 15, 63, 64, 65, 68, 69, 71].contains(n);
         let ipv6 = (1..=36).chain(42..=78).filter(not).map(|n| (41, n));
         let all = socket.map(|n| (1, n)).chain((1..=46).map(|n| (6, n)));
+        let sctp = (0..=37).chain(100..=102).chain(107..=133);
+        let all = all.chain(sctp.map(|n| (132, n)));
         let all = all.chain(udp).chain(lite).chain(ip).chain(ipv6);
         for (level, number) in all {
             assert!(Row::find(level, number).is_some(), "{level} {number}");

@@ -252,7 +252,7 @@ impl Sctp {
                 continue;
             };
             let path = association.paths.get(association.primary);
-            let remote = path.map(|path| association.settings.common.show(path.remote));
+            let remote = path.map(|path| association.settings.show(path.remote));
             cx.set_ready(Self::handle(heir), ready);
             return Ok((heir, remote.ok_or(Error::NotConnected)?));
         }

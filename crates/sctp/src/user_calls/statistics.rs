@@ -13,10 +13,10 @@ impl Sctp {
     pub fn assoc_stats(&mut self, id: SocketId, assoc: AssocId) -> Result<AssocStats, Error> {
         let own = self.named(id, assoc)?;
         let association = self.association_mut(own).ok_or(Error::NotConnected)?;
-        let common = &association.settings.common;
+        let settings = &association.settings;
         let largest = association.paths.iter_mut().filter_map(|path| {
             let rto = path.rto.take_largest()?;
-            Some((rto, common.show(path.remote)))
+            Some((rto, settings.show(path.remote)))
         });
         Ok(AssocStats {
             max_rto: largest.max_by_key(|(rto, _)| *rto),

@@ -47,7 +47,7 @@ impl Sctp {
         let all = self.local_addrs(id, AssocId::FUTURE)?;
         let endpoint = self.held(id)?;
         let unbound = Address::new(endpoint.settings.common.domain.unspecified(), 0);
-        let unbound = endpoint.settings.common.show(unbound);
+        let unbound = endpoint.settings.show(unbound);
         // Of a connection the one that its peer is spoken to from is of the peer's family.
         let peer = self.peer_addr(id).ok();
         let spoken = |addr: &&SocketAddr| {
@@ -64,7 +64,7 @@ impl Sctp {
     /// [`Error::BadSocket`], [`Error::Invalid`].
     pub fn local_addrs(&self, id: SocketId, assoc: AssocId) -> Result<Vec<SocketAddr>, Error> {
         let endpoint = self.held(id)?;
-        let common = &endpoint.settings.common;
+        let settings = &endpoint.settings;
         let own = match endpoint.style {
             Style::OneToOne => endpoint.only(),
             Style::OneToMany if assoc.0 >= AssocId::FIRST => Some(self.named(id, assoc)?),
@@ -73,10 +73,12 @@ impl Sctp {
         if let Some(association) = own.and_then(|own| self.association(own)) {
             let port = association.local_port;
             let all = association.local.iter();
-            return Ok(all.map(|&ip| common.show(Address::new(ip, port))).collect());
+            return Ok(all
+                .map(|&ip| settings.show(Address::new(ip, port)))
+                .collect());
         }
         let all = endpoint.bound.iter();
-        Ok(all.map(|bound| common.show(bound.local)).collect())
+        Ok(all.map(|bound| settings.show(bound.local)).collect())
     }
 
     /// Its peer: the primary address.
@@ -92,7 +94,7 @@ impl Sctp {
         let association = association.filter(|association| association.state.is_up());
         let association = association.ok_or(Error::NotConnected)?;
         let path = association.paths.get(association.primary);
-        path.map(|path| association.settings.common.show(path.remote))
+        path.map(|path| association.settings.show(path.remote))
             .ok_or(Error::NotConnected)
     }
 
@@ -105,7 +107,7 @@ impl Sctp {
         let association = self.association(own).ok_or(Error::NotConnected)?;
         let paths = association.paths.iter();
         Ok(paths
-            .map(|path| association.settings.common.show(path.remote))
+            .map(|path| association.settings.show(path.remote))
             .collect())
     }
 

@@ -13,6 +13,9 @@ impl Socket {
     /// # Errors
     /// ENOPROTOOPT when the socket has none of that name, EINVAL for a value out of range.
     pub fn set_option(&self, option: SocketOption, value: OptionValue) -> io::Result<()> {
+        if let Some(done) = self.set_sctp_option(option, &value) {
+            return done;
+        }
         match option {
             SocketOption::ReceiveTimeout | SocketOption::SendTimeout => {
                 // One that has run out at once is the shortest that is kept.
@@ -44,6 +47,9 @@ impl Socket {
     /// # Errors
     /// ENOPROTOOPT when the socket has none of that name.
     pub fn option(&self, option: SocketOption) -> io::Result<OptionValue> {
+        if let Some(told) = self.sctp_option(option) {
+            return told;
+        }
         let int = |n: i32| Ok(OptionValue::Int(n));
         match option {
             SocketOption::Type => int(self.r#type().into()),

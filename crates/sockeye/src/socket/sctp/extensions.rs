@@ -33,11 +33,25 @@ impl Set<'_, '_> {
             n::SET_PEER_PRIMARY_ADDR => {
                 let mut fields = Fields::exactly(value, 132)?;
                 let assoc = fields.assoc()?;
-                let ip = fields.storage()?.ok_or(Error::Invalid)?.ip();
+                let ip = fields.storage()?;
+                let known = invalid(self.sctp.extensions(self.id, assoc))?;
+                if !known.address_configuration {
+                    return Err(Error::NotPermitted);
+                }
+                let ip = ip.ok_or(Error::Invalid)?.ip();
                 invalid(self.sctp.set_peer_primary(self.cx, self.id, assoc, ip))
             }
             n::PARTIAL_DELIVERY_POINT => {
                 let bytes = Fields::exactly(value, 4)?.u32()? as usize;
+                // As Linux: no more than the window is at first.
+                let most = self
+                    .sctp
+                    .settings(self.id, AssocId::FUTURE)?
+                    .receive_buffer()
+                    / 2;
+                if bytes > most {
+                    return Err(Error::Invalid);
+                }
                 self.own(|settings| settings.partial_delivery_point = bytes)
             }
             n::AUTH_CHUNK => {
@@ -83,14 +97,14 @@ impl Set<'_, '_> {
             n::RESET_STREAMS => self.reset_streams(value),
             n::RESET_ASSOC => {
                 let assoc = Fields::exactly(value, 4)?.assoc()?;
-                self.sctp.reset_association(self.cx, self.id, assoc)
+                invalid(self.sctp.reset_association(self.cx, self.id, assoc))
             }
             n::ADD_STREAMS => {
                 let mut fields = Fields::exactly(value, 8)?;
                 let assoc = fields.assoc()?;
                 let (incoming, outgoing) = (fields.u16()?, fields.u16()?);
                 let more = (outgoing, incoming);
-                self.sctp.add_streams(self.cx, self.id, assoc, more)
+                invalid(self.sctp.add_streams(self.cx, self.id, assoc, more))
             }
             n::STREAM_SCHEDULER => {
                 let (assoc, number) = assoc_value(value)?;
@@ -117,11 +131,15 @@ impl Set<'_, '_> {
         let mut fields = Fields::at_least(value, 4)?;
         self.authenticates(AssocId::FUTURE)?;
         let count = fields.u32()?;
-        if count > HMACS_MAX {
+        if !(1..=HMACS_MAX).contains(&count) {
             return Err(Error::Invalid);
         }
         let asked: Result<Vec<u16>, Error> = (0..count).map(|_| fields.u16()).collect();
-        self.sctp.set_hmacs(self.id, &asked?)
+        let set = self.sctp.set_hmacs(self.id, &asked?);
+        set.map_err(|error| match error {
+            Error::Invalid => Error::NotSupported,
+            error => error,
+        })
     }
 
     /// An int. As on Linux it is of sockets that are bound to all addresses alone.
@@ -144,8 +162,10 @@ impl Set<'_, '_> {
             return Err(Error::Invalid);
         }
         let sides = (flags & OUTGOING != 0, flags & INCOMING != 0);
-        self.sctp
-            .reset_streams(self.cx, self.id, assoc, sides, &streams?)
+        let done = self
+            .sctp
+            .reset_streams(self.cx, self.id, assoc, sides, &streams?);
+        invalid(done)
     }
 }
 
@@ -158,7 +178,7 @@ impl Get<'_> {
                 u32::try_from(settings.partial_delivery_point).unwrap_or(u32::MAX)
             })?,
             n::HMAC_IDENT => {
-                self.authenticates()?;
+                self.authenticates(AssocId::FUTURE)?;
                 let all = self.sctp.hmacs(self.id)?;
                 Fields::at_least(asked, 4 + 2 * all.len())?;
                 let head = new.u32(u32::try_from(all.len()).unwrap_or(u32::MAX));
@@ -166,11 +186,13 @@ impl Get<'_> {
             }
             n::AUTH_ACTIVE_KEY => {
                 let assoc = Fields::at_least(asked, 8)?.assoc()?;
+                self.authenticates(assoc)?;
                 let key = invalid(self.sctp.active_key(self.id, assoc))?;
                 new.assoc(assoc).u16(key).u16(0).0
             }
             n::LOCAL_AUTH_CHUNKS | n::PEER_AUTH_CHUNKS => {
                 let assoc = Fields::at_least(asked, 8)?.assoc()?;
+                self.authenticates(assoc)?;
                 let kinds = invalid(match name {
                     n::LOCAL_AUTH_CHUNKS => self.sctp.local_auth_chunks(self.id, assoc),
                     _ => self.sctp.peer_auth_chunks(self.id, assoc),
@@ -196,11 +218,9 @@ impl Get<'_> {
                 self.abandoned(asked, name == n::PR_STREAM_STATUS)?
             }
             // As on Linux: they are set alone.
-            n::AUTH_CHUNK
-            | n::AUTH_KEY
-            | n::AUTH_DELETE_KEY
-            | n::AUTH_DEACTIVATE_KEY
-            | n::SET_PEER_PRIMARY_ADDR => return Err(Error::NotSupported),
+            n::AUTH_CHUNK | n::AUTH_KEY | n::AUTH_DELETE_KEY | n::AUTH_DEACTIVATE_KEY => {
+                return Err(Error::NotSupported);
+            }
             n::DEFAULT_PRINFO => {
                 let assoc = Fields::at_least(asked, 12)?.assoc()?;
                 let (policy, value) = policy_of(self.settings(assoc)?.reliability);
@@ -228,8 +248,8 @@ impl Get<'_> {
         })
     }
 
-    fn authenticates(&self) -> Result<(), Error> {
-        let has = self.sctp.extensions(self.id, AssocId::FUTURE)?;
+    fn authenticates(&self, assoc: AssocId) -> Result<(), Error> {
+        let has = invalid(self.sctp.extensions(self.id, assoc))?;
         has.authentication.then_some(()).ok_or(Error::Access)
     }
 

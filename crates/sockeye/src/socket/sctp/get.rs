@@ -10,10 +10,11 @@ use crate::socket::{Kind, Socket};
 use sockeye_core::{Error, SocketId};
 use sockeye_node::Sctp;
 use sockeye_sctp::{
-    AssocId, Events, Extensions, PathInfo, PathSettings, PathState, PfExposure, Settings, State,
-    Style,
+    AssocId, Events, Extensions, PathInfo, PathSettings, PathState, PfExposure, PrInfo, Settings,
+    State, Style,
 };
 use std::io;
+use std::time::Duration;
 
 impl Socket {
     /// getsockopt(2) at SOL_SCTP, where this is a socket of SCTP.
@@ -103,8 +104,13 @@ impl Get<'_> {
             n::ASSOCINFO => self.assoc_info(asked)?,
             n::INITMSG => {
                 Fields::at_least(asked, 8)?;
-                let init = self.own()?.init;
-                let timeout = u16::try_from(init.timeout_max.as_millis()).unwrap_or(u16::MAX);
+                let own = self.own()?;
+                let init = own.init;
+                let longest = match init.timeout_max {
+                    Duration::ZERO => own.rto.max,
+                    some => some,
+                };
+                let timeout = u16::try_from(longest.as_millis()).unwrap_or(u16::MAX);
                 let streams = new.u16(init.out_streams).u16(init.in_streams_max);
                 streams.u16(init.attempts_max).u16(timeout).0
             }
@@ -128,7 +134,11 @@ impl Get<'_> {
                 let info = self.settings(assoc)?.send_info;
                 let head = new.u16(info.stream).u16(0).u16(info.flags.bits()).u16(0);
                 let body = head.ppid(info.ppid).u32(info.context);
-                body.u32(0).u32(0).u32(0).assoc(assoc).0
+                let life = match self.settings(assoc)?.reliability {
+                    PrInfo::Timed(time) => time,
+                    _ => Duration::ZERO,
+                };
+                body.millis(life).u32(0).u32(0).assoc(assoc).0
             }
             n::DEFAULT_SNDINFO => {
                 let mut fields = Fields::at_least(asked, 16)?;
@@ -180,9 +190,7 @@ impl Get<'_> {
             }
             n::RECVRCVINFO => self.int(asked, |settings| settings.told.receive_info.into())?,
             n::RECVNXTINFO => self.int(asked, |settings| settings.told.next_info.into())?,
-            n::PEER_ADDR_THLDS | n::PEER_ADDR_THLDS_V2 => {
-                self.thresholds(asked, name == n::PEER_ADDR_THLDS_V2)?
-            }
+            n::PEER_ADDR_THLDS | n::PEER_ADDR_THLDS_V2 => self.thresholds(asked)?,
             n::REUSE_PORT => self.int(asked, |settings| settings.reuse_port().into())?,
             n::REMOTE_UDP_ENCAPS_PORT => self.encapsulation(asked)?,
             n::PLPMTUD_PROBE_INTERVAL => self.probe_interval(asked)?,
@@ -313,7 +321,11 @@ impl Get<'_> {
             .millis(settings.sack_delay)
             .u32(flags)
             .u32(path.flow_label);
-        let whole = new.u8(path.traffic_class.unwrap_or(0)).pad_to(156).0;
+        let mut whole = new.u8(path.traffic_class.unwrap_or(0)).pad_to(156).0;
+        // All of it, or as it was before it had its last two members.
+        if asked.len() < whole.len() {
+            whole.truncate(152);
+        }
         Ok(whole)
     }
 
@@ -378,7 +390,7 @@ impl Get<'_> {
         let assoc = fields.assoc()?;
         let settings = self.settings(assoc)?;
         let (delay, frequency) = match settings.sack_frequency {
-            1 => (std::time::Duration::ZERO, 1),
+            1 => (Duration::ZERO, 1),
             frequency => (settings.sack_delay, frequency),
         };
         let new = Writer::default().assoc(assoc).millis(delay);
@@ -388,15 +400,14 @@ impl Get<'_> {
         })
     }
 
-    /// `struct sctp_paddrthlds`, or `struct sctp_paddrthlds_v2`, which has one member more.
-    fn thresholds(&self, asked: &[u8], has_switch: bool) -> Result<Vec<u8>, Error> {
-        let (assoc, addr, path) = self.asked_path(asked, 144)?;
+    /// `struct sctp_paddrthlds_v2`: as on Linux its last member is told in any case.
+    fn thresholds(&self, asked: &[u8]) -> Result<Vec<u8>, Error> {
+        let (assoc, addr, path) = self.asked_path(asked, 144).map_err(no_entry)?;
         let failed = u16::try_from(path.potentially_failed_at).unwrap_or(u16::MAX);
         let new = Writer::default().assoc(assoc).u32(0).storage(addr);
         let new = new.u16(retransmits(&path)).u16(failed);
         let switch = u16::try_from(path.switch_primary_at).unwrap_or(u16::MAX);
-        let new = if has_switch { new.u16(switch) } else { new };
-        Ok(new.pad_to(144).0)
+        Ok(new.u16(switch).pad_to(144).0)
     }
 
     /// `struct sctp_udpencaps`.
@@ -429,6 +440,14 @@ impl Get<'_> {
             None => self.settings(assoc)?.path,
         };
         Ok((assoc, addr, path))
+    }
+}
+
+/// Linux says ENOENT of an address that the peer does not have, here.
+pub(super) fn no_entry(error: Error) -> Error {
+    match error {
+        Error::Invalid => Error::NoEntry,
+        error => error,
     }
 }
 

@@ -14,7 +14,8 @@ use super::wait::Wait;
 use super::{MessageFlags, Socket, timeout};
 use crate::error::to_io;
 use crate::waiters::{Class, Direction};
-use sockeye_core::{Context, Error, Handle};
+use sockeye_core::option::{Layout, Standing};
+use sockeye_core::{Context, Error, Handle, OptionValue, SocketOption};
 use sockeye_core::{SocketId, TransportId};
 use sockeye_node::Sctp;
 use sockeye_sctp::{
@@ -64,6 +65,55 @@ impl Socket {
         let done = self.call(|op| op.sctp(call));
         self.run();
         done
+    }
+
+    /// An option of SCTP by its name: its structure as bytes, laid out as Linux does, or an int.
+    pub(super) fn set_sctp_option(
+        &self,
+        option: SocketOption,
+        value: &OptionValue,
+    ) -> Option<io::Result<()>> {
+        let (number, _) = self.sctp_row(option)?;
+        let bytes = match value {
+            OptionValue::Bytes(bytes) => Ok(bytes.clone()),
+            value => value.int().map(|n| n.to_ne_bytes().to_vec()),
+        };
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) => return Some(Err(to_io(error))),
+        };
+        Some(self.set_option_raw(SOL_SCTP, number, &bytes))
+    }
+
+    /// The same, read: of what names an association it is [`AssocId::FUTURE`], which of a one-to-one
+    /// socket is its own.
+    pub(super) fn sctp_option(&self, option: SocketOption) -> Option<io::Result<OptionValue>> {
+        let (number, layout) = self.sctp_row(option)?;
+        let is_int = !matches!(layout, Layout::Struct(_));
+        let mut bytes = match layout {
+            Layout::Struct(len) => vec![0; len],
+            _ => vec![0; 4],
+        };
+        let told = self.option_raw(SOL_SCTP, number, &mut bytes);
+        Some(told.map(|len| {
+            bytes.truncate(len);
+            match (is_int, bytes.first_chunk()) {
+                (true, Some(word)) => OptionValue::Int(i32::from_ne_bytes(*word)),
+                _ => OptionValue::Bytes(bytes),
+            }
+        }))
+    }
+
+    /// Number and layout of an option that SCTP's sockets alone have.
+    fn sctp_row(&self, option: SocketOption) -> Option<(i32, Layout)> {
+        if !matches!(self.0.kind, Kind::Sctp(_)) {
+            return None;
+        }
+        let row = option.row().filter(|row| row.level == SOL_SCTP)?;
+        match row.standing {
+            Standing::Works { layout, .. } => Some((row.number, layout)),
+            Standing::Refused { .. } => None,
+        }
     }
 
     /// sctp_bindx(3) with SCTP_BINDX_ADD_ADDR: further addresses of its own, all with one port.

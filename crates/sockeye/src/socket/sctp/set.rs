@@ -1,13 +1,14 @@
 //! setsockopt(2) at SOL_SCTP (RFC 6458 §8), with Linux's structures and what Linux says of them.
 
 use super::SOL_SCTP;
+use super::get::no_entry;
 use super::layout::Fields;
 use super::numbers::{self as n, EVENTS_IN_ORDER, FIRST_EVENT, spp};
 use crate::error::to_io;
 use crate::socket::{Kind, Socket};
 use sockeye_core::{Context, Error, SctpConfig, SocketId};
 use sockeye_node::Sctp;
-use sockeye_sctp::{AssocId, Events, PathSettings, Settings, SndFlags, SndInfo, Style};
+use sockeye_sctp::{AssocId, Events, PathSettings, PrInfo, Settings, SndFlags, SndInfo, Style};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -344,10 +345,18 @@ impl Set<'_, '_> {
         fields.skip(2)?;
         let flags = fields.u16()?;
         fields.skip(2)?;
-        let (ppid, context) = (fields.ppid()?, fields.u32()?);
-        fields.skip(12)?;
+        let (ppid, context, life) = (fields.ppid()?, fields.u32()?, fields.millis()?);
+        fields.skip(8)?;
         let assoc = fields.assoc()?;
-        self.defaults(assoc, stream, flags, ppid, context)
+        self.defaults(assoc, stream, flags, ppid, context)?;
+        // sinfo_timetolive: the timed policy, or none.
+        self.change(assoc, |settings| {
+            settings.reliability = match (life.is_zero(), settings.reliability) {
+                (false, _) => PrInfo::Timed(life),
+                (true, PrInfo::Timed(_)) => PrInfo::None,
+                (true, other) => other,
+            };
+        })
     }
 
     /// `struct sctp_sndinfo`.
@@ -384,17 +393,26 @@ impl Set<'_, '_> {
         if value.len() > 1 + EVENTS_IN_ORDER.len() {
             return Err(Error::Invalid);
         }
-        let (data_io, rest) = value.split_first().unwrap_or((&0, &[]));
-        let mut events = Events::empty();
-        for (&event, _) in EVENTS_IN_ORDER.iter().zip(rest).filter(|(_, on)| **on != 0) {
-            events |= event;
-        }
-        let on = |at: usize| rest.get(at).is_some_and(|&on| on != 0);
-        let old = on(usize::from(n::SEND_FAILED - FIRST_EVENT)) && !on(EVENTS_IN_ORDER.len() - 1);
+        // What it does not reach stays as it is.
+        let Some((data_io, rest)) = value.split_first() else {
+            return Ok(());
+        };
+        let said = |at: usize| rest.get(at).map(|&on| on != 0);
+        let (old, new) = (
+            usize::from(n::SEND_FAILED - FIRST_EVENT),
+            EVENTS_IN_ORDER.len() - 1,
+        );
         self.own(|settings| {
             settings.told.data_io = *data_io != 0;
-            settings.told.old_send_failed = old;
-            settings.events = events;
+            for (&event, &on) in EVENTS_IN_ORDER.iter().zip(rest).take(new) {
+                settings.events.set(event, on != 0);
+            }
+            // Of the two kinds of one event the newer counts, where both are wanted.
+            if let Some(on) = said(old) {
+                let newer = said(new).unwrap_or(false);
+                settings.events.set(Events::SEND_FAILED, on || newer);
+                settings.told.old_send_failed = on && !newer;
+            }
         })
     }
 
@@ -468,7 +486,7 @@ impl Set<'_, '_> {
         if switch.is_some_and(|switch| failed > u32::from(switch)) {
             return Err(Error::Invalid);
         }
-        self.path(assoc, addr, |path| {
+        let set = self.path(assoc, addr, |path| {
             if let Some(switch) = switch {
                 path.switch_primary_at = match switch {
                     u16::MAX => u32::MAX,
@@ -479,7 +497,11 @@ impl Set<'_, '_> {
                 path.retransmits_max = retransmits;
             }
             path.potentially_failed_at = failed;
-        })
+        });
+        match addr {
+            Some(_) => set.map_err(no_entry),
+            None => set,
+        }
     }
 
     /// `struct sctp_udpencaps`: the port stands in network order.
