@@ -33,6 +33,9 @@ fn main() {
         scan_prints_json,
         scan_without_a_result_exits_with_1,
         scan_names_what_is_wrong_with_ports,
+        bench_carries_bytes_by_each_transport,
+        bench_counts_round_trips_and_losses,
+        bench_names_what_does_not_fit,
         rpcgen_prints_rust_for_an_interface,
         rpcgen_names_the_place_of_a_mistake,
         rpcinfo_names_what_is_missing,
@@ -495,6 +498,91 @@ fn scan_names_what_is_wrong_with_ports() -> Result {
         (&["--udp", "--syn"], "cannot be used with"),
     ] {
         let args: Vec<&str> = [&["scan"], args, &["10.0.2.2"]].concat();
+        let said = run(&args)?.expect(2)?.stderr_text();
+        check!(said.contains(wanted), "{args:?}: {said}");
+    }
+    Ok(Outcome::Passed)
+}
+
+/// The number of this name in a JSON document.
+fn number(document: &str, name: &str) -> Result<f64> {
+    let name = format!("\"{name}\": ");
+    let (_, rest) = document.split_once(&name).ok_or("it is not told")?;
+    let end = rest.find([',', '\n']).ok_or("it does not end")?;
+    Ok(rest[..end].parse()?)
+}
+
+fn bench_carries_bytes_by_each_transport() -> Result {
+    for (transport, more) in [
+        ("--tcp", &["--streams", "2"][..]),
+        ("--udp", &[]),
+        ("--sctp", &["--size", "5000"]),
+        ("--dccp", &[]),
+        ("--unix", &[]),
+    ] {
+        let args = [&["bench", transport, "--time", "0.3", "--json"], more].concat();
+        let said = run(&args)?.expect(0)?.stdout_text();
+        let told = |name| number(&said, name);
+        check!(told("bytes")? > 10_000.0, "{transport}: {said}");
+        check!(told("messages")? >= 10.0, "{transport}: {said}");
+        check!(told("gigabits_per_second")? > 0.0, "{transport}: {said}");
+        let rate = told("bytes")? * 8.0 / told("seconds")? / 1e9;
+        check!(
+            (rate - told("gigabits_per_second")?).abs() < 0.01 * rate,
+            "{said}"
+        );
+        check!(said.contains("\"round_trips\": null"), "{said}");
+    }
+    let text = run(&["bench", "--time", "0.2"])?.expect(0)?.stdout_text();
+    check!(text.starts_with("TCP, 16384 bytes each\n"), "{text}");
+    check!(text.contains(" Gb/s, "), "{text}");
+    Ok(Outcome::Passed)
+}
+
+fn bench_counts_round_trips_and_losses() -> Result {
+    for transport in ["--tcp", "--udp", "--sctp", "--dccp", "--unix"] {
+        let mut args = vec!["bench", transport, "--pingpong", "--time", "1", "--json"];
+        // The way to and fro takes twice the delay.
+        let least = match transport {
+            "--unix" => 0.0,
+            _ => {
+                args.extend(["--delay", "5"]);
+                10_000.0
+            }
+        };
+        let said = run(&args)?.expect(0)?.stdout_text();
+        let told = |name| number(&said, name);
+        check!(told("count")? >= 3.0, "{transport}: {said}");
+        check!(told("min")? >= least, "{transport}: {said}");
+        let ranks = [told("min")?, told("p50")?, told("p99")?, told("max")?];
+        check!(ranks.is_sorted(), "{transport}: {said}");
+    }
+    let lossy = ["bench", "--udp", "--loss", "20", "--time", "0.5", "--json"];
+    let said = run(&lossy)?.expect(0)?.stdout_text();
+    let (lost, came) = (number(&said, "lost")?, number(&said, "messages")?);
+    check!(lost > 0.1 * came, "{said}");
+    // A reliable transport loses nothing: each byte was compared.
+    let said = run(&["bench", "--sctp", "--loss", "1", "--time", "1", "--json"])?;
+    let said = said.expect(0)?.stdout_text();
+    check!(said.contains("\"lost\": 0,"), "{said}");
+    let nothing = ["bench", "--udp", "--loss", "100", "--time", "0.2"];
+    let said = run(&nothing)?.expect(1)?.stdout_text();
+    check!(said.contains(" lost\n"), "{said}");
+    Ok(Outcome::Passed)
+}
+
+fn bench_names_what_does_not_fit() -> Result {
+    for (args, wanted) in [
+        (&["--tcp", "--udp"][..], "cannot be used with"),
+        (&["--loss", "200"], "no percentage: 0 to 100"),
+        (&["--unix", "--delay", "1"], "cannot be used with"),
+        (&["--size", "0"], "0 is not in 1..=65507"),
+        (
+            &["--dccp", "--size", "60000", "--time", "1"],
+            "too long for a message: ",
+        ),
+    ] {
+        let args = [&["bench"], args].concat();
         let said = run(&args)?.expect(2)?.stderr_text();
         check!(said.contains(wanted), "{args:?}: {said}");
     }

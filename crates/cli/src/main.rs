@@ -4,6 +4,7 @@
 //! they print. Exit status: 0 success, 1 no result, 2 error; `run` passes the program's own on. A
 //! reader that went away (a broken pipe) is success.
 
+mod bench;
 mod doctor;
 mod nc;
 mod node;
@@ -39,6 +40,7 @@ enum Command {
     Trace(trace::Trace),
     Scan(scan::Scan),
     Nc(nc::Nc),
+    Bench(bench::Bench),
     Rpcgen(rpcgen::Rpcgen),
     Rpcinfo(rpcinfo::Rpcinfo),
     Doctor(doctor::Doctor),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Trace(command) => command.run(),
         Command::Scan(command) => command.run(),
         Command::Nc(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Rpcgen(command) => command.run(),
         Command::Rpcinfo(command) => command.run(),
         Command::Doctor(command) => command.run(),
