@@ -79,7 +79,11 @@ impl Loopback {
     pub(crate) fn receive(&mut self, to: usize, batch: &mut Batch) -> Result<()> {
         loop {
             let mut buffer = Vec::with_capacity(1 << 16);
-            match recv(&self.ends[to], spare_capacity(&mut buffer), RecvFlags::empty()) {
+            match recv(
+                &self.ends[to],
+                spare_capacity(&mut buffer),
+                RecvFlags::empty(),
+            ) {
                 Ok(_) => {}
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(error) => return Err(error).context("receiving packets in UDP"),
