@@ -115,6 +115,54 @@ where = ctypes.create_string_buffer(both, len(both))
 _, value = ask(other, CONNECTX3, struct.pack("@iIP", 0, len(both), ctypes.addressof(where)))
 assert struct.unpack("=i", value[:4])[0] == notified(other, ASSOC_CHANGE, COMM_UP)
 
+# To the second address, whatever the primary one is.
+client.sendmsg([b"by the second"], info(flags=ADDR_OVER), 0, ("127.0.0.2", 5000))
+while server.recvmsg(1000, 200)[0] != b"by the second":
+    pass
+
+# What was counted: struct sctp_assoc_stats; struct sctp_prstatus of the association and of a stream.
+_, stats = ask(client, GET_ASSOC_STATS, struct.pack("=i", of_client) + bytes(252))
+assert len(stats) == 256
+counts = struct.unpack("=15Q", stats[136:])
+assert counts[11] == 1 and counts[3] >= 3, counts
+for name, stream in ((PR_ASSOC_STATUS, 0), (PR_STREAM_STATUS, 9)):
+    _, status = ask(client, name, struct.pack("=iHHQQ", of_client, stream, 0x80, 9, 9))
+    assert struct.unpack("=QQ", status[8:]) == (0, 0), status
+fails(errno.EINVAL, ask, client, PR_STREAM_STATUS, struct.pack("=iHHQQ", of_client, 10, 0x80, 0, 0))
+fails(errno.EINVAL, ask, client, PR_ASSOC_STATUS, struct.pack("=iHHQQ", 4711, 0, 0x80, 0, 0))
+
+# Authenticated: each message with its own key, and what becomes of one that is given up.
+listener, signer = new(SOCK_STREAM), new(SOCK_STREAM)
+for sock in (listener, signer):
+    fails(errno.EACCES, sock.setsockopt, SCTP, AUTH_CHUNK, b"\0")
+    sock.setsockopt(SCTP, AUTH_SUPPORTED, struct.pack("=iI", 0, 1))
+    sock.setsockopt(SCTP, AUTH_CHUNK, b"\0")
+    for key in (1, 2):
+        sock.setsockopt(SCTP, AUTH_KEY, struct.pack("=iHH", 0, key, 4) + b"key" + bytes([key]))
+signer.setsockopt(SCTP, EVENTS, bytes([0, 0, 0, 0, 0, 0, 0, 0, 1]))
+listener.bind(("127.0.0.1", 5500))
+listener.listen(1)
+signer.connect(("127.0.0.1", 5500))
+peer, _ = listener.accept()
+signed = lambda key: [(SCTP, AUTHINFO, struct.pack("=H", key))]
+for key, text in ((1, b"one"), (2, b"two"), (1, b"and one")):
+    signer.sendmsg([text], signed(key))
+assert [peer.recv(99) for _ in range(3)] == [b"one", b"two", b"and one"]
+fails(errno.EINVAL, signer.sendmsg, [b"x"], signed(3))
+signer.setsockopt(SCTP, AUTH_DEACTIVATE_KEY, struct.pack("=iHH", 0, 1, 0))
+data, _, flags, _ = signer.recvmsg(100, 100)
+assert flags & MSG_NOTIFICATION and len(data) == 20, data
+kind, _, _, key, _, indication = struct.unpack("=HHIHHI", data[:16])
+assert (kind, key, indication) == (AUTHENTICATION_EVENT, 1, 1), data
+fails(errno.EINVAL, signer.sendmsg, [b"x"], signed(1))
+
+# SCTP_AUTO_ASCONF is of what is bound to all addresses.
+fails(errno.EINVAL, new().setsockopt, SCTP, AUTO_ASCONF, 1)
+everywhere = new()
+everywhere.bind(("0.0.0.0", 5600))
+everywhere.setsockopt(SCTP, AUTO_ASCONF, 1)
+assert everywhere.getsockopt(SCTP, AUTO_ASCONF) == 1
+
 # Nobody there.
 lonely = new()
 lonely.setsockopt(SCTP, EVENTS, bytes([0, 1]))
