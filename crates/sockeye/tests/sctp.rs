@@ -491,6 +491,15 @@ fn what_is_counted_and_said_of_associations() {
     assert_eq!(raw::<4>(&many, 28, &[]), Ok([0; 4]));
     assert_eq!(raw::<4>(&many, 29, &[]), Ok([0; 4]));
     assert_eq!(raw::<4>(socket, 28, &[]), Err(libc::EOPNOTSUPP));
+    // What is read is of one association, or of those to come; so is much of what is set.
+    for several in [1, 2] {
+        assert_eq!(
+            raw::<8>(&many, 113, &[&words([several])]),
+            Err(libc::EINVAL)
+        );
+        assert_eq!(set(&many, 13, &words([several, 600])), Err(libc::EINVAL));
+        assert_eq!(set(&many, 17, &words([several, 600])), Ok(()));
+    }
 }
 
 #[test]

@@ -56,13 +56,14 @@ impl Sctp {
     /// What a socket's new associations are set to, or one association of it.
     ///
     /// # Errors
-    /// [`Error::BadSocket`], [`Error::Invalid`] for an association that is not the socket's.
+    /// [`Error::BadSocket`], [`Error::Invalid`] for an association that is not the socket's, or for all of
+    /// them, which need not agree.
     pub fn settings(&self, id: SocketId, assoc: AssocId) -> Result<&Settings, Error> {
         let endpoint = self.held(id)?;
         let own = match endpoint.style {
             Style::OneToOne => endpoint.only(),
-            Style::OneToMany if assoc.0 >= AssocId::FIRST => Some(self.named(id, assoc)?),
-            Style::OneToMany => None,
+            Style::OneToMany if assoc == AssocId::FUTURE => None,
+            Style::OneToMany => Some(self.named(id, assoc)?),
         };
         match own.and_then(|own| self.association(own)) {
             Some(association) => Ok(&association.settings),

@@ -141,8 +141,8 @@ impl Sctp {
         let endpoint = self.held(id)?;
         let own = match endpoint.style {
             Style::OneToOne => endpoint.only(),
-            Style::OneToMany if assoc.0 >= AssocId::FIRST => Some(self.named(id, assoc)?),
-            Style::OneToMany => None,
+            Style::OneToMany if assoc == AssocId::FUTURE => None,
+            Style::OneToMany => Some(self.named(id, assoc)?),
         };
         let settings = &endpoint.settings;
         Ok(match own.and_then(|own| self.association(own)) {

@@ -10,6 +10,8 @@ use super::set::{Set, assoc_value, invalid};
 use sockeye_core::Error;
 use sockeye_sctp::{AssocId, Grants, PfExposure};
 
+/// Identifiers of the HMACs that there are: SHA-1 and SHA-256.
+const HMACS: [u16; 2] = [1, 3];
 /// The most algorithms that SCTP_HMAC_IDENT names (Linux: `SCTP_AUTH_NUM_HMACS`).
 const HMACS_MAX: u32 = 4;
 /// Bytes of a `struct sctp_prstatus` and of a `struct sctp_assoc_stats`.
@@ -81,6 +83,7 @@ impl Set<'_, '_> {
             n::EXPOSE_POTENTIALLY_FAILED_STATE => {
                 let (assoc, value) = assoc_value(value)?;
                 let exposure = EXPOSURES.get(value as usize).ok_or(Error::Invalid)?;
+                self.of_one(assoc)?;
                 self.change(assoc, |settings| settings.pf_exposure = *exposure)
             }
             n::DEFAULT_PRINFO => {
@@ -135,11 +138,11 @@ impl Set<'_, '_> {
             return Err(Error::Invalid);
         }
         let asked: Result<Vec<u16>, Error> = (0..count).map(|_| fields.u16()).collect();
-        let set = self.sctp.set_hmacs(self.id, &asked?);
-        set.map_err(|error| match error {
-            Error::Invalid => Error::NotSupported,
-            error => error,
-        })
+        let asked = asked?;
+        if asked.iter().any(|id| !HMACS.contains(id)) {
+            return Err(Error::NotSupported);
+        }
+        self.sctp.set_hmacs(self.id, &asked)
     }
 
     /// An int. As on Linux it is of sockets that are bound to all addresses alone.
@@ -192,10 +195,17 @@ impl Get<'_> {
             }
             n::LOCAL_AUTH_CHUNKS | n::PEER_AUTH_CHUNKS => {
                 let assoc = Fields::at_least(asked, 8)?.assoc()?;
-                self.authenticates(assoc)?;
-                let kinds = invalid(match name {
-                    n::LOCAL_AUTH_CHUNKS => self.sctp.local_auth_chunks(self.id, assoc),
+                let kinds = match name {
+                    n::LOCAL_AUTH_CHUNKS => {
+                        self.authenticates(assoc)?;
+                        self.sctp.local_auth_chunks(self.id, assoc)
+                    }
                     _ => self.sctp.peer_auth_chunks(self.id, assoc),
+                };
+                let kinds = invalid(kinds).map_err(|error| match error {
+                    // As on Linux: it authenticates nothing.
+                    Error::NotSupported => Error::Access,
+                    error => error,
                 })?;
                 let count = u32::try_from(kinds.len()).unwrap_or(u32::MAX);
                 let mut all = new.assoc(assoc).u32(count).0;

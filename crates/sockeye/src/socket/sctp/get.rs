@@ -402,7 +402,7 @@ impl Get<'_> {
 
     /// `struct sctp_paddrthlds_v2`: as on Linux its last member is told in any case.
     fn thresholds(&self, asked: &[u8]) -> Result<Vec<u8>, Error> {
-        let (assoc, addr, path) = self.asked_path(asked, 144).map_err(no_entry)?;
+        let (assoc, addr, path) = self.asked_path(asked, 144, Error::NoEntry)?;
         let failed = u16::try_from(path.potentially_failed_at).unwrap_or(u16::MAX);
         let new = Writer::default().assoc(assoc).u32(0).storage(addr);
         let new = new.u16(retransmits(&path)).u16(failed);
@@ -412,31 +412,39 @@ impl Get<'_> {
 
     /// `struct sctp_udpencaps`.
     fn encapsulation(&self, asked: &[u8]) -> Result<Vec<u8>, Error> {
-        let (assoc, addr, path) = self.asked_path(asked, 144)?;
+        let (assoc, addr, path) = self.asked_path(asked, 144, Error::Invalid)?;
         let new = Writer::default().assoc(assoc).u32(0).storage(addr);
         Ok(new.u16(path.encap_port.to_be()).pad_to(144).0)
     }
 
     fn probe_interval(&self, asked: &[u8]) -> Result<Vec<u8>, Error> {
-        let (assoc, addr, path) = self.asked_path(asked, 144)?;
+        let (assoc, addr, path) = self.asked_path(asked, 144, Error::Invalid)?;
         let new = Writer::default().assoc(assoc).u32(0).storage(addr);
         let millis = path.probe_interval.as_millis();
         let millis = u32::try_from(millis).unwrap_or(u32::MAX);
         Ok(new.u32(millis).pad_to(144).0)
     }
 
-    /// An association, then the address of a path, as structures begin that are not packed.
+    /// An association, then the address of a path, as structures begin that are not packed; of an address
+    /// that the peer does not have `unknown` is said.
     fn asked_path(
         &self,
         asked: &[u8],
         len: usize,
+        unknown: Error,
     ) -> Result<(AssocId, Option<std::net::SocketAddr>, PathSettings), Error> {
         let mut fields = Fields::at_least(asked, len)?;
         let assoc = fields.assoc()?;
         fields.skip(4)?;
         let addr = fields.storage()?;
         let path = match addr {
-            Some(addr) => invalid(self.sctp.path_settings(self.id, assoc, addr))?,
+            Some(addr) => {
+                let known = invalid(self.sctp.path_settings(self.id, assoc, addr));
+                known.map_err(|error| match error {
+                    Error::Invalid => unknown,
+                    error => error,
+                })?
+            }
             None => self.settings(assoc)?.path,
         };
         Ok((assoc, addr, path))

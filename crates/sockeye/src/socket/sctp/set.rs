@@ -206,6 +206,7 @@ impl Set<'_, '_> {
     fn assoc_info(&mut self, value: &[u8]) -> Result<(), Error> {
         let mut fields = Fields::exactly(value, 20)?;
         let assoc = fields.assoc()?;
+        self.of_one(assoc)?;
         let retransmits = u32::from(fields.u16()?);
         fields.skip(10)?;
         let life = fields.millis()?;
@@ -267,6 +268,7 @@ impl Set<'_, '_> {
         let (assoc, addr) = (fields.assoc()?, fields.storage()?);
         let (interval, retransmits) = (fields.millis()?, fields.u16()?);
         let (mtu, delay, flags) = (fields.u32()?, fields.millis()?, fields.u32()?);
+        self.of_one(assoc)?;
         let (label, dscp) = (fields.u32().unwrap_or(0), fields.u8().unwrap_or(0));
         let both = |a: u32, b: u32| flags & a != 0 && flags & b != 0;
         if both(spp::HB_ENABLE, spp::HB_DISABLE)
@@ -326,6 +328,15 @@ impl Set<'_, '_> {
         )?;
         match said(spp::HB_DEMAND) {
             true => invalid(self.sctp.demand_heartbeat(self.cx, self.id, assoc, addr)),
+            false => Ok(()),
+        }
+    }
+
+    /// RFC 6458 §8.1: these are of one association, or of those to come, not of all that there are.
+    pub(super) fn of_one(&self, assoc: AssocId) -> Result<(), Error> {
+        let many = matches!(assoc, AssocId::CURRENT | AssocId::ALL);
+        match many && self.style == Style::OneToMany {
+            true => Err(Error::Invalid),
             false => Ok(()),
         }
     }
@@ -440,6 +451,7 @@ impl Set<'_, '_> {
             4 => (AssocId::FUTURE, Fields::exactly(value, 4)?.u32()?),
             _ => assoc_value(value)?,
         };
+        self.of_one(assoc)?;
         if most != 0 && !(FRAGMENT.0..=FRAGMENT.1).contains(&most) {
             return Err(Error::Invalid);
         }
@@ -533,6 +545,7 @@ impl Set<'_, '_> {
         addr: Option<SocketAddr>,
         change: impl Fn(&mut PathSettings),
     ) -> Result<(), Error> {
+        self.of_one(assoc)?;
         let Some(addr) = addr else {
             return self.change(assoc, |settings| change(&mut settings.path));
         };
