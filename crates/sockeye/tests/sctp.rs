@@ -521,6 +521,14 @@ fn paths_and_defaults_by_options() {
         (&told[4..8], &told[16..]),
         (&[7, 0, 2, 0][..], &words([5000])[..])
     );
+    // SCTP_MAXSEG tells what a chunk carries, as SCTP_STATUS does.
+    let point = raw::<176>(socket, 14, &[]).unwrap()[20..24].to_vec();
+    assert_eq!(raw::<4>(socket, 13, &[]).unwrap()[..], point);
+    // SCTP_HMAC_IDENT of an association that has no authentication, for the next one.
+    set(socket, 129, &words([0, 1])).unwrap();
+    let sha1 = [&words([1])[..], &1u16.to_ne_bytes()].concat();
+    set(socket, 22, &sha1).unwrap();
+    assert_eq!(raw::<6>(socket, 22, &[]).unwrap()[..], sha1);
     // SCTP_PRIMARY_ADDR, which SCTP_STATUS tells; SCTP_GET_PEER_ADDR_INFO: it is active.
     let second = storage("10.0.1.2:5000");
     set(socket, 6, &[&words([0])[..], &second].concat()).unwrap();

@@ -58,7 +58,7 @@ impl Set<'_, '_> {
             }
             n::AUTH_CHUNK => {
                 let kind = Fields::exactly(value, 1)?.u8()?;
-                self.authenticates(AssocId::FUTURE)?;
+                self.offers_authentication()?;
                 self.sctp.require_authenticated(self.id, kind)
             }
             n::HMAC_IDENT => self.hmacs(value),
@@ -129,10 +129,16 @@ impl Set<'_, '_> {
         has.authentication.then_some(()).ok_or(Error::Access)
     }
 
+    /// The same of what the socket offers to associations still to come.
+    fn offers_authentication(&self) -> Result<(), Error> {
+        let offers = self.sctp.settings(self.id, AssocId::FUTURE)?.authentication;
+        offers.then_some(()).ok_or(Error::Access)
+    }
+
     /// `struct sctp_hmacalgo`.
     fn hmacs(&mut self, value: &[u8]) -> Result<(), Error> {
         let mut fields = Fields::at_least(value, 4)?;
-        self.authenticates(AssocId::FUTURE)?;
+        self.offers_authentication()?;
         let count = fields.u32()?;
         if !(1..=HMACS_MAX).contains(&count) {
             return Err(Error::Invalid);
@@ -181,7 +187,9 @@ impl Get<'_> {
                 u32::try_from(settings.partial_delivery_point).unwrap_or(u32::MAX)
             })?,
             n::HMAC_IDENT => {
-                self.authenticates(AssocId::FUTURE)?;
+                if !self.settings(AssocId::FUTURE)?.authentication {
+                    return Err(Error::Access);
+                }
                 let all = self.sctp.hmacs(self.id)?;
                 Fields::at_least(asked, 4 + 2 * all.len())?;
                 let head = new.u32(u32::try_from(all.len()).unwrap_or(u32::MAX));

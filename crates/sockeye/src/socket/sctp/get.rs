@@ -153,7 +153,7 @@ impl Get<'_> {
             n::I_WANT_MAPPED_V4_ADDR => {
                 self.int(asked, |settings| (!settings.told.plain_v4).into())?
             }
-            n::MAXSEG => self.int_or_assoc(asked, |settings| settings.fragment_max)?,
+            n::MAXSEG => self.fragment_max(asked)?,
             n::STATUS => self.status_raw(asked)?,
             n::GET_PEER_ADDR_INFO => {
                 let mut fields = Fields::at_least(asked, 152)?;
@@ -248,6 +248,19 @@ impl Get<'_> {
             4 => self.int(asked, what),
             _ => self.assoc_value(asked, what),
         }
+    }
+
+    /// As on Linux an association tells how much a chunk of its carries now, whoever decided that.
+    fn fragment_max(&self, asked: &[u8]) -> Result<Vec<u8>, Error> {
+        let assoc = match asked.len() {
+            4 => AssocId::FUTURE,
+            _ => Fields::at_least(asked, 8)?.assoc()?,
+        };
+        let now = self.sctp.status(self.id, assoc).ok();
+        self.int_or_assoc(asked, |settings| match &now {
+            Some(status) if status.state.is_up() => status.fragmentation_point,
+            _ => settings.fragment_max,
+        })
     }
 
     /// `struct sctp_rtoinfo`.
