@@ -562,7 +562,7 @@ fn bench_counts_round_trips_and_losses() -> Result {
     let (lost, came) = (number(&said, "lost")?, number(&said, "messages")?);
     check!(lost > 0.1 * came, "{said}");
     // A reliable transport loses nothing: each byte was compared.
-    let said = run(&["bench", "--sctp", "--loss", "1", "--time", "1", "--json"])?;
+    let said = run(&["bench", "--tcp", "--loss", "1", "--time", "0.5", "--json"])?;
     let said = said.expect(0)?.stdout_text();
     check!(said.contains("\"lost\": 0,"), "{said}");
     let nothing = ["bench", "--udp", "--loss", "100", "--time", "0.2"];
