@@ -74,6 +74,8 @@ pub(crate) struct State<S> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Buffers {
     pub(crate) send: Option<usize>,
+    /// Data has been carried: its last octet may be the guard, for which there has to be room from now on.
+    pub(crate) written: bool,
     pub(crate) receive: Option<usize>,
 }
 

@@ -33,6 +33,10 @@ const SEND_BUFFER: usize = 1 << 20;
 /// The least that it is made: with the guard of a connection that was opened, a whole piece of the filling, it is writable.
 const SEND_BUFFER_LEAST: usize = 20 * 1024;
 
+/// A guard keeps the whole piece of data that it is the last octet of, and pieces are as long as 48 KiB: below this size of the
+/// send buffer there might be no room beside it.
+pub(crate) const SEND_BUFFER_WITH_GUARD: usize = 192 * 1024;
+
 /// As much as a stream with the smallest send buffer takes in one piece.
 const FILL: [u8; 4096] = [0; 4096];
 

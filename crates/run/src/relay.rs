@@ -56,11 +56,13 @@ enum News {
 }
 
 /// A connection being carried.
-struct Relay<'a, S, F> {
+struct Relay<'a, S, F, G> {
     node: &'a S,
     node_end: &'a Watched,
     /// Whether the program has no descriptor any more.
     gone: F,
+    /// Whether there is room for a guard: see [`ends::SEND_BUFFER_WITH_GUARD`].
+    keeps_guard: G,
     /// Whether the guard is there. Like the others, one task reads and writes it.
     guarded: AtomicBool,
     /// The network's end of data has been passed on.
@@ -102,6 +104,12 @@ pub(crate) async fn carry<B: Backend>(
         node: &*sock.node,
         node_end: &node_end,
         gone: || supervisor.ends.gone(sock.name),
+        keeps_guard: || {
+            let mut state = lock(&sock.state);
+            let asked = state.buffers.send;
+            state.buffers.written = true;
+            asked.is_none_or(|asked| asked >= ends::SEND_BUFFER_WITH_GUARD)
+        },
         guarded: AtomicBool::new(guard == Guard::Present),
         finished: AtomicBool::new(false),
         discarded: AtomicBool::new(false),
@@ -114,7 +122,8 @@ pub(crate) async fn carry<B: Backend>(
     match end {
         End::Failed(error) => {
             // The kernel shows ECONNRESET by itself; of any other error SO_ERROR can tell.
-            if error != Errno::CONNRESET && error != Errno::PIPE {
+            // Without a guard it shows nothing but the end.
+            if (error != Errno::CONNRESET || !guarded) && error != Errno::PIPE {
                 lock(&sock.state).error = Some(error);
             }
             if finished && guarded {
@@ -142,7 +151,7 @@ pub(crate) async fn carry<B: Backend>(
     drop(carrying);
 }
 
-impl<S: NodeSocket, F: Fn() -> bool> Relay<'_, S, F> {
+impl<S: NodeSocket, F: Fn() -> bool, G: Fn() -> bool> Relay<'_, S, F, G> {
     async fn run(&self, ending: watch::Receiver<bool>) -> End {
         tokio::select! {
             end = self.up(ending) => end,
@@ -238,13 +247,14 @@ impl<S: NodeSocket, F: Fn() -> bool> Relay<'_, S, F> {
         self.guarded.store(false, Ordering::Relaxed);
         // That read stopped at the mark: the next octet is the urgent one, or it was the last.
         let urgent = ends::at_mark(node_end);
-        match net::recv(
-            node_end,
-            &mut buffer[taken..=taken],
-            RecvFlags::DONTWAIT | RecvFlags::PEEK,
-        ) {
+        let keeps = (self.keeps_guard)();
+        let look = match keeps {
+            true => RecvFlags::DONTWAIT | RecvFlags::PEEK,
+            false => RecvFlags::DONTWAIT,
+        };
+        match net::recv(node_end, &mut buffer[taken..=taken], look) {
             Ok((1, _)) => {
-                self.guarded.store(true, Ordering::Relaxed);
+                self.guarded.store(keeps, Ordering::Relaxed);
                 News::Data {
                     len: taken + 1,
                     urgent,

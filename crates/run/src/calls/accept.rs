@@ -192,6 +192,7 @@ impl<B: Backend> Supervisor<B> {
         let mut state = lock(&sock.state);
         state.reset_on_close = of_origin.reset_on_close;
         state.buffers = of_origin.buffers;
+        state.buffers.written = false;
         if let Some(asked) = state
             .buffers
             .send

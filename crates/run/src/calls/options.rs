@@ -181,6 +181,10 @@ fn size_ends<S>(sock: &Sock<S>, end: &OwnedFd, name: i32, value: &[u8]) {
     let mut state = lock(&sock.state);
     match name {
         libc::SO_SNDBUF | libc::SO_SNDBUFFORCE => {
+            let asked = match state.buffers.written {
+                true => asked.map(|asked| asked.max(ends::SEND_BUFFER_WITH_GUARD)),
+                false => asked,
+            };
             state.buffers.send = asked;
             // Before it is connected it has to stay small.
             if matches!(state.phase, Phase::Established { .. }) {

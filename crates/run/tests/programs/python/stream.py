@@ -336,7 +336,34 @@ def small_buffers_hold_little():
             except BlockingIOError:
                 time.sleep(0.01)
         assert sent < 200_000, sent
+        # Somebody reads for a while: whoever waits for room gets it, whatever it wrote.
+        reader.settimeout(10)
+        writer.setblocking(True)
+        thread = threading.Thread(target=writer.sendall, args=(b"y" * (1 << 20),))
+        thread.start()
+        left = sent + (1 << 20)
+        while left:
+            left -= len(reader.recv(left))
+        thread.join()
+        writer.setblocking(False)
+        wait_for(lambda: bits(writer) == OUT)
+        writer.sendall(b"z" * 4096)
+        assert len(reader.recv(4096, socket.MSG_WAITALL)) == 4096
+        # Made smaller when much has been written, it is as good as before.
+        for wanted in (1 << 18, 1):
+            writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, wanted)
+            thread = threading.Thread(target=writer.sendall, args=(b"w" * 50_000,))
+            writer.setblocking(True)
+            thread.start()
+            left = 50_000
+            while left:
+                left -= len(reader.recv(left))
+            thread.join()
+            writer.setblocking(False)
+            wait_for(lambda: bits(writer) == OUT)
         # Who goes without reading resets who still writes.
+        writer.send(b"unread")
+        wait_for(lambda: bits(reader) & IN)
         reader.close()
         wait_for(lambda: bits(writer) & HUP)
         try:
