@@ -166,8 +166,7 @@ impl Binder {
             proc,
             args,
         } = args;
-        // Passing on calls to itself would let others set and unset.
-        let address = if prog == RPCBPROG {
+        let address = if is_trusting(prog, proc) {
             None
         } else {
             let registry = lock(&self.shared.registry);
@@ -197,6 +196,26 @@ impl Binder {
                 Fault::Silent
             }
         })
+    }
+}
+
+/// Whether a procedure trusts those who call from its own machine, as whom the binder would call for
+/// anybody, which RFC 1833 does not discuss: setting and unsetting here, mounting, files, what
+/// the yellow pages are bound to and tell. Linux's rpcbind passes on none of these either.
+const fn is_trusting(program: u32, procedure: u32) -> bool {
+    const NFS: u32 = 100_003;
+    const YP: u32 = 100_004;
+    const MOUNT: u32 = 100_005;
+    const YPBIND: u32 = 100_007;
+    const YPPASSWD: u32 = 100_009;
+    const RQUOTA: u32 = 100_011;
+    match program {
+        RPCBPROG | NFS | YPPASSWD | RQUOTA => true,
+        // MNT; SETDOM; MATCH, FIRST, NEXT, ALL.
+        MOUNT => procedure == 1,
+        YPBIND => procedure == 2,
+        YP => matches!(procedure, 3..=5 | 8),
+        _ => false,
     }
 }
 

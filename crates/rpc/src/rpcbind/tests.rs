@@ -1,4 +1,4 @@
-use super::interface::RPCBPROG;
+use super::interface::{RPCBPROG, Rpcb, RpcbRmtcallargs};
 use super::*;
 use crate::message::{Auth, AuthSys, CallHeader};
 use crate::testing::{PROGRAM, desk};
@@ -6,6 +6,8 @@ use crate::xdr::Encoder;
 use crate::{CallError, Client, Peer, Programs, Server};
 use proptest::prelude::*;
 use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -124,6 +126,64 @@ fn a_call_is_passed_on_and_a_broadcast_answered() {
         |_: Answer<u32>| panic!("nobody has it"),
     )
     .unwrap();
+}
+
+/// Who calls through a binder calls from its machine.
+#[test]
+fn no_call_is_passed_on_to_who_trusts_this_machine() {
+    let passed_on = Arc::new(AtomicU32::new(0));
+    let count = passed_on.clone();
+    let binder = Binder::new(move |_, _, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Err(std::io::ErrorKind::Unsupported.into())
+    });
+    let programs = binder.programs(NetId::Udp, "0.0.0.0.0.111");
+    let call = |procedure, arguments: Vec<u8>| {
+        let header = CallHeader {
+            xid: 1,
+            program: RPCBPROG,
+            version: 4,
+            procedure,
+            credential: Auth::NONE,
+            verifier: Auth::NONE,
+        };
+        let mut message = Vec::new();
+        header.encode(&mut Encoder::new(&mut message)).unwrap();
+        message.extend(arguments);
+        programs.dispatch(&message, Peer::Local, &mut Vec::new(), 1000);
+    };
+    for (prog, proc, is_passed_on) in [
+        (PROGRAM, 1, true),
+        (RPCBPROG, 1, false),
+        (100_003, 6, false),
+        (100_005, 1, false),
+        (100_005, 5, true),
+        (100_007, 2, false),
+        (100_007, 1, true),
+        (100_004, 8, false),
+    ] {
+        let map = Rpcb {
+            r_prog: prog,
+            r_vers: 3,
+            r_netid: "udp".into(),
+            r_addr: "127.0.0.1.8.1".into(),
+            r_owner: String::new(),
+        };
+        call(1, crate::xdr::to_bytes(&map).unwrap());
+        let asked = RpcbRmtcallargs {
+            prog,
+            vers: 3,
+            proc,
+            args: Vec::new(),
+        };
+        let asked = crate::xdr::to_bytes(&asked).unwrap();
+        for procedure in [5, 10] {
+            let before = passed_on.load(Ordering::Relaxed);
+            call(procedure, asked.clone());
+            let calls = passed_on.load(Ordering::Relaxed) - before;
+            assert_eq!(calls, u32::from(is_passed_on), "{prog}, {proc}");
+        }
+    }
 }
 
 proptest! {

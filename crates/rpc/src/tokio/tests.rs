@@ -2,13 +2,17 @@
 
 use super::Client;
 use crate::dispatch::CallFuture;
-use crate::testing::{DOUBLE, FILL, PROGRAM, SLEEP, desk, nodes};
+use crate::message::AuthSys;
+use crate::record::FRAGMENTS_MAX;
+use crate::testing::{COUNT, DOUBLE, FILL, PROGRAM, SILENT, SLEEP, WHO, desk, nodes};
 use crate::xdr::{Decoder, Opaque};
 use crate::{AsyncService, Call, CallError, Limits, Programs, Server};
 use sockeye::Node;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
+use tokio::time::Instant;
 
 /// Sleeps, and says for how long.
 struct Later;
@@ -170,4 +174,105 @@ async fn time_and_the_end_of_the_connection_end_calls() {
     drop(theirs);
     let ended = client.call::<()>(0, &()).await;
     assert!(matches!(ended, Err(CallError::Io(_))));
+}
+
+/// Whether a call goes out where it is made or with others, it comes behind what was sent before.
+#[tokio::test]
+async fn a_call_comes_behind_the_batch_before_it() {
+    let (server, nodes) = (server(), nodes());
+    let mut count = 0;
+    for client in clients(&server, &nodes).await {
+        // On datagrams no order is kept, and what is lost of a batch is.
+        if client.call::<Opaque>(FILL, &(1_u32 << 20)).await.is_err() {
+            continue;
+        }
+        for batched in [0, 1, 5, 300, 0, 1] {
+            for _ in 0..batched {
+                client.batch(SILENT, &()).unwrap();
+            }
+            count += batched + 1;
+            assert_eq!(client.call::<u32>(COUNT, &()).await.unwrap(), count);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_is_forgotten() {
+    let (server, nodes) = (server(), nodes());
+    for client in clients(&server, &nodes).await {
+        let later = client.program(PROGRAM, 2);
+        for _ in 0..3 {
+            let call = later.call::<u32>(SLEEP, &30_u32);
+            let dropped = tokio::time::timeout(Duration::from_millis(5), call).await;
+            assert!(dropped.is_err());
+            assert_eq!(client.call::<u32>(DOUBLE, &1_u32).await.unwrap(), 2);
+        }
+        // Their replies come meanwhile, and are nobody's.
+        assert_eq!(later.call::<u32>(SLEEP, &60_u32).await.unwrap(), 60);
+    }
+}
+
+#[tokio::test]
+async fn calls_share_a_deadline() {
+    let (server, nodes) = (server(), nodes());
+    for client in clients(&server, &nodes).await {
+        let end = Instant::now() + Duration::from_millis(40);
+        let hasty = client.program(PROGRAM, 2).with_deadline(end);
+        assert_eq!(hasty.call::<u32>(SLEEP, &1_u32).await.unwrap(), 1);
+        for _ in 0..2 {
+            let late = hasty.call::<u32>(SLEEP, &60_000_u32).await;
+            assert!(matches!(late, Err(CallError::TimedOut)));
+            assert!(Instant::now() >= end);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shorthand_that_nobody_knows_any_more_is_asked_for_anew() {
+    let user = AuthSys {
+        uid: 1000,
+        ..AuthSys::default()
+    };
+    let connect = || {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let server = Server::new(Programs::new().with(desk()).with_shorthands());
+        tokio::spawn(async move { server.serve_stream_async(theirs, crate::Peer::Local).await });
+        Client::stream(ours, PROGRAM, 1)
+    };
+    let client = connect().with_auth_sys(&user).unwrap();
+    let moved = connect().with_identity_of(&client);
+    for client in [&client, &client, &moved, &moved, &client] {
+        assert_eq!(client.call::<u32>(WHO, &()).await.unwrap(), 1000);
+    }
+}
+
+/// RFC 5531 §11: where the next record begins is unknown then.
+#[tokio::test]
+async fn a_record_that_breaks_a_limit_ends_its_connection() {
+    let limits = Limits {
+        record_max: 1000,
+        ..Limits::default()
+    };
+    let server = Server::with_limits(Programs::new().with(desk()), limits);
+    let long = 0x8000_03e9_u32.to_be_bytes().to_vec();
+    let together = [
+        &600_u32.to_be_bytes()[..],
+        &[0; 600],
+        &401_u32.to_be_bytes(),
+    ]
+    .concat();
+    let pieces = [0; 4].repeat(FRAGMENTS_MAX as usize + 1);
+    for (n, record) in (1..).zip([long, together, pieces]) {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let serving = server.clone();
+        let served = tokio::spawn(async move {
+            let served = serving.serve_stream_async(theirs, crate::Peer::Local);
+            served.await.unwrap_err().kind()
+        });
+        ours.write_all(&record).await.unwrap();
+        // A reset is an end, too.
+        assert!(matches!(ours.read(&mut [0; 9]).await, Ok(0) | Err(_)));
+        assert_eq!(served.await.unwrap(), std::io::ErrorKind::InvalidData);
+        assert_eq!(server.counters().bad_records.get(), n);
+    }
 }
