@@ -424,9 +424,14 @@ fn speak(node: &sockeye::Node, socket: &UnixDatagram, pid: i32) {
     });
     assert_eq!(sent.unwrap(), 6);
 
-    let found = UnixDatagram::bind_on(node, &SocketAddr::unnamed()).unwrap();
-    found.send_to_addr(b"", &a).unwrap();
-    assert_eq!(found.recv_from(&mut [0; 9]).unwrap(), (5, a));
+    // A task sends and waits as well.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.build().unwrap().block_on(async {
+        let none = SocketAddr::unnamed();
+        let found = sockeye::tokio::UnixDatagram::bind_on(node, &none).unwrap();
+        found.send_to_addr(b"", &a).await.unwrap();
+        assert_eq!(found.recv_from(&mut [0; 9]).await.unwrap(), (5, a));
+    });
 }
 
 /// Whoever is full holds the other off.
