@@ -368,6 +368,7 @@ impl Node {
     /// A packet came by the link of `interface`.
     pub fn handle_packet(&mut self, now: Instant, interface: InterfaceId, packet: Packet) {
         self.receive(now, interface, packet);
+        self.end_batch(now);
     }
 
     /// Memory is short: the transports let go of what can be got again.

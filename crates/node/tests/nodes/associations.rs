@@ -8,7 +8,8 @@
 //! - tables and queues stay below their limits;
 //! - as long as no packet was changed, messages arrive as they were sent, within a stream each once
 //!   and in order, and all of them unless an association was ended or lost;
-//! - afterwards both nodes come to rest, without associations.
+//! - afterwards both nodes come to rest, without associations, though it may take their users to end
+//!   one of which packets were changed.
 
 use sockeye_core::{Capabilities, Domain, Error, Medium, SocketId};
 use sockeye_link::{Batch, GsoKinds, Packet};
@@ -25,6 +26,10 @@ const CABLES: usize = 2;
 const PACKETS_MAX: usize = 5000;
 /// Deadlines until everything has come to rest.
 const DEADLINES_MAX: usize = 50_000;
+/// Deadlines after which the users of an association give it up that has been lied to: where the two
+/// ends were told different first TSNs, nothing arrives, and heartbeats hold it for ever
+/// (RFC 9260 §8.1: each that is answered begins the count of errors anew).
+const PATIENCE: usize = 2_000;
 /// Sockets and associations of a node.
 const SOCKETS_MAX: usize = 64;
 
@@ -267,7 +272,11 @@ impl Talk {
             self.deliver(to, cable, packet);
         }
         let mut closing = false;
-        for _ in 0..DEADLINES_MAX {
+        for deadline in 0..DEADLINES_MAX {
+            if self.lied && deadline == PATIENCE {
+                self.end(0, SndFlags::ABORT);
+                self.end(1, SndFlags::ABORT);
+            }
             for _ in 0..64 {
                 self.carry(&mut good);
             }

@@ -68,3 +68,12 @@ fn nodes_have_connections_while_chance_sits_between_them() {
         crate::connections::play(&input);
     }
 }
+
+/// What fuzzing has found once: the initial TSN of an INIT is another on its way, and nothing that is
+/// sent has a TSN that is awaited.
+#[test]
+fn associations_of_different_tsns_are_ended_by_their_users() {
+    crate::associations::play(&[
+        0x31, 0x48, 0xff, 0x3d, 0x01, 0x31, 0x48, 0xff, 0x3d, 0x01, 0x00,
+    ]);
+}
