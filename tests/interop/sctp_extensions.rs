@@ -691,11 +691,10 @@ fn marks_of_congestion_are_told(stack: Stack) -> Result<()> {
 /// RFC 7829: a path that fails once is not used for data, long before it is given up; then it is back.
 fn a_path_potentially_fails(stack: Stack) -> Result<()> {
     let pf = "net.sctp.pf_enable=1 net.sctp.pf_retrans=0 net.sctp.path_max_retrans=50 \
-              net.sctp.association_max_retrans=100";
-    let linux = format!("{pf} net.sctp.pf_expose=2");
+              net.sctp.association_max_retrans=100 net.sctp.pf_expose=2";
     let scene = Scene {
         ours: pf,
-        linux: &linux,
+        linux: pf,
         haste: true,
         bridges: 2,
         bound: 2,

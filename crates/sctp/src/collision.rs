@@ -6,9 +6,12 @@ use crate::cookie::Contents;
 use crate::info::{AssocChange, PathState};
 use crate::offer::Offer;
 use crate::outstanding::Outstanding;
+use crate::path::Path;
+use crate::rto::Rto;
 use crate::setup::{random_tag, stale_cookie};
-use crate::tcb::{Acknowledgment, Association, Opening, Tags, data_header_len};
+use crate::tcb::{ADDRESSES_MAX, Acknowledgment, Association, Opening, Tags, data_header_len};
 use crate::{Sctp, State, addresses};
+use sockeye_core::demux::Endpoint;
 use sockeye_core::{Context, Counter, Instant, SocketId};
 use sockeye_wire::sctp::{Cause, Chunk, OperationError, ShutdownAck, emit_address};
 
@@ -146,7 +149,7 @@ impl Sctp {
                 }
                 association.restart(cx, &contents);
             }
-            Action::Collision => association.collide(cx, &contents),
+            Action::Collision => association.collide(cx, arrival.remote, &contents),
             Action::Own => {
                 if association.state == State::CookieEchoed {
                     association.establish(cx, true);
@@ -265,8 +268,9 @@ impl Association {
 
     /// (B): the peer has a new tag. What it says of itself is in the cookie.
     /// RFC 9260 §5.2.4-4.
-    fn collide(&mut self, cx: &mut Context<'_>, contents: &Contents) {
+    fn collide(&mut self, cx: &mut Context<'_>, from: Endpoint, contents: &Contents) {
         self.tags.peer = contents.peer_tag;
+        self.learn_addresses(cx, from, contents);
         if !self.ack.begun {
             self.abilities = contents.abilities;
             self.streams = (contents.streams_out, contents.streams_in);
@@ -282,6 +286,18 @@ impl Association {
             }
             self.choose_path();
             self.establish(cx, true);
+        }
+    }
+
+    /// The addresses that the peer's INIT listed: no INIT ACK may have told them.
+    fn learn_addresses(&mut self, cx: &Context<'_>, from: Endpoint, contents: &Contents) {
+        for &ip in contents.addresses.iter().chain([&contents.source]) {
+            let remote = addresses::with_scope(ip, from);
+            if self.path_to(remote).is_none() && self.paths.len() < ADDRESSES_MAX {
+                let rto = Rto::new(self.settings.rto);
+                let path = Path::new(remote, self.settings.path, rto, cx.now);
+                self.paths.push(path);
+            }
         }
     }
 

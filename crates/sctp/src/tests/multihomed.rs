@@ -288,6 +288,7 @@ fn a_path_without_a_route_is_told() {
     let mut pair = Pair::with(wires(2), Config::default(), 9);
     let (a, b) = pair.association();
     pair.run_for(Duration::from_secs(5));
+    expose(&mut pair, a, PfExposure::Notifications);
     pair.listen_to(A, a, Events::PEER_ADDR_CHANGE);
     let (_, mut cx) = pair.host(A);
     let net = "10.0.0.1/24".parse().unwrap();
