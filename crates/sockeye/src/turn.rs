@@ -227,8 +227,9 @@ impl LinkSlot {
         let waiting = self.tx.len();
         let room = TX_BUDGET.saturating_sub(waiting);
         let more = node.poll_transmit(now, self.interface, &mut self.tx, room);
-        // Who has more but sends nothing waits for something else than this turn.
-        self.more = more && self.tx.len() > waiting;
+        // Who has more but sends nothing waits for something else than this turn; unless what waits
+        // here left no room, and may be gone after it.
+        self.more = more && (room == 0 || self.tx.len() > waiting);
     }
 
     /// Sends what waits. True when the node has more, and the link takes it; a full link says when
