@@ -115,7 +115,7 @@ fn look(shard: &Arc<Shard>) -> Look {
     if quiet && seat.has_caller() {
         // From here on whoever leaves calls.
         seat.watched.store(false, Ordering::SeqCst);
-        seat.clear_alarm(Driver::Background);
+        seat.leave_alarm(Driver::Background);
         // He may have left just now, when it still looked watched.
         if seat.has_caller() {
             return Look::Leave;
@@ -162,7 +162,7 @@ fn look_after_task(shard: &Arc<Shard>, quiet: bool) -> Look {
     if trust == ON_TRIAL {
         seat.standing_by.store(false, Ordering::SeqCst);
         // Its own alarm counts.
-        seat.clear_alarm(Driver::Background);
+        seat.leave_alarm(Driver::Background);
         return Look::Later(PATIENCE);
     }
     if trust == ABSENT {
@@ -183,4 +183,36 @@ fn is_wanted(shard: &Shard) -> bool {
     shard.seat.kicked.load(Ordering::SeqCst)
         || shard.seat.deadline() <= shard.now()
         || driver::is_ready(shard)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::Node;
+    use sockeye_core::Instant;
+
+    const SOON: Instant = Instant::from_nanos(1_000_000);
+    const LATER: Instant = Instant::from_nanos(2_000_000);
+
+    /// The thread's alarm has rung, but it has not come yet; meanwhile a turn ends with a deadline
+    /// behind that. When the thread then leaves the node to the caller, that one hears of it.
+    #[test]
+    fn a_deadline_behind_an_alarm_that_rang_is_left_to_the_caller() {
+        let node = Node::builder().background(false).build().unwrap();
+        let (shard, parker) = (node.shard(), Parker::new());
+        let seat = &shard.seat;
+        assert!(seat.sit(&parker));
+        seat.set_deadline(Instant::FAR);
+        assert_eq!(seat.set_alarm(Driver::Caller), Instant::FAR);
+        seat.promise(Driver::Background, SOON);
+        seat.set_deadline(LATER);
+        assert!(!parker.is_notified(), "the thread wakes before");
+        assert!(matches!(look(shard), Look::Leave));
+        assert!(parker.is_notified());
+        // He has set his alarm for it: nothing is left to be told.
+        assert!(parker.wait(&[], None).unwrap());
+        assert_eq!(seat.set_alarm(Driver::Caller), LATER);
+        assert!(matches!(look(shard), Look::Leave));
+        assert!(!parker.is_notified());
+    }
 }

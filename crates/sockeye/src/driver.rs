@@ -159,8 +159,17 @@ impl Seat {
         self.alarms[driver as usize].store(at.as_nanos(), Ordering::SeqCst);
     }
 
-    pub(crate) fn clear_alarm(&self, driver: Driver) {
+    fn clear_alarm(&self, driver: Driver) {
         self.alarms[driver as usize].store(NEVER, Ordering::SeqCst);
+    }
+
+    /// A driver leaves the node to whoever else drives it. A turn that ended when its alarm had rung
+    /// already, but was still set, took the deadline for seen to: that is kicked for now.
+    pub(crate) fn leave_alarm(&self, driver: Driver) {
+        self.clear_alarm(driver);
+        if self.deadline().as_nanos() < self.earliest_alarm() {
+            self.kick();
+        }
     }
 
     /// Whether anybody but the background thread drives.
@@ -220,7 +229,7 @@ impl Seat {
     }
 
     /// Takes the seat for a calling thread. When it is taken, the thread is told when it is free.
-    fn sit(&self, parker: &Arc<Parker>) -> bool {
+    pub(crate) fn sit(&self, parker: &Arc<Parker>) -> bool {
         let mut sitting = lock(&self.sitting);
         match &sitting.caller {
             Some(other) if !Arc::ptr_eq(other, parker) => {
