@@ -15,11 +15,10 @@ use std::time::{Duration, Instant};
 const PORT: u16 = 7000;
 /// Bytes that are read of a stream at once.
 const READ: usize = 256 * 1024;
-/// How long a datagram may take after the last was sent, and an answer where some are lost.
+/// How long a datagram may take after the last was sent, and an answer where some are lost; and how
+/// long DCCP may hold one back: where much is lost it lets out hardly one in a minute.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a datagram waits for room before it is given up.
-const ROOM: Duration = Duration::from_millis(100);
-/// How long a reliable transport may stand still: more loss than it can bear.
+/// How long a reliable transport may stand still: more loss than it can bear. UDP waits for the link alone.
 const STALL: Duration = Duration::from_secs(60);
 
 /// What is done.
@@ -47,9 +46,13 @@ impl Ends {
             Transport::Udp => datagrams(nodes, n)?,
             _ => connection(plan.transport, nodes, n)?,
         };
-        let (patience, room) = match plan.transport.loses() {
-            true => (PATIENCE, ROOM),
-            false => (STALL, STALL),
+        let patience = match plan.transport.loses() {
+            true => PATIENCE,
+            false => STALL,
+        };
+        let room = match plan.transport {
+            Transport::Dccp => PATIENCE,
+            _ => STALL,
         };
         for socket in [&client, &server] {
             socket.set_read_timeout(Some(patience))?;
@@ -287,7 +290,7 @@ fn answer(plan: &Plan, socket: &Socket, end: Instant, tally: &Tally) -> Result<(
     }
 }
 
-/// Sends one message, whole; false when there was no room for one that may be lost.
+/// Sends one message, whole; false when DCCP held it back for too long.
 fn put_message(plan: &Plan, socket: &Socket, message: &[u8]) -> Result<bool> {
     if !plan.transport.has_messages() {
         put_all(socket, message)?;
@@ -310,7 +313,7 @@ fn put_message(plan: &Plan, socket: &Socket, message: &[u8]) -> Result<bool> {
                 format!("{} bytes are too long for a message{most}", message.len())
             });
         }
-        Err(error) if is_silence(&error) && plan.transport.loses() => return Ok(false),
+        Err(error) if is_silence(&error) && plan.transport == Transport::Dccp => return Ok(false),
         Err(error) => return Err(error).context("sending"),
     }
     Ok(true)
