@@ -44,6 +44,8 @@ pub(crate) struct Shard {
 pub(crate) struct State {
     pub(crate) node: Node,
     pub(crate) waiters: Waiters,
+    /// When the next turn is due, as the last one left it.
+    pub(crate) planned: Instant,
     /// Handles that faces hold: what the end of the node closes.
     pub(crate) open: BTreeSet<Handle>,
     /// Who waits for closed sockets, and for what.
@@ -91,6 +93,7 @@ impl Shard {
             state: Mutex::new(State {
                 node,
                 waiters: Waiters::default(),
+                planned: Instant::FAR,
                 open: BTreeSet::new(),
                 closers: Vec::new(),
                 woken: Woken::new(),
@@ -188,7 +191,8 @@ impl Shard {
         state.collect_ready();
         let state = &mut *state;
         state.wake_closers();
-        (state.deadline(), std::mem::take(&mut state.woken))
+        state.planned = state.deadline();
+        (state.planned, std::mem::take(&mut state.woken))
     }
 
     /// Takes away the links that failed, and their interfaces.

@@ -379,14 +379,14 @@ impl Op<'_> {
         )
     }
 
-    /// Whether the step made the node say something, or want a turn before `planned`.
-    pub(super) fn wants_turn(&mut self, planned: Instant) -> bool {
+    /// Whether the step made the node say something, or want a turn before the last one planned it.
+    pub(super) fn wants_turn(&mut self) -> bool {
         let node = &mut self.state.node;
         node.has_queued()
             || node.tcp(self.now).0.has_output()
             || node.sctp(self.now).0.has_output()
             || node.dccp(self.now).0.has_output()
-            || self.state.deadline() < planned
+            || self.state.deadline() < self.state.planned
     }
 
     /// Whether it is ready for one of `what`, or will never be.

@@ -98,7 +98,7 @@ impl Socket {
         peek: bool,
         notes: &mut Notes,
     ) -> Result<usize, Error> {
-        let mut taken = Taken::new(self);
+        let mut taken = Taken::default();
         let got = self.wait(Direction::Read, Class::Shared, wait, |op| {
             let n = recv_step(op, out, peek, &mut taken)?;
             *notes = op.notes()?;
@@ -140,7 +140,7 @@ impl Socket {
                 .poll_recv_from(cx, buffer)
                 .map_ok(|received| received.len);
         }
-        let mut taken = Taken::new(self);
+        let mut taken = Taken::default();
         let polled = self.poll_step(cx, Direction::Read, |op| {
             recv_step(op, buffer, false, &mut taken)
         });
@@ -340,23 +340,12 @@ pub(super) struct Notes {
 }
 
 /// What a step of receiving leaves to be done without the lock.
+#[derive(Default)]
 pub(super) struct Taken {
     /// To be copied.
     slices: Vec<Bytes>,
     /// The window has opened, or a timer was set: the node wants a turn.
     wants_turn: bool,
-    /// For when a turn is planned.
-    planned: Instant,
-}
-
-impl Taken {
-    pub(super) fn new(socket: &Socket) -> Self {
-        Self {
-            slices: Vec::new(),
-            wants_turn: false,
-            planned: socket.shard().seat.deadline(),
-        }
-    }
 }
 
 /// Takes what there is, and sees whether the node wants a turn.
@@ -370,7 +359,7 @@ pub(super) fn recv_step(
         return op.recv(out, true);
     }
     let n = take(op, out, &mut taken.slices)?;
-    taken.wants_turn = op.wants_turn(taken.planned);
+    taken.wants_turn = op.wants_turn();
     Ok(n)
 }
 

@@ -68,7 +68,7 @@ impl Socket {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<(usize, bool)>> {
-        let mut taken = Taken::new(self);
+        let mut taken = Taken::default();
         let mut urgent = false;
         let polled = self.poll_step(cx, Direction::Read, |op| {
             urgent =

@@ -56,7 +56,6 @@ impl Socket {
         direction: Direction,
         mut step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
     ) -> Poll<Result<R, Error>> {
-        let planned = self.planned();
         let mut wants_turn = false;
         let polled = self.shard().with(|state, now| {
             let done = step(&mut self.op(state, now));
@@ -64,7 +63,7 @@ impl Socket {
                 state
                     .waiters
                     .join_once(self.0.handle, direction, cx.waker());
-                wants_turn = self.wants_turn(state, now, planned);
+                wants_turn = self.wants_turn(state, now);
                 return Ok(Poll::Pending);
             }
             Ok(Poll::Ready(done))
@@ -83,18 +82,10 @@ impl Socket {
         }
     }
 
-    /// For when the node's next turn is planned, as it is known before a step.
-    fn planned(&self) -> Instant {
-        match self.0.kind {
-            Kind::Unix(_) => Instant::FAR,
-            _ => self.shard().seat.deadline(),
-        }
-    }
-
     /// Whether a step that has to wait has left something for a turn. What comes by a link is for
     /// whoever drives the node, who is called.
-    fn wants_turn(&self, state: &mut State, now: Instant, planned: Instant) -> bool {
-        !matches!(self.0.kind, Kind::Unix(_)) && self.op(state, now).wants_turn(planned)
+    fn wants_turn(&self, state: &mut State, now: Instant) -> bool {
+        !matches!(self.0.kind, Kind::Unix(_)) && self.op(state, now).wants_turn()
     }
 
     /// A step that a blocking socket waits for, at most as long as `timeout`.
@@ -168,10 +159,9 @@ impl<'a> Waiting<'a> {
         step: impl FnMut(&mut Op<'_>) -> Result<R, Error>,
     ) -> Poll<Result<R, Error>> {
         let socket = self.socket;
-        let planned = socket.planned();
         let mut wants_turn = false;
         let polled = self.poll_joined(cx, step, |state, now| {
-            wants_turn = socket.wants_turn(state, now, planned);
+            wants_turn = socket.wants_turn(state, now);
         });
         if polled.is_pending() {
             socket.serve_task(wants_turn);
@@ -237,5 +227,47 @@ impl Drop for Waiting<'_> {
             }
             Ok(())
         });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{Domain, Node, Type};
+    use sockeye_core::{Owner, TimerSlot, Timers};
+
+    const SOON: Instant = Instant::from_nanos(1_000_000);
+    const LATER: Instant = Instant::from_nanos(2_000_000);
+
+    /// A call begins when a turn is planned soon, and waits; that turn has come and gone when its
+    /// step sets a timer for later. Nobody else knows of that.
+    #[test]
+    fn a_step_that_sets_a_timer_wants_a_turn_whatever_was_planned_when_its_call_began() {
+        let node = Node::builder().background(false).build().unwrap();
+        let socket = Socket::new_on(&node, Domain::IPV4, Type::STREAM, None).unwrap();
+        let owner = Owner::Socket(socket.0.handle);
+        let (mut one, mut other) = (TimerSlot::default(), TimerSlot::default());
+        let wants_turn = |change: &mut dyn FnMut(&mut Timers)| {
+            let wanted = socket.step(|op| {
+                change(op.state.node.tcp(op.now).1.timers);
+                Ok(op.wants_turn())
+            });
+            wanted.unwrap()
+        };
+        let turn = || node.shard().with_turn(|_| {}).0;
+        assert!(wants_turn(&mut |timers| timers.arm(&mut one, owner, SOON)));
+        assert_eq!(turn(), SOON);
+        // The turn that is planned finds this one, and loses nothing by one that is gone.
+        assert!(!wants_turn(
+            &mut |timers| timers.arm(&mut other, owner, LATER)
+        ));
+        assert!(!wants_turn(&mut |timers| {
+            timers.disarm(&mut one);
+            timers.disarm(&mut other);
+        }));
+        assert_eq!(turn(), Instant::FAR);
+        assert!(wants_turn(
+            &mut |timers| timers.arm(&mut other, owner, LATER)
+        ));
     }
 }
