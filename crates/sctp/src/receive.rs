@@ -111,8 +111,8 @@ impl Sctp {
             walk.next();
         }
         let mut signed = false;
-        // Data and acknowledgments alone change nothing that the next packet is found by.
-        let mut plain = true;
+        // Data and acknowledgments alone change nothing that the next packet is found by; a cookie may.
+        let mut plain = skip == 0;
         while let Some(chunk) = walk.next() {
             // RFC 9260 §6.10: a partial chunk is dropped.
             let Ok(chunk) = chunk else {

@@ -195,6 +195,14 @@ impl Sctp {
         let Some((contents, stale)) = self.open_cookie(cx, arrival, chunk) else {
             return;
         };
+        // §5.2.4: both sides call at the same time, and ours knows another of the peer's addresses yet.
+        if let Some(id) = self.find_by_cookie(arrival, &contents) {
+            match self.cookie_echo_again(cx, arrival, chunk, id) {
+                true => self.rest_of_packet(cx, id, arrival, 1),
+                false => self.settle(cx, id),
+            }
+            return;
+        }
         if let Some(staleness) = stale {
             if self.may_answer(cx) {
                 stale_cookie(cx, arrival, contents.peer_tag, staleness);
@@ -221,6 +229,14 @@ impl Sctp {
             return;
         };
         self.rest_of_packet(cx, id, arrival, 1);
+    }
+
+    /// The association with an address that a cookie names.
+    fn find_by_cookie(&self, arrival: &Arrival, contents: &Contents) -> Option<SocketId> {
+        let mut named = [contents.source]
+            .into_iter()
+            .chain(contents.addresses.iter().copied());
+        named.find_map(|ip| self.find(arrival.local, addresses::with_scope(ip, arrival.remote)))
     }
 
     /// Makes the association that a cookie describes, and says COOKIE ACK.

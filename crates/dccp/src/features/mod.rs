@@ -59,6 +59,8 @@ struct Entry {
     /// Our preference list, or for what is not negotiated the value that was asked for.
     preferences: List,
     wanted: u64,
+    /// Another value was announced before it.
+    announced_before: bool,
     mandatory: bool,
 }
 
@@ -163,6 +165,7 @@ impl Features {
             Stage::Unsent | Stage::Changing => entry.wanted,
         };
         if current != value {
+            entry.announced_before |= entry.wanted != 0;
             entry.wanted = value;
             entry.stage = Stage::Unsent;
         }
@@ -346,8 +349,17 @@ impl Features {
         let before = entry.value;
         match feature.rule() {
             Rule::Announced { .. } => {
-                let value = feature.read(values).filter(|value| *value == entry.wanted);
-                entry.value = value.ok_or_else(fault)?;
+                let value = feature.read(values).ok_or_else(fault)?;
+                if value != entry.wanted {
+                    // RFC 4340 §6.6.4: it comes too late. The acknowledgement number of its packet need
+                    // not show that: the peer acknowledges what it has received last, though what was
+                    // sent before, our Change for one, is still on its way.
+                    return match entry.announced_before {
+                        true => Ok(None),
+                        false => Err(fault()),
+                    };
+                }
+                entry.value = value;
             }
             Rule::Negotiated => {
                 let (value, theirs) = (values[0], &values[1..]);

@@ -147,6 +147,23 @@ fn what_resets_a_connection() {
     assert_eq!(wrong, fault(option, [33, 6, 0]));
 }
 
+/// RFC 4340 §6.6.4: a packet that overtook the Change is acknowledged together with what the peer
+/// confirms of the Change before.
+#[test]
+fn a_confirm_of_what_was_announced_before_is_too_late() {
+    let (mut client, _) = pair();
+    client.announce(Feature::SequenceWindow, 200);
+    client.write(Seq::new(5), true, &mut Vec::new());
+    client.announce(Feature::SequenceWindow, 300);
+    client.write(Seq::new(6), true, &mut Vec::new());
+    let confirm = |value| [35, 9, 3, 0, 0, 0, 0, value as u8, 44];
+    take(&mut client, &[35, 9, 3, 0, 0, 0, 0, 0, 200], 2, 7).unwrap();
+    assert!(client.is_changing());
+    take(&mut client, &confirm(1), 3, 8).unwrap();
+    assert!(!client.is_changing());
+    assert_eq!(client.local(Feature::SequenceWindow), 300);
+}
+
 /// RFC 4340 §6.3.1-1: without a shared value the old one stays, and is confirmed. RFC 4340 §6.6.7-1 and
 /// §6.6.7-4: an unknown feature gets an empty Confirm, and a Confirm that nobody asked for nothing.
 #[test]
