@@ -183,6 +183,18 @@ impl Talk {
         for node in &mut self.nodes {
             node.handle_timeout(self.now);
         }
+        self.note_losses();
+    }
+
+    /// An association that is gone has taken with it what was not delivered.
+    fn note_losses(&mut self) {
+        for n in 0..2 {
+            let (sctp, _) = self.nodes[n].sctp(self.now);
+            let none = sctp
+                .associations(self.sockets[n])
+                .is_ok_and(|all| all.is_empty());
+            self.ended |= none && self.heard[1 - n] != self.sent[n];
+        }
     }
 
     /// What the nodes have to send crosses, as the input will have it.
@@ -263,6 +275,7 @@ impl Talk {
             let node = &self.nodes[n];
             assert!(node.sockets().len() <= SOCKETS_MAX + 1);
         }
+        self.note_losses();
     }
 
     /// The network is a good one; everything is brought to its end.
