@@ -28,6 +28,7 @@ typedef int Socket;
 #endif
 
 #define LONGEST (1 << 20)
+#define PPID 0x70000000u /* with a message's number: nobody else's payload protocol identifier */
 #define STREAMS 64
 
 static Socket sock;
@@ -198,7 +199,7 @@ static void tell(const union sctp_notification *notice, size_t len)
 		printf("error %u\n", ntohs(notice->sn_remote_error.sre_error));
 		break;
 	case SCTP_SEND_FAILED_EVENT:
-		printf("send-failed %u\n", ntohl(notice->sn_send_failed_event.ssfe_info.snd_ppid));
+		printf("send-failed %u\n", ntohl(notice->sn_send_failed_event.ssfe_info.snd_ppid) & ~PPID);
 		break;
 	case SCTP_SHUTDOWN_EVENT:
 		printf("shutdown\n");
@@ -250,7 +251,7 @@ static void *read_all(void *nothing)
 			tell((void *)buffer, len);
 			continue;
 		}
-		unsigned stream = info.rcv_sid, number = ntohl(info.rcv_ppid);
+		unsigned stream = info.rcv_sid, number = ntohl(info.rcv_ppid) & ~PPID;
 		if (stream >= STREAMS) {
 			printf("bad stream %u\n", stream);
 			continue;
@@ -312,7 +313,7 @@ static void send_messages(char **word)
 	for (unsigned n = first; n < first + count; n++) {
 		for (unsigned i = 0; i < size; i++)
 			data[i] = n + i;
-		spa.sendv_sndinfo.snd_ppid = htonl(n);
+		spa.sendv_sndinfo.snd_ppid = htonl(PPID | n);
 		if (send_message(data, size, &spa) != (ssize_t)size)
 			fail("send");
 	}

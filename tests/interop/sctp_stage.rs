@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/sctp_peer.c");
 const HEADER: &str = "/usr/include/usrsctp.h";
 const PORT: u16 = 5001;
+/// With a message's number: nobody else's payload protocol identifier, whose format tshark would look for.
+const PPID: u32 = 0x7000_0000;
 /// Addresses of the peer and of the node on each bridge.
 pub(crate) const PEER: [&str; 2] = ["192.0.2.1", "198.51.100.1"];
 pub(crate) const OURS: [&str; 2] = ["192.0.2.2", "198.51.100.2"];
@@ -361,7 +363,7 @@ impl Stage {
     ) -> Result<()> {
         for number in numbers {
             let info = SndInfo {
-                ppid: number,
+                ppid: PPID | number,
                 ..info
             };
             let bytes: Vec<u8> = (0..len).map(|at| (number as usize + at) as u8).collect();
@@ -400,7 +402,7 @@ impl Stage {
             return Ok(Told::Message(Message {
                 stream: info.stream,
                 ssn: info.ssn,
-                number: info.ppid,
+                number: info.ppid & !PPID,
                 len: bytes.len(),
                 unordered: info.unordered,
             }));
