@@ -137,12 +137,17 @@ def a_reader_that_waits():
     client, server = pair()
     server.setblocking(False)
     sent = 0
-    try:
-        while True:
-            sent += server.send(bytes(1 << 16))
-    except BlockingIOError:
-        pass
-    assert not bits(server) & OUT
+
+    def is_full():
+        nonlocal sent
+        try:
+            while True:
+                sent += server.send(bytes(1 << 16))
+        except BlockingIOError:
+            # What lies between takes its part a moment later.
+            return not bits(server) & OUT
+
+    wait_for(is_full)
     received = 0
     while received < sent:
         received += len(client.recv(1 << 20))
