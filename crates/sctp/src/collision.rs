@@ -6,8 +6,6 @@ use crate::cookie::Contents;
 use crate::info::{AssocChange, PathState};
 use crate::offer::Offer;
 use crate::outstanding::Outstanding;
-use crate::path::Path;
-use crate::rto::Rto;
 use crate::setup::{random_tag, stale_cookie};
 use crate::tcb::{ADDRESSES_MAX, Acknowledgment, Association, Opening, Tags, data_header_len};
 use crate::{Sctp, State, addresses};
@@ -294,9 +292,7 @@ impl Association {
         for &ip in contents.addresses.iter().chain([&contents.source]) {
             let remote = addresses::with_scope(ip, from);
             if self.path_to(remote).is_none() && self.paths.len() < ADDRESSES_MAX {
-                let rto = Rto::new(self.settings.rto);
-                let path = Path::new(remote, self.settings.path, rto, cx.now);
-                self.paths.push(path);
+                self.paths.push(self.new_path(remote, cx.now));
             }
         }
     }

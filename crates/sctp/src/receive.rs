@@ -101,10 +101,7 @@ impl Sctp {
         let Some(association) = self.association_mut(id) else {
             return;
         };
-        association.stats.packets_in += 1;
-        association.note_encap(arrival);
-        association.replies.gather = true;
-        let at = association.path_to(arrival.remote);
+        let at = association.begin_packet(arrival);
         let mut tally = Tally::default();
         let mut walk = arrival.walk();
         for _ in 0..skip {
@@ -162,10 +159,7 @@ impl Sctp {
             cx.drop_packet(Counter::SctpInBadTags);
             return;
         }
-        association.stats.packets_in += 1;
-        association.note_encap(arrival);
-        association.replies.gather = true;
-        let at = association.path_to(arrival.remote);
+        let at = association.begin_packet(arrival);
         let mut tally = Tally::default();
         association.take_data(cx, arrived, flags, &mut tally);
         association.end_packet(cx, arrival, at, &tally);
@@ -523,6 +517,15 @@ impl Association {
         if self.ack.marked.is_some_and(|marked| !before(tsn, marked)) {
             self.ack.marked = None;
         }
+    }
+
+    /// A packet has come: says by which path. What its chunks are answered with is gathered until
+    /// [`end_packet`](Self::end_packet).
+    fn begin_packet(&mut self, arrival: &Arrival) -> Option<usize> {
+        self.stats.packets_in += 1;
+        self.note_encap(arrival);
+        self.replies.gather = true;
+        self.path_to(arrival.remote)
     }
 
     /// What follows from a packet as a whole.

@@ -11,7 +11,6 @@ use crate::offer::{self, Offer};
 use crate::ootb::{refuse, send_alone};
 use crate::path::Path;
 use crate::receive::NOT_ALONE;
-use crate::rto::Rto;
 use crate::tcb::{Association, Tags, Terms};
 use crate::{Sctp, State, addresses};
 use bytes::Bytes;
@@ -533,12 +532,7 @@ impl Association {
         for &remote in &peers {
             let path = match old.iter().position(|path| path.remote == remote) {
                 Some(at) => old.swap_remove(at),
-                None => Path::new(
-                    remote,
-                    self.settings.path,
-                    Rto::new(self.settings.rto),
-                    cx.now,
-                ),
+                None => self.new_path(remote, cx.now),
             };
             self.paths.push(path);
         }

@@ -285,6 +285,11 @@ impl Association {
         self.paths.iter().position(|path| path.remote == remote)
     }
 
+    /// A path to `remote`, not confirmed yet.
+    pub(crate) fn new_path(&self, remote: Endpoint, now: Instant) -> Path {
+        Path::new(remote, self.settings.path, Rto::new(self.settings.rto), now)
+    }
+
     /// Bytes of user data that one chunk carries (RFC 9260 §6.9, AMDCS less the chunk's header).
     /// RFC 9260 §6.9-7, §6.9-8.
     pub(crate) fn fragment_len(&self) -> usize {

@@ -1,8 +1,6 @@
 //! Paths that come and go with the peer's addresses (RFC 5061 §5.3).
 
-use crate::info::{AddressState, PathState};
-use crate::path::Path;
-use crate::rto::Rto;
+use crate::info::AddressState;
 use crate::tcb::{ADDRESSES_MAX, Association};
 use sockeye_core::Context;
 use sockeye_core::demux::Endpoint;
@@ -20,9 +18,7 @@ impl Association {
         if self.paths.len() >= ADDRESSES_MAX {
             return false;
         }
-        let rto = Rto::new(self.settings.rto);
-        let mut path = Path::new(remote, self.settings.path, rto, cx.now);
-        path.state = PathState::Unconfirmed;
+        let mut path = self.new_path(remote, cx.now);
         path.encap = self.paths[self.data_path].encap;
         path.schedule_beat(cx);
         self.paths.push(path);
