@@ -354,6 +354,15 @@ impl Stage {
         })
     }
 
+    /// Another node and another peer in the place of these.
+    pub(crate) fn again(self, stack: Stack, scene: &Scene<'_>) -> Result<Self> {
+        drop(self);
+        for n in 0..scene.bridges {
+            crate::uml::ip(&format!("link delete br{n}"))?;
+        }
+        Self::set(stack, scene)
+    }
+
     /// Sends messages of these numbers, so long each.
     pub(crate) fn send(
         &self,
@@ -443,6 +452,31 @@ impl Stage {
         self.peer.say(&format!("send 0 {number} 1 100"))?;
         self.messages_until(number)?;
         Ok(())
+    }
+
+    /// Whether the peer ended the association so long after the last of its data, or news of it, all of
+    /// which the node had acknowledged.
+    pub(crate) fn peer_fell_silent(&self, silence: Duration) -> bool {
+        let all = self.seen.all();
+        let Some(end) = all.last().filter(|last| last.kind == ChunkType::ABORT) else {
+            return false;
+        };
+        let of_data = |crossed: &Crossed| {
+            matches!(
+                crossed.kind,
+                ChunkType::DATA
+                    | ChunkType::I_DATA
+                    | ChunkType::FORWARD_TSN
+                    | ChunkType::I_FORWARD_TSN
+            )
+        };
+        let Some(last) = all.iter().rposition(|seen| !seen.ours && of_data(seen)) else {
+            return false;
+        };
+        let acknowledged = all[last..]
+            .iter()
+            .any(|seen| seen.ours && seen.kind == ChunkType::SACK);
+        !end.ours && acknowledged && end.at.duration_since(all[last].at) > silence
     }
 
     /// setsockopt(2) with a value that has these words of 32 bits.
