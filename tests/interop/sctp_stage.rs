@@ -454,29 +454,29 @@ impl Stage {
         Ok(())
     }
 
-    /// Whether the peer ended the association so long after the last of its data, or news of it, all of
-    /// which the node had acknowledged.
-    pub(crate) fn peer_fell_silent(&self, silence: Duration) -> bool {
+    /// Whether the peer, which is usrsctp, has made so long a pause in its data and in news of it,
+    /// though what it had sent was acknowledged.
+    pub(crate) fn peer_fell_silent(&self, stack: Stack, silence: Duration) -> bool {
         let all = self.seen.all();
-        let Some(end) = all.last().filter(|last| last.kind == ChunkType::ABORT) else {
-            return false;
+        let of_data = |crossed: &&Crossed| {
+            !crossed.ours
+                && matches!(
+                    crossed.kind,
+                    ChunkType::DATA
+                        | ChunkType::I_DATA
+                        | ChunkType::FORWARD_TSN
+                        | ChunkType::I_FORWARD_TSN
+                        | ChunkType::ABORT
+                )
         };
-        let of_data = |crossed: &Crossed| {
-            matches!(
-                crossed.kind,
-                ChunkType::DATA
-                    | ChunkType::I_DATA
-                    | ChunkType::FORWARD_TSN
-                    | ChunkType::I_FORWARD_TSN
-            )
-        };
-        let Some(last) = all.iter().rposition(|seen| !seen.ours && of_data(seen)) else {
-            return false;
-        };
-        let acknowledged = all[last..]
+        let end = all.last().map(|last| last.at);
+        let mut times: Vec<Instant> = all.iter().filter(of_data).map(|seen| seen.at).collect();
+        times.extend(end);
+        let acknowledged = all
             .iter()
             .any(|seen| seen.ours && seen.kind == ChunkType::SACK);
-        !end.ours && acknowledged && end.at.duration_since(all[last].at) > silence
+        let pause = |pair: &[Instant]| pair[1].duration_since(pair[0]) > silence;
+        stack == Stack::Usrsctp && acknowledged && times.windows(2).any(pause)
     }
 
     /// setsockopt(2) with a value that has these words of 32 bits.
