@@ -19,7 +19,7 @@
 //! | plainly sends on a UDP socket without a peer | success | `EDESTADDRREQ` |
 //! | polls with `SO_RCVLOWAT` | readable from the first octet | from the low-water mark |
 //! | closes with a lingering time | no waiting | waiting |
-//! | sends urgent data | it arrives in its place among the rest | apart from the rest |
+//! | polls while urgent data has come, and nothing else | `POLLPRI` and `POLLIN`, until a read has found nothing | `POLLPRI` |
 //! | asks `SIOCOUTQ` | what the supervisor has not taken, in the kernel's measure | what the peer has not acknowledged |
 //! | connects the same descriptor again after a failure | dups of it stay with the old file | one socket |
 //! | has a socket with messages (SCTP, DCCP) | a descriptor from 960 on, whose reads and writes are asked for | the lowest free one |
