@@ -11,17 +11,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-pub(crate) const TESTS: &[Test] = tests![
-    test_socket,
-    test_select,
-    test_poll,
-    test_epoll,
-    test_selectors,
-    test_socketserver,
-    test_httplib,
-    test_httpservers,
-];
-
 /// Tests that do otherwise under `run`, with the reason. Each of them has to.
 const DIFFERENCES: &[(&str, &str)] = &[];
 
@@ -39,12 +28,14 @@ const ATTEMPTS: usize = 3;
 const FEWEST: usize = 6;
 
 macro_rules! modules {
-    ($($name:ident),*) => { $(
-        fn $name() -> Result {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) const TESTS: &[Test] = tests![$($name),*];
+
+        $(fn $name() -> Result {
             let name = concat!("interop::cpython::", stringify!($name));
             in_namespace(name, LIMIT, || compare(stringify!($name)))
-        }
-    )* };
+        })*
+    };
 }
 
 modules!(
@@ -55,7 +46,7 @@ modules!(
     test_selectors,
     test_socketserver,
     test_httplib,
-    test_httpservers
+    test_httpservers,
 );
 
 /// What came of a test.
