@@ -17,9 +17,12 @@ pub mod memory;
 pub mod netem;
 pub mod pcap;
 mod queue;
+mod stations;
 pub mod switch;
 #[cfg(target_os = "linux")]
 pub mod tun;
+#[cfg(target_os = "linux")]
+mod vnet;
 
 pub use address::local_address;
 pub use memory::{MemoryConfig, MemoryLink};

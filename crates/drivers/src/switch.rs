@@ -6,19 +6,13 @@
 //! dropped and counted: one slow node must not hold up the others.
 
 use crate::queue::{MemoryConfig, Queue, lock};
+use crate::stations::Stations;
+pub use crate::stations::{STATION_AGE_MAX, STATIONS_MAX};
 use sockeye_link::{Batch, Capabilities, Instant, Link, MacAddr, Medium, Notify, Packet};
 use sockeye_wire::ethernet;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-/// Stations that a switch remembers at most. Frames for further ones are flooded.
-pub const STATIONS_MAX: usize = 4096;
-/// How long a station is remembered without a frame from it (IEEE 802.1D's default).
-pub const STATION_AGE_MAX: Duration = Duration::from_secs(300);
-/// How often a full table is searched for stations to forget.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An Ethernet switch. Clones are handles to the same one.
 #[derive(Clone, Debug, Default)]
@@ -54,15 +48,8 @@ struct Fabric {
     ports: BTreeMap<u32, Queue>,
     /// The number of the next port; numbers are not used twice.
     next_port: u32,
-    stations: BTreeMap<MacAddr, Station>,
-    next_sweep: Instant,
+    stations: Stations,
     counters: SwitchCounters,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Station {
-    port: u32,
-    seen: Instant,
 }
 
 impl Switch {
@@ -159,7 +146,7 @@ impl Drop for SwitchPort {
     fn drop(&mut self) {
         let mut fabric = lock(&self.shared.fabric);
         fabric.ports.remove(&self.number);
-        fabric.stations.retain(|_, s| s.port != self.number);
+        fabric.stations.forget(self.number);
     }
 }
 
@@ -183,34 +170,19 @@ impl Fabric {
             self.counters.malformed += 1;
             return;
         }
-        self.learn(now, header.source, from);
-        let known = self.stations.get(&header.destination).copied();
+        if !self.stations.learn(now, header.source, from) {
+            self.counters.table_full += 1;
+        }
+        let known = self.stations.port(header.destination);
         match known {
             _ if header.destination.is_multicast() => self.flood(from, &packet, config, wake),
-            Some(Station { port, .. }) if port == from => self.counters.filtered += 1,
-            Some(Station { port, .. }) => {
+            Some(port) if port == from => self.counters.filtered += 1,
+            Some(port) => {
                 self.counters.forwarded += 1;
                 self.deliver(port, packet, config, wake);
             }
             None => self.flood(from, &packet, config, wake),
         }
-    }
-
-    fn learn(&mut self, now: Instant, address: MacAddr, port: u32) {
-        if let Some(station) = self.stations.get_mut(&address) {
-            *station = Station { port, seen: now };
-            return;
-        }
-        if self.stations.len() >= STATIONS_MAX && now >= self.next_sweep {
-            self.next_sweep = now + SWEEP_INTERVAL;
-            self.stations
-                .retain(|_, s| now.saturating_since(s.seen) < STATION_AGE_MAX);
-        }
-        if self.stations.len() >= STATIONS_MAX {
-            self.counters.table_full += 1;
-            return;
-        }
-        self.stations.insert(address, Station { port, seen: now });
     }
 
     fn flood(&mut self, from: u32, packet: &Packet, config: &MemoryConfig, wake: &mut Vec<Notify>) {

@@ -12,10 +12,10 @@
 mod open;
 pub mod setup;
 mod sys;
-mod vnet;
 
 pub use open::OpenError;
 
+use crate::vnet;
 use rustix::buffer::spare_capacity;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;

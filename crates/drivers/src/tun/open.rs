@@ -2,7 +2,7 @@
 
 use super::setup;
 use super::sys;
-use super::vnet;
+use crate::vnet;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;

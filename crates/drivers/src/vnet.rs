@@ -4,7 +4,7 @@
 use sockeye_link::{Checksum, Gso, GsoKind, Packet};
 
 /// Bytes of the header.
-pub(super) const LEN: usize = 10;
+pub(crate) const LEN: usize = 10;
 
 const NEEDS_CSUM: u8 = 1;
 const DATA_VALID: u8 = 2;
@@ -24,7 +24,7 @@ const UDP_HEADER_LEN: usize = 8;
 
 /// Reads the header in front of a packet of `packet_len` bytes; `None` when it contradicts itself
 /// or the packet, or asks for what was not offered.
-pub(super) fn parse(header: &[u8; LEN], packet_len: usize) -> Option<(Checksum, Option<Gso>)> {
+pub(crate) fn parse(header: &[u8; LEN], packet_len: usize) -> Option<(Checksum, Option<Gso>)> {
     let &[flags, gso_type, _, _, s0, s1, c0, c1, o0, o1] = header;
     let start = u16::from_le_bytes([c0, c1]);
     let offset = u16::from_le_bytes([o0, o1]);
@@ -54,7 +54,7 @@ pub(super) fn parse(header: &[u8; LEN], packet_len: usize) -> Option<(Checksum, 
 }
 
 /// The header for `packet`. A super-segment's checksum is partial: the kernel takes no other.
-pub(super) fn emit(packet: &Packet) -> [u8; LEN] {
+pub(crate) fn emit(packet: &Packet) -> [u8; LEN] {
     let mut header = [0; LEN];
     let Checksum::Partial { start, offset } = packet.meta.checksum else {
         return header;
