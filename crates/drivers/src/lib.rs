@@ -3,6 +3,7 @@
 //! Devices:
 //! * [`memory`]: a link between two nodes of one process; packets cross it without being copied.
 //! * [`switch`]: an Ethernet switch in memory, for many nodes.
+//! * [`shared`]: an Ethernet switch between processes, in a directory.
 //! * [`tun`]: TUN and TAP devices of Linux, with its offloads.
 //!
 //! Stages, which wrap a device and are one:
@@ -17,6 +18,8 @@ pub mod memory;
 pub mod netem;
 pub mod pcap;
 mod queue;
+#[cfg(target_os = "linux")]
+pub mod shared;
 mod stations;
 pub mod switch;
 #[cfg(target_os = "linux")]
@@ -28,6 +31,8 @@ pub use address::local_address;
 pub use memory::{MemoryConfig, MemoryLink};
 pub use netem::{Netem, NetemConfig};
 pub use pcap::{Capture, PcapTap, Recorder};
+#[cfg(target_os = "linux")]
+pub use shared::SharedSwitch;
 pub use switch::{Switch, SwitchPort};
 #[cfg(target_os = "linux")]
 pub use tun::Tun;

@@ -106,6 +106,20 @@ impl Queue {
         (taken, again)
     }
 
+    /// The packet that waits longest.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn front(&self) -> Option<&Packet> {
+        self.packets.front()
+    }
+
+    /// Takes it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn pop(&mut self) {
+        if let Some(packet) = self.packets.pop_front() {
+            self.bytes = self.bytes.saturating_sub(packet.pinned());
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.packets.clear();
         self.bytes = 0;
