@@ -131,7 +131,10 @@ fn a_reader_that_went_away_is_success() -> Result {
 
 fn a_bad_link_is_named_with_what_would_be_right() -> Result {
     for (link, wanted) in [
-        ("tape:t0", "they are user, tap:NAME, tun:NAME"),
+        (
+            "tape:t0",
+            "they are user, tap:NAME, tun:NAME, switch:DIRECTORY",
+        ),
         (
             "user,lag=1ms",
             "they are addr=CIDR|auto|slaac|dhcp, gw=IP, mac=MAC, delay",

@@ -2,7 +2,9 @@
 
 use crate::options::{Kind, LinkSpec, NodeOptions};
 use anyhow::{Context, Result, bail};
-use sockeye::drivers::{MemoryConfig, MemoryLink, Netem, Recorder, Tun, local_address};
+use sockeye::drivers::{
+    MemoryConfig, MemoryLink, Netem, Recorder, SharedSwitch, Tun, local_address,
+};
 use sockeye::link::{Link, MacAddr, Medium};
 use sockeye::net::lookup_host;
 use sockeye::{Address, AddressOrigin, AddressState, Config, LinkConfig, Node};
@@ -97,30 +99,40 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
     };
     check_users(links, *allow_host_loopback)?;
     let mut lans = Vec::new();
+    // The link `user` is eth0 wherever it stands.
+    let first_switch = usize::from(links.iter().any(|spec| spec.kind == Kind::User));
+    let mut switches = (first_switch..).map(|number| format!("eth{number}"));
     for (serial, spec) in (0..).zip(links) {
+        let own = || {
+            spec.mac
+                .map_or_else(|| local_address(&seed, serial), MacAddr)
+        };
         let (name, link, config) = match &spec.kind {
             Kind::User => {
                 let (near, far) = MemoryLink::pair_ip(MemoryConfig::default());
                 lans.push(lan(*allow_host_loopback, far)?);
                 let link: Box<dyn Link> = Box::new(near);
-                ("eth0", link, user_config())
+                ("eth0".to_owned(), link, user_config())
             }
             Kind::Tap(name) => {
-                let made = || local_address(&seed, serial);
-                let medium = Medium::Ethernet(spec.mac.map_or_else(made, MacAddr));
-                let link: Box<dyn Link> = Box::new(Tun::open(name, medium)?);
-                (name.as_str(), link, device_config(spec))
+                let link: Box<dyn Link> = Box::new(Tun::open(name, Medium::Ethernet(own()))?);
+                (name.clone(), link, device_config(spec))
             }
             Kind::Tun(name) => {
                 let link: Box<dyn Link> = Box::new(Tun::open(name, Medium::Ip)?);
-                (name.as_str(), link, device_config(spec))
+                (name.clone(), link, device_config(spec))
+            }
+            Kind::Switch(path) => {
+                let link: Box<dyn Link> = Box::new(SharedSwitch::join(path, own())?);
+                let name = switches.next().unwrap_or_default();
+                (name, link, device_config(spec))
             }
         };
         let mut link = disturbed(link, spec, &seed, serial);
         if let Some(recorder) = &recorder {
-            link = Box::new(recorder.tap(link, name));
+            link = Box::new(recorder.tap(link, &name));
         }
-        builder = builder.link(name, link, config);
+        builder = builder.link(&name, link, config);
     }
     let node = builder.build()?;
     lans.iter().for_each(|lan| lan.serve_names_on(&node));

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The kinds of link, as `--link` names them.
-const KINDS: &str = "user, tap:NAME, tun:NAME";
+const KINDS: &str = "user, tap:NAME, tun:NAME, switch:DIRECTORY";
 /// The keys of a link beside the netem words.
 const KEYS: &str = "addr=CIDR|auto|slaac|dhcp, gw=IP, mac=MAC";
 
@@ -17,11 +17,12 @@ const KEYS: &str = "addr=CIDR|auto|slaac|dhcp, gw=IP, mac=MAC";
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Node options")]
 pub(crate) struct NodeOptions {
-    /// A link of the node: user, tap:NAME or tun:NAME, then ,key=value...
+    /// A link of the node: user, tap:NAME, tun:NAME or switch:DIRECTORY, then ,key=value...
     ///
     /// Repeatable; without one it is `user`, a virtual LAN with a way out through the host's own
-    /// sockets. Keys: addr=CIDR (repeatable), gw=IP, mac=MAC (tap);
-    /// addr=slaac (tap), for IPv6 as the routers of the link tell, addr=dhcp (tap), for IPv4 as a DHCP
+    /// sockets. Nodes of several processes that name one directory by switch: share one Ethernet.
+    /// Keys: addr=CIDR (repeatable), gw=IP, mac=MAC (tap, switch);
+    /// addr=slaac (there, too), for IPv6 as the routers of the link tell, addr=dhcp, for IPv4 as a DHCP
     /// server tells, addr=auto for both; and the words of tc-netem(8), for each direction by itself: delay=TIME, jitter=TIME, loss=PERCENT,
     /// duplicate=PERCENT, reorder=PERCENT, gap=N, corrupt=PERCENT, rate=RATE, limit=PACKETS, ecn (mark
     /// instead of losing), ce_threshold=TIME (mark what waits longer under the rate).
@@ -111,6 +112,8 @@ pub(crate) enum Kind {
     Tap(String),
     /// A TUN device of the kernel.
     Tun(String),
+    /// A switch between processes, in a directory.
+    Switch(PathBuf),
 }
 
 impl LinkSpec {
@@ -179,15 +182,21 @@ impl LinkSpec {
             Kind::User if !addresses.is_empty() || !gateways.is_empty() || configures_itself => {
                 Err("the link user has its own addresses: no addr= or gw= there".into())
             }
-            Kind::User | Kind::Tun(_) if mac.is_some() => Err("only a tap link has a mac=".into()),
-            Kind::Tun(_) if configures_itself => {
-                Err("only a tap link can be told its address: addr=CIDR here".into())
+            Kind::User | Kind::Tun(_) if mac.is_some() => {
+                Err("only a tap or switch link has a mac=".into())
             }
-            Kind::Tap(_) | Kind::Tun(_) if addresses.is_empty() && !configures_itself => Err(
-                "this link needs an address: add ,addr=CIDR such as ,addr=192.0.2.2/24, or \
-                     ,addr=auto on a tap link"
-                    .into(),
-            ),
+            Kind::Tun(_) if configures_itself => {
+                Err("only a tap or switch link can be told its address: addr=CIDR here".into())
+            }
+            Kind::Tap(_) | Kind::Tun(_) | Kind::Switch(_)
+                if addresses.is_empty() && !configures_itself =>
+            {
+                Err(
+                    "this link needs an address: add ,addr=CIDR such as ,addr=192.0.2.2/24, or \
+                     ,addr=auto on a tap or switch link"
+                        .into(),
+                )
+            }
             _ => gateways.iter().try_for_each(|gateway| {
                 let near = addresses.iter().any(|net| net.contains(gateway));
                 let what = format!("the gateway {gateway} lies in none of the link's networks");
@@ -206,6 +215,7 @@ impl FromStr for Kind {
             None if text == "user" => Ok(Self::User),
             Some(("tap", name)) => device(name).map(Self::Tap),
             Some(("tun", name)) => device(name).map(Self::Tun),
+            Some(("switch", path)) if !path.is_empty() => Ok(Self::Switch(path.into())),
             _ => Err(unknown()),
         }
     }
@@ -278,6 +288,9 @@ mod tests {
         assert_eq!(tap.addresses, ["192.0.2.2/24".parse().unwrap()]);
         assert_eq!(tap.gateways, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
         assert_eq!(tap.mac, Some([2, 0, 0, 0, 0, 1]));
+        let shared = link("switch:/tmp/lan,addr=192.0.2.2/24,mac=02:00:00:00:00:01").unwrap();
+        assert_eq!(shared.kind, Kind::Switch("/tmp/lan".into()));
+        assert_eq!(shared.mac, Some([2, 0, 0, 0, 0, 1]));
         let lossy = link("user,delay=10ms,loss=1%").unwrap();
         assert_eq!(lossy.netem, "delay=10ms,loss=1%".parse().unwrap());
         assert!(link("user,loss=1%,ecn").unwrap().netem.ecn);
@@ -308,8 +321,10 @@ mod tests {
         assert!(fault("tape:t0").contains("'tape:t0' is no kind of link; they are user, tap:NAME"));
         assert!(fault("tap").contains("they are user"));
         assert!(fault("tap:t0").contains("needs an address"));
+        assert!(fault("switch:lan").contains("needs an address"));
+        assert!(fault("switch:").contains("no kind of link"));
         assert!(fault("tap:a-name-much-too-long,addr=1.2.3.4/8").contains("device name"));
-        assert!(fault("tun:t0,addr=dhcp").contains("only a tap link"));
+        assert!(fault("tun:t0,addr=dhcp").contains("only a tap or switch link"));
         assert!(fault("user,addr=auto").contains("its own addresses"));
         assert!(fault("user,lag=3").contains("'lag' is no key; they are addr=CIDR"));
         assert!(fault("user,loss").contains("no KEY=VALUE"));
