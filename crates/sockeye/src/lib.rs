@@ -80,6 +80,7 @@ mod token;
 pub mod tokio;
 pub mod transport;
 mod turn;
+mod turned;
 pub mod unix;
 mod waiters;
 

@@ -6,6 +6,7 @@
 use crate::clock::{Clock, ManualClock};
 use crate::driver::{Driver, Seat};
 use crate::token::Token;
+use crate::turned::Turned;
 use crate::waiters::{Waiters, Woken};
 use crate::{fork, turn};
 use sockeye_core::{Error, Handle, Instant, InterfaceId, SocketId, Transport as _};
@@ -37,6 +38,7 @@ pub(crate) struct Shard {
     /// The node was shut down.
     closed: AtomicBool,
     pub(crate) clock: Clock,
+    pub(crate) turned: Turned,
     generation: u64,
 }
 
@@ -111,6 +113,7 @@ impl Shard {
                 None => Clock::Process(std::time::Instant::now()),
                 Some(clock) => Clock::Manual(clock.clone()),
             },
+            turned: Turned::default(),
             generation: fork::generation(),
         });
         if let Some(clock) = clock {

@@ -195,6 +195,7 @@ fn turn(shard: &Shard) -> bool {
         }
     });
     woken.into_iter().for_each(Waker::wake);
+    shard.turned.note();
     let mut blocked = false;
     for slot in slots.iter_mut() {
         more |= slot.send(now);
@@ -203,6 +204,7 @@ fn turn(shard: &Shard) -> bool {
     }
     if slots.iter().any(|slot| slot.failed) {
         shard.remove_failed(&mut slots);
+        shard.turned.note();
     }
     drop(slots);
     shard.seat.set_deadline(deadline);

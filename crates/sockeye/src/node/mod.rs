@@ -374,6 +374,18 @@ impl Node {
         self.with(|node, _| Ok(node.sockets()))
     }
 
+    /// Ready when the node has had a turn since the last that `seen` counts, which it is set to; 0
+    /// counts none. What changes by itself (addresses, routes, neighbours) changes in a turn, so that
+    /// who shows them waits here and looks again. A node with traffic has a turn for each packet or
+    /// two: who looks at much lets some time go by between two looks.
+    pub fn poll_turned(&self, seen: &mut u64, cx: &mut Context<'_>) -> Poll<()> {
+        self.0
+            .shard
+            .turned
+            .poll(*seen, cx)
+            .map(|count| *seen = count)
+    }
+
     /// Whether all links have what they were to configure themselves with: a leased address, an
     /// address of a router's prefix, and none that is still tentative.
     ///
