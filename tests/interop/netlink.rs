@@ -9,6 +9,7 @@ pub(crate) const TESTS: &[Test] = tests![
     the_node_is_shown_as_the_kernel_shows_its_own,
     an_ordinary_user_is_shown_the_same,
     requests_of_people_who_mean_harm,
+    changes_are_told_as_by_the_kernel,
 ];
 
 const SCRIPT: &str = include_str!("netlink.py");
@@ -167,5 +168,84 @@ print("done")
 "#;
     let said = crate::run::python(&[], script, &[])?.stdout_text();
     check!(said == "done\n", "{said}");
+    Ok(Outcome::Passed)
+}
+
+/// What `ip monitor` prints of an address whose detection ends, a neighbour that answers and one that does not.
+const MONITOR: &str = r#"
+import re, subprocess, threading
+monitor = subprocess.Popen(["ip", "-o", "monitor", "address", "route", "neigh"], stdout=subprocess.PIPE, text=True)
+joined = threading.Event()
+def ask():
+    # It has joined its groups at the latest when it tells of one of these.
+    for host in range(100, 140):
+        if joined.is_set():
+            break
+        subprocess.run(["ping", "-c1", "-W1", f"10.9.0.{host}"], capture_output=True)
+    subprocess.run(["ping", "-c1", "-W5", "10.9.0.1"], capture_output=True)
+threading.Thread(target=ask).start()
+wanted = {
+    "failed": r"10\.9\.0\.1.. dev eth0 FAILED",
+    "neighbour": r"10\.9\.0\.1 dev eth0 lladdr [0-9a-f:]{17} REACHABLE",
+    "address": r"2: eth0 +inet6 fd09::2/64 scope global.*",
+    "route": r"local fd09::2 dev eth0 table local proto kernel.*",
+}
+said = {}
+for line in monitor.stdout:
+    line = line.rstrip()
+    for what, pattern in wanted.items():
+        if what not in said and re.fullmatch(pattern, line):
+            said[what] = re.sub("lladdr [^ ]*", "lladdr MAC", re.sub(r"10\.9\.0\.1\d\d", "10.9.0.1NN", line))
+    if "failed" in said:
+        joined.set()
+    if len(said) == len(wanted):
+        break
+monitor.kill()
+for what, line in sorted(said.items()):
+    print(what, line)
+"#;
+
+const MONITORED: &str = "
+    set -e
+    sleep 60 & unshare --net sleep 60 & other=$!
+    while [ /proc/$other/ns/net -ef /proc/self/ns/net ]; do sleep 0.01; done
+    ip link add eth0 index 2 type veth peer name peer index 3
+    ip link set peer netns $other
+    there() { nsenter --net=/proc/$other/ns/net \"$@\"; }
+    there ip addr add 10.9.0.1/24 dev peer
+    there ip link set peer up
+    echo 6 > /proc/sys/net/ipv6/conf/eth0/dad_transmits
+    ip link set eth0 up
+    ip addr add 10.9.0.2/24 dev eth0
+    ip addr add fd09::2/64 dev eth0
+    code=0; $1 -c \"$2\" || code=$?
+    ip link del eth0; kill $other %1
+    exit $code
+";
+
+fn changes_are_told_as_by_the_kernel() -> Result {
+    let name = "interop::netlink::changes_are_told_as_by_the_kernel";
+    in_namespace(name, LIMIT, compare_monitors)
+}
+
+fn compare_monitors() -> Result {
+    let kernel = Program::new("bash").args(["-c", MONITORED, "bash", PYTHON, MONITOR]);
+    let kernel = kernel.run()?.expect(0)?.stdout_text();
+    check!(kernel.lines().count() == 4, "the kernel says {kernel}");
+    let dir = sockeye_tests::TempDir::new()?;
+    let link = |host: &str| format!("switch:{}/lan,{host}", dir.path().display());
+    let near = link("addr=10.9.0.2/24,addr=fd09::2/64");
+    let _far = Program::new(sockeye()?)
+        .args(["run", "--link", &link("addr=10.9.0.1/24"), "--"])
+        .args(["sleep", "60"])
+        .start()?;
+    let node = Program::new(sockeye()?)
+        .args(["run", "--link", &near])
+        .args(["--sysctl", "net.ipv6.conf.default.dad_transmits=6"])
+        .args(["--", PYTHON, "-c", MONITOR])
+        .run()?
+        .expect(0)?
+        .stdout_text();
+    check!(node == kernel, "the kernel:\n{kernel}the node:\n{node}");
     Ok(Outcome::Passed)
 }

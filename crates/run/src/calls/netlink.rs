@@ -12,21 +12,27 @@ use crate::descriptors::{lock, nonblocking, time_limit};
 use crate::ends::{self, Watched};
 use crate::memory::{MESSAGES_MAX, Message, Span};
 use crate::netlink::Family;
+use crate::netlink::events::Snapshot;
 use crate::netlink::socket::{self, Netlink, REQUEST_MAX, option};
 use crate::relay::events;
 use crate::supervisor::{Answer, Outcome, Supervisor};
 use crate::sys::{self, Call};
 use rustix::event::PollFlags;
 use rustix::net::sockopt;
+use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// The part of the type argument that is the type.
 const TYPE_MASK: i32 = 0xf;
 
 const SOL_NETLINK: i32 = 270;
+
+/// What goes by between two looks for events at least.
+const EVENTS_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What a receive asks for.
 struct Request {
@@ -137,6 +143,8 @@ impl<B: Backend> Supervisor<B> {
                 self.table.netlinks.bind(socket, port)?;
                 let mut state = lock(&socket.state);
                 state.groups = state.groups >> 32 << 32 | u64::from(groups);
+                drop(state);
+                self.watch_for_events()?;
                 Ok(Outcome::Return(0))
             }
             libc::SYS_connect => self.connect_netlink(call, socket),
@@ -152,7 +160,11 @@ impl<B: Backend> Supervisor<B> {
                 Ok(Outcome::Return(0))
             }
             libc::SYS_getsockopt => self.netlink_option(call, socket, &end),
-            libc::SYS_setsockopt => self.set_netlink_option(call, socket, &end),
+            libc::SYS_setsockopt => {
+                let done = self.set_netlink_option(call, socket, &end)?;
+                self.watch_for_events()?;
+                Ok(done)
+            }
             libc::SYS_sendto
             | libc::SYS_sendmsg
             | libc::SYS_sendmmsg
@@ -164,6 +176,51 @@ impl<B: Backend> Supervisor<B> {
             | libc::SYS_read
             | libc::SYS_readv => self.receive_netlink(call, socket, end),
             _ => Err(Errno::OPNOTSUPP),
+        }
+    }
+
+    /// Looks at the node for events from now on, if somebody wants them and nobody does yet.
+    fn watch_for_events(self: &Arc<Self>) -> Result<(), Errno> {
+        let Some(node) = self.backend.node() else {
+            return Ok(());
+        };
+        let netlinks = &self.table.netlinks;
+        let mut watching = lock(&netlinks.watching);
+        if *watching || !netlinks.want_events() {
+            return Ok(());
+        }
+        let known = Snapshot::take(node)?;
+        *watching = true;
+        self.runtime.spawn(self.clone().tell_events(known));
+        Ok(())
+    }
+
+    /// Looks at the node after its turns, and tells what has changed, as long as somebody wants to hear it.
+    async fn tell_events(self: Arc<Self>, mut known: Snapshot) {
+        let netlinks = &self.table.netlinks;
+        let Some(node) = self.backend.node() else {
+            return;
+        };
+        let mut turns = 0;
+        loop {
+            tokio::select! {
+                () = poll_fn(|cx| node.poll_turned(&mut turns, cx)) => {
+                    tokio::time::sleep(EVENTS_INTERVAL).await;
+                }
+                () = netlinks.left.notified() => {}
+            }
+            let mut watching = lock(&netlinks.watching);
+            let now = match netlinks.want_events() {
+                true => Snapshot::take(node).ok(),
+                false => None,
+            };
+            let Some(now) = now else {
+                *watching = false;
+                return;
+            };
+            drop(watching);
+            netlinks.tell(&known.events(&now));
+            known = now;
         }
     }
 

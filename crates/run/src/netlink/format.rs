@@ -130,6 +130,18 @@ impl Message {
         self.attribute(ty, &[text.as_bytes(), &[0]].concat());
     }
 
+    /// The octets of it, as what happened: nobody asked.
+    pub(super) fn event(self) -> Vec<u8> {
+        self.finish(0, 0, 0)
+    }
+
+    /// The octets of it, of a thing that is gone: of each kind the type behind that of a new one.
+    pub(super) fn gone(mut self) -> Vec<u8> {
+        let ty = u16::from_ne_bytes([self.0[4], self.0[5]]) + 1;
+        self.0[4..6].copy_from_slice(&ty.to_ne_bytes());
+        self.event()
+    }
+
     /// The octets of it, as an answer to a request.
     pub(super) fn finish(mut self, flags: u16, seq: u32, port: u32) -> Vec<u8> {
         let len = u32::try_from(self.0.len()).unwrap_or(u32::MAX);

@@ -188,7 +188,7 @@ mod ifla {
     pub(super) const ALTERNATIVE_NAME: u16 = 53;
 }
 
-fn link_message(info: &InterfaceInfo) -> Message {
+pub(super) fn link_message(info: &InterfaceInfo) -> Message {
     /// `IF_OPER_*`: unknown, down, up.
     const OPERATION: [u8; 3] = [0, 2, 6];
     let (kind, address) = hardware(info);
@@ -302,7 +302,7 @@ fn scope_of(address: IpAddr) -> u8 {
     }
 }
 
-fn address_message(info: &InterfaceInfo, address: &Address) -> Message {
+pub(super) fn address_message(info: &InterfaceInfo, address: &Address) -> Message {
     /// `IFA_*`.
     const ADDRESS: u16 = 1;
     const LOCAL: u16 = 2;
@@ -359,7 +359,8 @@ fn address_message(info: &InterfaceInfo, address: &Address) -> Message {
 }
 
 /// A route as a message tells it.
-struct Told {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
     destination: IpNet,
     table: u8,
     protocol: u8,
@@ -376,7 +377,20 @@ struct Told {
 }
 
 impl Told {
-    fn message(&self) -> Message {
+    /// What a route is known by.
+    pub(super) fn key(&self) -> (IpNet, u8, u32, Option<IpAddr>, Option<u32>) {
+        let Self {
+            destination,
+            table,
+            interface,
+            gateway,
+            metric,
+            ..
+        } = *self;
+        (destination, table, interface, gateway, metric)
+    }
+
+    pub(super) fn message(&self) -> Message {
         /// `RTA_*`.
         const DST: u16 = 1;
         const SRC: u16 = 2;
@@ -437,8 +451,7 @@ fn routes(node: &Node, family: u8, request: &Request<'_>, to: &mut Answers) -> R
         .unwrap_or_default();
     let by = attribute(request.body, ROUTE_FIXED, RTA_OIF).and_then(|value| word(value, 0));
     let infos = all(node)?;
-    let mut told: Vec<_> = entries(node, &infos)?;
-    told.extend(infos.iter().flat_map(own_entries));
+    let mut told = whole_table(node, &infos)?;
     // As the kernel does: IPv4 by network, then by length.
     told.sort_by_key(|told| match told.destination {
         IpNet::V4(net) => (false, net.network().to_bits(), net.prefix_len()),
@@ -453,6 +466,13 @@ fn routes(node: &Node, family: u8, request: &Request<'_>, to: &mut Answers) -> R
         }
     }
     Ok(())
+}
+
+/// All routes.
+pub(super) fn whole_table(node: &Node, infos: &[InterfaceInfo]) -> Result<Vec<Told>, Errno> {
+    let mut told = entries(node, infos)?;
+    told.extend(infos.iter().flat_map(own_entries));
+    Ok(told)
 }
 
 /// The table of routes that were given or follow from addresses: `main`.
@@ -632,17 +652,31 @@ fn neighbour(
     Ok(())
 }
 
-fn neighbour_message(interface: InterfaceId, known: &sockeye::Neighbour) -> Message {
-    const DST: u16 = 1;
-    const LLADDR: u16 = 2;
+pub(super) fn neighbour_message(interface: InterfaceId, known: &sockeye::Neighbour) -> Message {
     // `NUD_*`.
-    let state: u16 = match known.state {
+    let state = match known.state {
         NeighbourState::Incomplete => 0x01,
         NeighbourState::Reachable => 0x02,
         NeighbourState::Stale => 0x04,
         NeighbourState::Delay => 0x08,
         NeighbourState::Probe => 0x10,
     };
+    neighbour_in_state(interface, known, state)
+}
+
+/// A neighbour that did not answer.
+pub(super) fn failed_message(interface: InterfaceId, known: &sockeye::Neighbour) -> Message {
+    const NUD_FAILED: u16 = 0x20;
+    let nobody = sockeye::Neighbour {
+        mac: None,
+        ..*known
+    };
+    neighbour_in_state(interface, &nobody, NUD_FAILED)
+}
+
+fn neighbour_in_state(interface: InterfaceId, known: &sockeye::Neighbour, state: u16) -> Message {
+    const DST: u16 = 1;
+    const LLADDR: u16 = 2;
     let mut fixed = vec![family_of(known.address), 0, 0, 0];
     fixed.extend(interface.0.to_ne_bytes());
     fixed.extend(state.to_ne_bytes());

@@ -1,5 +1,6 @@
 //! What a program's netlink socket is: one side of a datagram pair, in which answers lie until they are read.
 
+use super::events::{Event, GROUPS};
 use super::{Asker, Family, answer};
 use crate::backend::Errno;
 use crate::descriptors::lock;
@@ -17,6 +18,9 @@ pub(crate) const REQUEST_MAX: usize = 65_536;
 
 /// Answers that wait beside a full end; more are lost, which the next receive is told (`ENOBUFS`).
 const WAITING_MAX: usize = 65_536;
+
+/// Events that wait beside a full end; more are lost, as answers are.
+const EVENTS_MAX: usize = 1024;
 
 /// Netlink sockets that a run may have.
 const SOCKETS_MAX: usize = 4096;
@@ -71,7 +75,7 @@ pub(crate) struct Netlink {
 pub(crate) struct State {
     /// The address, once it has one.
     pub(crate) port: Option<u32>,
-    /// Groups whose events it wants, a bit each. Nothing happens in them.
+    /// Groups whose events it wants, a bit each.
     pub(crate) groups: u64,
     /// Whom connect(2) named.
     pub(crate) peer: (u32, u32),
@@ -79,7 +83,7 @@ pub(crate) struct State {
     pub(crate) options: u32,
     /// Answers for which the end has no room.
     waiting: VecDeque<Vec<u8>>,
-    /// Answers were lost.
+    /// Answers or events were lost.
     pub(crate) lost: bool,
 }
 
@@ -194,6 +198,25 @@ impl Netlink {
         }
     }
 
+    /// Tells what has happened in its groups.
+    fn tell(&self, events: &[Event]) {
+        let mut state = lock(&self.state);
+        let groups = state.groups;
+        let joined = |event: &&Event| groups & 1 << (event.group - 1) != 0;
+        for event in events.iter().filter(joined) {
+            match state.waiting.len() < EVENTS_MAX {
+                true => state.waiting.push_back(event.octets.clone()),
+                false => state.lost = true,
+            }
+        }
+        drop(state);
+        self.push();
+    }
+
+    fn wants_events(&self) -> bool {
+        self.family == Family::Route && lock(&self.state).groups & GROUPS != 0
+    }
+
     /// Moves answers to the program's end, as far as there is room.
     pub(crate) fn push(&self) {
         let mut state = lock(&self.state);
@@ -230,11 +253,17 @@ impl Netlink {
 
 /// The netlink sockets of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Sockets(Mutex<BTreeMap<u64, Arc<Netlink>>>);
+pub(crate) struct Sockets {
+    all: Mutex<BTreeMap<u64, Arc<Netlink>>>,
+    /// Somebody looks for events.
+    pub(crate) watching: Mutex<bool>,
+    /// Woken when there may be nobody left who wants them.
+    pub(crate) left: Notify,
+}
 
 impl Sockets {
     pub(crate) fn insert(&self, socket: Arc<Netlink>) -> Result<(), Errno> {
-        let mut sockets = lock(&self.0);
+        let mut sockets = lock(&self.all);
         if sockets.len() >= SOCKETS_MAX {
             return Err(Errno::NFILE);
         }
@@ -243,24 +272,39 @@ impl Sockets {
     }
 
     pub(crate) fn find(&self, cookie: u64) -> Option<Arc<Netlink>> {
-        lock(&self.0).get(&cookie).cloned()
+        lock(&self.all).get(&cookie).cloned()
     }
 
     pub(crate) fn remove(&self, cookie: u64) {
-        if let Some(socket) = lock(&self.0).remove(&cookie) {
+        if let Some(socket) = lock(&self.all).remove(&cookie) {
             socket.closed.send_replace(true);
+            self.left.notify_one();
         }
     }
 
     pub(crate) fn clear(&self) {
-        for socket in std::mem::take(&mut *lock(&self.0)).into_values() {
+        for socket in std::mem::take(&mut *lock(&self.all)).into_values() {
             socket.closed.send_replace(true);
+        }
+        self.left.notify_one();
+    }
+
+    /// Whether anybody wants to hear what happens.
+    pub(crate) fn want_events(&self) -> bool {
+        lock(&self.all).values().any(|socket| socket.wants_events())
+    }
+
+    /// Tells everybody what has happened in its groups.
+    pub(crate) fn tell(&self, events: &[Event]) {
+        let all: Vec<_> = lock(&self.all).values().cloned().collect();
+        for socket in all.iter().filter(|socket| socket.wants_events()) {
+            socket.tell(events);
         }
     }
 
     /// Removes those that nobody holds any more; says how many, and how many are left.
     pub(crate) fn sweep(&self, ends: &Ends) -> (usize, usize) {
-        let all: Vec<_> = lock(&self.0).values().cloned().collect();
+        let all: Vec<_> = lock(&self.all).values().cloned().collect();
         let gone: Vec<_> = all.iter().filter(|socket| ends.gone(socket.name)).collect();
         for socket in &gone {
             self.remove(socket.cookie);
@@ -270,7 +314,7 @@ impl Sockets {
 
     /// Gives a socket a port: the one asked for, or, for 0, its process's number, or another if that is taken.
     pub(crate) fn bind(&self, socket: &Netlink, asked: u32) -> Result<u32, Errno> {
-        let sockets = lock(&self.0);
+        let sockets = lock(&self.all);
         let taken = |port: u32| {
             sockets.values().any(|other| {
                 other.cookie != socket.cookie
@@ -332,5 +376,71 @@ mod tests {
         assert_eq!((state.groups, state.low_groups()), (1 << 32 | 1, 1));
         state.join(1, false).unwrap();
         assert_eq!(state.low_groups(), 0);
+    }
+
+    /// A socket with its program's end.
+    fn joined(ends: &Ends, cookie: u64, groups: u64) -> (Arc<Netlink>, OwnedFd) {
+        let (end, node_end, name) = ends.datagram(true).unwrap();
+        let kind = (libc::SOCK_RAW, Family::Route);
+        let socket = Arc::new(Netlink::new(cookie, name, kind, node_end));
+        lock(&socket.state).groups = groups;
+        (socket, end)
+    }
+
+    fn event(group: u32) -> Event {
+        Event {
+            group,
+            octets: vec![7; 32],
+        }
+    }
+
+    fn read(end: &OwnedFd) -> usize {
+        let mut octets = [0; 64];
+        std::iter::from_fn(|| net::recv(end, &mut octets, RecvFlags::DONTWAIT).ok()).count()
+    }
+
+    #[test]
+    fn events_are_told_to_those_who_joined() {
+        let (ends, sockets) = (Ends::new().unwrap(), Sockets::default());
+        assert!(!sockets.want_events());
+        let (links, links_end) = joined(&ends, 1, 1);
+        let (routes, routes_end) = joined(&ends, 2, 1 << 6 | 1 << 10);
+        // Group 20 is one in which nothing happens.
+        let (nobody, nobody_end) = joined(&ends, 3, 1 << 19);
+        sockets.insert(nobody).unwrap();
+        assert!(!sockets.want_events());
+        sockets.insert(links).unwrap();
+        sockets.insert(routes).unwrap();
+        assert!(sockets.want_events());
+        sockets.tell(&[event(1), event(7), event(11), event(3)]);
+        let told = [&links_end, &routes_end, &nobody_end].map(read);
+        assert_eq!(told, [1, 2, 0]);
+        sockets.remove(1);
+        sockets.remove(2);
+        assert!(!sockets.want_events());
+    }
+
+    #[test]
+    fn who_does_not_read_has_a_bounded_queue_and_is_told_of_the_loss() {
+        let (ends, sockets) = (Ends::new().unwrap(), Sockets::default());
+        let (socket, end) = joined(&ends, 1, 1);
+        sockets.insert(socket.clone()).unwrap();
+        let mut told = 0;
+        while !lock(&socket.state).lost {
+            sockets.tell(&[event(1)]);
+            told += 1;
+            assert!(told < 1_000_000, "a queue without an end");
+        }
+        assert_eq!(lock(&socket.state).waiting.len(), EVENTS_MAX);
+        let mut got = 0;
+        loop {
+            let some = read(&end);
+            socket.push();
+            got += some;
+            if some == 0 {
+                break;
+            }
+        }
+        assert_eq!(got, told - 1, "all but the last one");
     }
 }
