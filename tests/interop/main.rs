@@ -33,6 +33,7 @@ mod sctp;
 mod sctp_extensions;
 mod sctp_stage;
 mod signals;
+mod switch;
 mod tap;
 mod tools;
 mod udp;
@@ -45,6 +46,7 @@ fn main() {
         run::TESTS,
         egress::TESTS,
         signals::TESTS,
+        switch::TESTS,
         resolver::TESTS,
         kill::TESTS,
         tap::TESTS,
