@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_network_is_swept_as_by_nmap,
     nmap_sees_the_ports_of_a_node,
     hping_sees_the_ports_of_a_node,
+    nmap_scans_by_connecting_under_run,
 ];
 
 /// nmap takes its time, eight times.
@@ -400,4 +401,19 @@ fn hping_sees_the_ports_of_a_node() -> Result {
         }
         Ok(Outcome::Passed)
     })
+}
+
+/// nmap without privileges, which it is under `run`: it maps packet rings otherwise.
+fn nmap_scans_by_connecting_under_run() -> Result {
+    need!("nmap");
+    let nmap = "nmap --unprivileged -sT -n -oG - -p 7,80,81";
+    for (host, family) in [("10.0.2.2", ""), ("fd00:2::2", " -6")] {
+        let words = format!("{nmap}{family} {host}");
+        let scan = crate::run::run(&[], &words.split(' ').collect::<Vec<_>>())?;
+        let said = scan.limit(LIMIT).run()?.expect(0)?.stdout_text();
+        for state in ["7/open/tcp", "80/open/tcp", "81/closed/tcp"] {
+            check!(said.contains(state), "{host}: no {state} in {said}");
+        }
+    }
+    Ok(Outcome::Passed)
 }
