@@ -24,6 +24,7 @@ mod options;
 mod ospf;
 mod packet;
 mod packet_sides;
+mod programs;
 mod raw;
 mod resolver;
 mod rpc;
@@ -32,6 +33,7 @@ mod scan;
 mod sctp;
 mod sctp_extensions;
 mod sctp_stage;
+mod served;
 mod signals;
 mod switch;
 mod tap;
@@ -44,6 +46,8 @@ mod urgent;
 fn main() {
     sockeye_tests::harness(&[
         run::TESTS,
+        programs::TESTS,
+        served::TESTS,
         egress::TESTS,
         signals::TESTS,
         switch::TESTS,
