@@ -50,9 +50,9 @@
 //!
 //! # Inside
 //! `shard` holds a node under its lock and `turn` moves its packets, guarded by `token`; `waiters`
-//! are those who wait for a socket, `parker` is how a thread does, and `driver`, `background` and
-//! `reactor` are who moves a node meanwhile, unless its `clock` is moved by hand. `socket` is the Berkeley socket; `option_table` and
-//! `error` are its two tables.
+//! are those who wait for a socket, `parker` is how a thread does, `look` what it does before it
+//! sleeps, and `driver`, `background` and `reactor` are who moves a node meanwhile, unless its `clock`
+//! is moved by hand. `socket` is the Berkeley socket; `option_table` and `error` are its two tables.
 #![deny(unsafe_code)]
 
 mod background;
@@ -64,6 +64,7 @@ mod driver;
 pub mod error;
 mod fork;
 mod intercept;
+mod look;
 pub mod net;
 mod node;
 mod option_table;

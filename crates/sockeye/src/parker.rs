@@ -1,7 +1,8 @@
 //! How a thread waits: parked on a futex while no device needs watching, else in poll(2) with an
 //! event descriptor of its own among the devices'. One waker serves both.
 
-use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use crate::look::{Look, Sleep};
+use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Thread, current};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -19,15 +20,6 @@ const POLLING: u8 = 2;
 /// Woken; it has not seen it yet.
 const NOTIFIED: u8 = 3;
 
-/// How long a thread looks for a wake-up before it sleeps: about what sleeping and being woken cost.
-const MOMENT: Duration = Duration::from_micros(8);
-/// Looks between two readings of the clock.
-const LOOKS: u32 = 32;
-/// Moments in a row that may be in vain.
-const TRIES: u32 = 2;
-/// Then each such wait begins with one.
-const SELDOM: u32 = 64;
-
 /// Whether the thread that is waited for can run meanwhile.
 fn has_cores() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
@@ -39,8 +31,8 @@ fn has_cores() -> bool {
 pub(crate) struct Parker {
     state: AtomicU8,
     thread: Thread,
-    /// Waits in a row that were longer than it is worth to look again and again.
-    in_vain: AtomicU32,
+    /// How long it looks for a wake-up before it sleeps.
+    look: Look,
     /// Made when the thread first waits for a device.
     event: OnceLock<OwnedFd>,
 }
@@ -51,7 +43,7 @@ impl Parker {
         Arc::new(Self {
             state: AtomicU8::new(EMPTY),
             thread: current(),
-            in_vain: AtomicU32::new(0),
+            look: Look::new(),
             event: OnceLock::new(),
         })
     }
@@ -59,7 +51,10 @@ impl Parker {
     /// Wakes the thread, now or from its next wait.
     pub(crate) fn notify(&self) {
         match self.state.swap(NOTIFIED, Ordering::AcqRel) {
-            PARKED => self.thread.unpark(),
+            PARKED => {
+                self.look.stamp();
+                self.thread.unpark();
+            }
             POLLING => {
                 if let Some(event) = self.event.get() {
                     // It can only fail when 2^64 - 1 wake-ups are pending: then it is readable.
@@ -109,8 +104,8 @@ impl Parker {
         deadline: Option<Instant>,
     ) -> std::io::Result<bool> {
         if fds.is_empty() {
-            if !self.is_soon_notified() && self.begin(PARKED) {
-                self.park_until(deadline);
+            if !self.is_notified() {
+                self.look_or_park(deadline);
             }
             return Ok(self.end());
         }
@@ -127,30 +122,17 @@ impl Parker {
         polled.map(|()| notified)
     }
 
-    /// Looks for a wake-up for a moment: where the other thread runs and answers at once, sleeping and
-    /// being woken costs more than all else. Who waits in vain does so less and less often.
-    fn is_soon_notified(&self) -> bool {
-        let in_vain = self.in_vain.load(Ordering::Relaxed);
-        if in_vain >= TRIES && !in_vain.is_multiple_of(SELDOM) || !has_cores() {
-            self.in_vain
-                .store(in_vain.wrapping_add(1), Ordering::Relaxed);
-            return self.is_notified();
-        }
+    /// Looks for a wake-up for a moment, where that promises to be enough, and then sleeps.
+    fn look_or_park(&self, deadline: Option<Instant>) {
         let begun = Instant::now();
-        loop {
-            for _ in 0..LOOKS {
-                if self.is_notified() {
-                    self.in_vain.store(0, Ordering::Relaxed);
-                    return true;
-                }
-                std::hint::spin_loop();
-            }
-            if begun.elapsed() >= MOMENT {
-                self.in_vain
-                    .store(in_vain.wrapping_add(1), Ordering::Relaxed);
-                return false;
-            }
+        if self.look.look(begun, deadline, || self.is_notified()) {
+            return;
         }
+        let sleep = Sleep::new(begun);
+        if self.begin(PARKED) {
+            self.park_until(deadline);
+        }
+        self.look.slept(&sleep, self.is_notified(), has_cores());
     }
 
     fn park_until(&self, deadline: Option<Instant>) {
