@@ -199,9 +199,32 @@ impl<'a> Waiting<'a> {
                 waits(state, now);
                 return Ok(Poll::Pending);
             }
+            // Served: the place in the line is given up at once, not under the lock again.
+            if let Some(ticket) = self.ticket.take() {
+                self.leave(ticket, state, now);
+            }
             Ok(Poll::Ready(done))
         });
         polled.unwrap_or_else(|error| Poll::Ready(Err(error)))
+    }
+
+    /// Gives up a place in the line. Where there is more to take, the next one is woken.
+    fn leave(&self, ticket: Ticket, state: &mut State, now: Instant) {
+        let handle = self.socket.0.handle;
+        state.waiters.leave(handle, self.direction, ticket);
+        if self.class != Class::Exclusive {
+            return;
+        }
+        let wanted = match self.direction {
+            Direction::Read => Readiness::READABLE,
+            Direction::Write => Readiness::WRITABLE,
+        };
+        // One that is closed has told all who waited.
+        let ready = self.socket.op(state, now).readiness();
+        if ready.is_ok_and(|ready| ready.contains(wanted)) {
+            let State { waiters, woken, .. } = state;
+            waiters.next(handle, self.direction, woken);
+        }
     }
 }
 
@@ -210,21 +233,9 @@ impl Drop for Waiting<'_> {
         let Some(ticket) = self.ticket else {
             return;
         };
-        let handle = self.socket.0.handle;
         // After the end of the node nobody waits.
         let _ = self.socket.shard().with(|state, now| {
-            state.waiters.leave(handle, self.direction, ticket);
-            if self.class == Class::Exclusive {
-                let ready = self.socket.op(state, now).readiness()?;
-                let wanted = match self.direction {
-                    Direction::Read => Readiness::READABLE,
-                    Direction::Write => Readiness::WRITABLE,
-                };
-                if ready.contains(wanted) {
-                    let State { waiters, woken, .. } = state;
-                    waiters.next(handle, self.direction, woken);
-                }
-            }
+            self.leave(ticket, state, now);
             Ok(())
         });
     }
