@@ -2,7 +2,7 @@
 //! out (UDP_SEGMENT), coalesced on the way in (UDP_GRO).
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
@@ -100,7 +100,9 @@ impl Loopback {
 
 /// A packet with its headers in the head, as network cards split them off that can.
 fn split_header(mut bytes: Bytes) -> Packet {
-    let head = bytes.split_to(HEADERS.min(bytes.len())).to_vec();
+    let len = HEADERS.min(bytes.len());
+    let head = bytes[..len].to_vec();
+    bytes.advance(len);
     let behind = (!bytes.is_empty()).then_some(bytes);
     Packet::from_parts(head, behind.into_iter().collect())
 }

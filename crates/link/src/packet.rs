@@ -250,12 +250,12 @@ impl Packet {
             payload,
             ..
         } = self;
-        let mut out = Payload::new();
-        if start < buf.len() {
-            let mut head = Bytes::from(buf);
-            head.advance(start);
-            out.push(head);
+        if start == buf.len() {
+            return payload;
         }
+        let mut head = Bytes::from(buf);
+        head.advance(start);
+        let mut out = Payload::from_buf([head]);
         out.extend(payload);
         out
     }

@@ -87,8 +87,10 @@ fn count_ecn(cx: &mut Context<'_>, ecn: Ecn, packet: &Packet) {
         Ecn::Ect0 => Counter::IpExtInECT0Pkts,
         Ecn::Ce => Counter::IpExtInCEPkts,
     };
-    let size = packet.meta.gso.map_or(packet.len(), |gso| gso.size.into());
-    let packets = packet.len().div_ceil(size.max(1));
+    let packets = match packet.meta.gso {
+        Some(gso) => packet.len().div_ceil(usize::from(gso.size).max(1)),
+        None => 1,
+    };
     cx.counters.add_n(counter, packets as u64);
 }
 

@@ -25,7 +25,9 @@ pub(super) fn receive(cx: &mut Context<'_>, arrival: Arrival, mut packet: Packet
         return Err(Counter::IpInAddrErrors);
     }
     let first = info(arrival, &header, audience);
-    packet = check_options(cx, &header, &first, packet)?;
+    if !header.options.is_empty() {
+        packet = check_options(cx, &header, &first, packet)?;
+    }
     if is_tiny(&header) {
         return Err(Counter::IpReasmTiny);
     }
@@ -73,9 +75,6 @@ fn check_options(
     info: &IpInfo,
     mut packet: Packet,
 ) -> Result<Packet, Counter> {
-    if header.options.is_empty() {
-        return Ok(packet);
-    }
     // RFC 7126 §4.3.5, §4.4.5: who may choose the way gets round filters and asks us to be a relay.
     if ipv4_options::has_source_route(&header.options) {
         return Err(Counter::IpInSourceRoutes);
