@@ -379,7 +379,7 @@ impl Association {
         }));
         tally.at_once |= flags.contains(DataFlags::IMMEDIATE);
         // §6.2: with a closed window nothing beyond what has come is taken.
-        if self.receive_window() == 0 && before(self.inbound.highest(), tsn) {
+        if self.is_full() && before(self.inbound.highest(), tsn) {
             cx.counters.add(Counter::SctpInDataChunkDiscards);
             tally.at_once = true;
             return Step::Next;

@@ -334,6 +334,15 @@ impl Association {
         }
     }
 
+    /// Whether what is new is dropped (RFC 9260 §6.2): the peer was told that the window is closed, and it
+    /// is. What the peer was told of before that has its place, however little of it is left.
+    /// RFC 9260 §6.2-1, §6.2-2.
+    pub(crate) fn is_full(&self) -> bool {
+        let used = self.inbound.held() + self.unread;
+        let told = self.ack.advertised == 0 || used >= self.settings.common.receive_buffer;
+        told && self.receive_window() == 0
+    }
+
     /// The association stands.
     pub(crate) fn establish(&mut self, cx: &mut Context<'_>, opener: bool) {
         self.state = State::Established;

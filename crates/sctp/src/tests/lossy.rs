@@ -3,8 +3,11 @@
 use super::pair::{A, B, Pair, Wire};
 use core::time::Duration;
 use proptest::prelude::*;
-use sockeye_core::{Config, Error, SocketId};
+use sockeye_core::{Config, Counter, Error, Rng, SocketId};
+use sockeye_wire::sctp::{ChunkType, HEADER_LEN};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A message that tells its stream, its place in it, and its length.
 pub(super) fn message(stream: u16, number: u32, len: usize) -> Vec<u8> {
@@ -90,6 +93,54 @@ pub(super) fn exchange(pair: &mut Pair, mut a_sends: Program, mut b_sends: Progr
 fn todo(count: usize) -> Vec<(u16, usize)> {
     let one = |n: usize| ((n % 7) as u16, 1 + n * 977 % 4000);
     (0..count).map(one).collect()
+}
+
+/// Sends `count` messages of a packet's size from A to B, over a wire of so many microseconds that loses one
+/// DATA chunk of a hundred: of those that go for the first time, or of all. How often T3-rtx ran out, the
+/// losses of what had been sent before, and all. The last 500 cross unharmed.
+fn timers_of_losses(delay: u64, count: usize, batched: bool, all: bool) -> [u64; 3] {
+    let wire = Wire {
+        delay: Duration::from_micros(delay),
+        ..Wire::default()
+    };
+    let mut pair = Pair::with(vec![wire], Config::default(), 9);
+    pair.batched = batched;
+    let losses = Arc::new([const { AtomicU64::new(0) }; 2]);
+    let (counted, mut seen, mut rng) = (losses.clone(), BTreeMap::new(), Rng::new([3; 32]));
+    let last = count as u32 - 500;
+    pair.lose = Box::new(move |sent| {
+        if sent.from != A || sent.chunks.last() != Some(&ChunkType::DATA) {
+            return false;
+        }
+        let tsn = sent.bytes[HEADER_LEN + 4..].first_chunk::<4>().copied();
+        let sends: &mut u32 = seen.entry(tsn).or_default();
+        *sends += 1;
+        let again = *sends > 1;
+        let lost = (all || !again) && seen.len() < last as usize && rng.below(100) == 0;
+        counted[usize::from(again)].fetch_add(lost.into(), Ordering::Relaxed);
+        lost
+    });
+    let todo = vec![(0, 1400); count];
+    exchange(&mut pair, Program::new(todo), Program::new(Vec::new()));
+    let timers = pair.hosts[A].parts.counters.get(Counter::SctpT3RtxExpireds);
+    let [first, again] = [0, 1].map(|n: usize| losses[n].load(Ordering::Relaxed));
+    [timers, again, first + again]
+}
+
+/// RFC 9260 §7.2.4: one loss of a hundred packets never waits for T3-rtx, however the packets are handed over,
+/// unless what was sent again is lost again: step 5 lets nothing be fast retransmitted twice.
+#[test]
+fn only_what_is_lost_again_waits_for_the_timer() {
+    for delay in [0, 100] {
+        for batched in [false, true] {
+            let [timers, again, all] = timers_of_losses(delay, 3000, batched, false);
+            assert_eq!((timers, again), (0, 0), "{delay} {batched}");
+            assert!(all > 15, "{all}");
+        }
+    }
+    let [timers, again, all] = timers_of_losses(0, 20_000, true, true);
+    assert!(all > 100 && again > 0, "{again} of {all}");
+    assert_eq!(timers, again);
 }
 
 /// RFC 9260 §6.8-3, §6.8-4.

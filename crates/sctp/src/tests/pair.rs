@@ -82,6 +82,8 @@ pub(crate) struct Pair {
     rng: Rng,
     pub(crate) log: Vec<Sent>,
     pub(crate) lose: Lose,
+    /// Packets that arrive at one time arrive as one batch.
+    pub(crate) batched: bool,
 }
 
 impl Pair {
@@ -101,6 +103,7 @@ impl Pair {
             rng: Rng::new([seed.wrapping_add(77); 32]),
             log: Vec::new(),
             lose: Box::new(|_| false),
+            batched: false,
         }
     }
 
@@ -338,6 +341,9 @@ impl Pair {
             let Transmission { to, wire, packet } = entry.remove();
             self.deliver(to, wire, packet);
         }
+        if self.batched {
+            [A, B].into_iter().for_each(|n| self.end_batch(n));
+        }
         for n in [A, B] {
             self.fire(n);
         }
@@ -349,8 +355,15 @@ impl Pair {
         let mut cx = host.parts.context(self.now);
         if let Some((info, packet)) = iface::receive(&mut cx, interface(wire), packet) {
             host.sctp.on_packet(&mut cx, &info, packet);
-            host.sctp.on_batch_end(&mut cx);
         }
+        if !self.batched {
+            self.end_batch(to);
+        }
+    }
+
+    fn end_batch(&mut self, n: usize) {
+        let (sctp, mut cx) = self.host(n);
+        sctp.on_batch_end(&mut cx);
     }
 
     fn fire(&mut self, n: usize) {

@@ -5,7 +5,7 @@ use super::lossy::{Program, exchange};
 use super::opening::chunk;
 use super::pair::{A, B, PORT, Pair, Wire};
 use crate::outbound::{Fragment, Policy};
-use crate::{AssocId, SndFlags, SndInfo, State};
+use crate::{AssocId, Incoming, SndFlags, SndInfo, State, Style};
 use core::time::Duration;
 use sockeye_core::{Config, Counter, Error, SocketId, SocketOption};
 use sockeye_wire::sctp::{
@@ -445,6 +445,124 @@ fn a_closed_window_takes_nothing_new() {
     let bytes = peer.pair.log.last().unwrap().bytes.clone();
     let sack = Sack::parse(&first(&bytes[HEADER_LEN..])).unwrap();
     assert!(sack.a_rwnd > 100_000);
+}
+
+/// RFC 9260 §6.2-1: what the peer was told that there is room for is taken, though so little is left behind
+/// the first chunk that the next SACK says none.
+#[test]
+fn what_fits_into_the_window_that_was_told_is_taken() {
+    let mut peer = peer();
+    let id = peer.pair.hosts[B].sctp.all()[0];
+    let window = |peer: &Peer| {
+        let association = peer.pair.hosts[B].sctp.association(id).unwrap();
+        association.receive_window() as usize
+    };
+    let mut n = 0;
+    while window(&peer) > 2800 {
+        let data = peer.data(n, &[1; 1400]);
+        peer.say(&data);
+        n += 1;
+    }
+    peer.pair.run_for(Duration::from_secs(1));
+    let mut two = peer.data(n, &vec![1; window(&peer) - 1000]);
+    two.extend(peer.data(n + 1, &[1; 900]));
+    let from = peer.pair.log.len();
+    peer.say(&two);
+    peer.pair.run_for(Duration::from_secs(1));
+    assert_eq!(peer.heard(from), ["< SACK"]);
+    let bytes = peer.pair.log.last().unwrap().bytes.clone();
+    let sack = Sack::parse(&first(&bytes[HEADER_LEN..])).unwrap();
+    let last = peer.next.wrapping_add(n + 1);
+    assert_eq!((sack.cumulative_tsn.0, sack.a_rwnd), (last, 0));
+}
+
+/// RFC 9260 §6.2-8: what is taken to be kept for a slower reader stays in the window until it is given back.
+#[test]
+fn what_is_charged_stays_in_the_window() {
+    let mut pair = Pair::new();
+    let (a, b) = pair.association();
+    let count = |pair: &mut Pair| {
+        let mut count = 0;
+        loop {
+            while pair.send(A, a, &[1; 1000]).is_ok() {}
+            let before = count;
+            pair.run_for(Duration::from_secs(5));
+            let (sctp, _) = pair.host(B);
+            let mut buffer = [0; 2000];
+            while let Ok(incoming) = sctp.recv_msg_charged(b, &mut buffer) {
+                assert!(matches!(incoming, Incoming::Message(said) if said.len == 1000));
+                count += 1;
+            }
+            if count == before {
+                return count;
+            }
+        }
+    };
+    let window = Config::default().sctp.rmem.1;
+    let first = count(&mut pair);
+    assert!(first * 1000 <= window + 1000, "{first} messages");
+    assert!(first * 1000 + 2000 >= window, "{first} messages");
+    assert_eq!(count(&mut pair), 0, "it stays closed");
+    let (sctp, mut cx) = pair.host(B);
+    sctp.give_back(&mut cx, b, AssocId(0), first * 1000);
+    let second = count(&mut pair);
+    assert!(first.abs_diff(second) <= 2, "{first} and then {second}");
+}
+
+/// RFC 9260 §3.3.2: as many streams as the fields of an INIT can say, each with its own order.
+#[test]
+fn an_association_has_65535_streams_each_way() {
+    let mut pair = Pair::new();
+    let listener = pair.listen();
+    let a = pair.open(A, Style::OneToOne);
+    for (n, id) in [(A, a), (B, listener)] {
+        let (sctp, mut cx) = pair.host(n);
+        let set = sctp.configure(&mut cx, id, AssocId::FUTURE, |settings| {
+            settings.init.out_streams = u16::MAX;
+            settings.init.in_streams_max = u16::MAX;
+        });
+        set.unwrap();
+    }
+    pair.connect(A, a);
+    pair.run_for(Duration::from_secs(1));
+    let (sctp, mut cx) = pair.host(B);
+    let (b, _) = sctp.accept(&mut cx, listener).unwrap();
+    for (n, id) in [(A, a), (B, b)] {
+        let status = pair.hosts[n].sctp.status(id, AssocId::FUTURE).unwrap();
+        assert_eq!(
+            (status.out_streams, status.in_streams),
+            (u16::MAX, u16::MAX)
+        );
+    }
+    assert_eq!(pair.send_on(A, a, u16::MAX, b"none"), Err(Error::Invalid));
+    let mut came = 0;
+    for round in 0..2_u8 {
+        for stream in 0..u16::MAX {
+            let message = [&stream.to_be_bytes()[..], &[round]].concat();
+            while pair.send_on(A, a, stream, &message) == Err(Error::WouldBlock) {
+                pair.run_for(Duration::from_millis(20));
+            }
+            came += receive_from_streams(&mut pair, b);
+        }
+    }
+    pair.run_for(Duration::from_secs(10));
+    came += receive_from_streams(&mut pair, b);
+    assert_eq!(came, 2 * usize::from(u16::MAX));
+}
+
+/// Receives what there is on B, and sees that each message has the place in its stream that it says.
+fn receive_from_streams(pair: &mut Pair, b: SocketId) -> usize {
+    let (sctp, mut cx) = pair.host(B);
+    let (mut came, mut bytes) = (0, [0; 8]);
+    while let Ok(Incoming::Message(received)) = sctp.recv_msg(&mut cx, b, &mut bytes, false) {
+        let stream = u16::from_be_bytes([bytes[0], bytes[1]]);
+        assert_eq!(
+            (received.info.stream, received.info.ssn),
+            (stream, bytes[2].into())
+        );
+        came += 1;
+    }
+    came
 }
 
 /// RFC 9260 §6.2-9, §6.2-10: whatever the user wants.

@@ -2,7 +2,7 @@
 
 use crate::Sctp;
 use crate::endpoint::{Endpoint, Item, Style, len_of};
-use crate::info::{Notification, NxtInfo, RcvInfo, Received};
+use crate::info::{AssocId, Notification, NxtInfo, RcvInfo, Received};
 use sockeye_core::{Context, Error, SocketId};
 use std::net::SocketAddr;
 
@@ -31,10 +31,54 @@ impl Sctp {
         buffer: &mut [u8],
         peek: bool,
     ) -> Result<Incoming, Error> {
+        let (incoming, association) = self.take_next(id, buffer, peek)?;
+        if let (Incoming::Message(received), Some(own)) = (&incoming, association)
+            && !peek
+        {
+            self.was_read(cx, own, received.len);
+        }
+        Ok(incoming)
+    }
+
+    /// [`recv_msg`](Self::recv_msg) for who passes messages on and keeps some for a slower reader: what
+    /// is taken stays in its association's receive window until [`give_back`](Self::give_back) says
+    /// that it has been read.
+    ///
+    /// # Errors
+    /// Those of [`recv_msg`](Self::recv_msg).
+    pub fn recv_msg_charged(&mut self, id: SocketId, buffer: &mut [u8]) -> Result<Incoming, Error> {
+        let (incoming, _) = self.take_next(id, buffer, false)?;
+        Ok(incoming)
+    }
+
+    /// So many bytes that [`recv_msg_charged`](Self::recv_msg_charged) has given from an association
+    /// have been read: the window opens by them. Of an association that is over nothing is left to open.
+    pub fn give_back(&mut self, cx: &mut Context<'_>, id: SocketId, assoc: AssocId, len: usize) {
+        if let Ok(own) = self.named(id, assoc) {
+            self.was_read(cx, own, len);
+        }
+    }
+
+    fn was_read(&mut self, cx: &mut Context<'_>, own: SocketId, len: usize) {
+        if let Some(tcb) = self.association_mut(own) {
+            tcb.was_read(len);
+            if tcb.ack.due && !tcb.listed {
+                self.settle(cx, own);
+            }
+        }
+    }
+
+    /// What waits longest goes to the user, or is looked at; and whose message it is.
+    fn take_next(
+        &mut self,
+        id: SocketId,
+        buffer: &mut [u8],
+        peek: bool,
+    ) -> Result<(Incoming, Option<SocketId>), Error> {
         let endpoint = self.held_mut(id)?;
         let context = endpoint.settings.context;
         let Some(item) = endpoint.inbox.front_mut() else {
-            return endpoint.nothing();
+            return Ok((endpoint.nothing()?, None));
         };
         let (mut received, association, whole) = match item {
             Item::Notification(notice, from) => {
@@ -43,7 +87,7 @@ impl Sctp {
                 if !peek {
                     endpoint.inbox.pop_front();
                 }
-                return Ok(Incoming::Notification(notice));
+                return Ok((Incoming::Notification(notice), None));
             }
             Item::Message {
                 association,
@@ -84,13 +128,7 @@ impl Sctp {
                 endpoint.inbox.pop_front();
             }
         }
-        if !peek && let Some(tcb) = self.association_mut(association) {
-            tcb.was_read(received.len);
-            if tcb.ack.due && !tcb.listed {
-                self.settle(cx, association);
-            }
-        }
-        Ok(Incoming::Message(received))
+        Ok((Incoming::Message(received), Some(association)))
     }
 
     /// Whom the notification was from that [`recv_msg`](Self::recv_msg) gave last: the peer's primary
