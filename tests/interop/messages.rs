@@ -15,6 +15,7 @@ use std::time::Duration;
 pub(crate) const TESTS: &[Test] = tests![
     one_to_many_sctp,
     one_to_one_sctp,
+    an_unread_sctp_window,
     dccp_over_ipv4,
     dccp_over_ipv6,
     dccp_between_two_programs_of_a_run,
@@ -41,6 +42,10 @@ fn one_to_many_sctp() -> Result {
 
 fn one_to_one_sctp() -> Result {
     plays(include_str!("one_to_one.py"), &[])
+}
+
+fn an_unread_sctp_window() -> Result {
+    plays(include_str!("full_window.py"), &[])
 }
 
 fn dccp_over_ipv4() -> Result {

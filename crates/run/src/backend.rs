@@ -72,6 +72,8 @@ pub struct Received {
     pub flags: i32,
     /// Control messages that go along, beside what the rest of this tells.
     pub control: Vec<Control>,
+    /// The association in whose receive window it stays until [`NodeSocket::give_back`], or 0.
+    pub charged: i32,
     /// It is no message, but the end of all: nothing will come any more.
     pub end: bool,
 }
@@ -89,6 +91,7 @@ impl Received {
             traffic_class: None,
             flags: 0,
             control: Vec::new(),
+            charged: 0,
             end: false,
         }
     }
@@ -210,6 +213,9 @@ pub trait NodeSocket: Send + Sync + Sized + 'static {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<Result<Received, Errno>>;
+
+    /// The program has read so many octets of what an association is [charged](Received::charged) for.
+    fn give_back(&self, _association: i32, _octets: usize) {}
 
     /// Takes the next report of the error queue, or fails with `EAGAIN`.
     fn take_report(&self, buffer: &mut [u8]) -> Result<Reported, Errno>;

@@ -139,6 +139,11 @@ impl NodeSocket for Socket {
             .map_err(errno)
     }
 
+    fn give_back(&self, association: i32, octets: usize) {
+        // Of SCTP alone there is anything to give back.
+        let _ = Self::give_back(self, sockeye::sctp::AssocId(association), octets);
+    }
+
     fn take_report(&self, buffer: &mut [u8]) -> Result<Reported, Errno> {
         let mut buffers = [IoSliceMut::new(buffer)];
         let message = self
@@ -200,9 +205,13 @@ fn poll_recv_sctp(
     cx: &mut Context<'_>,
     buffer: &mut [u8],
 ) -> Poll<Result<Received, Errno>> {
-    let mut into = [IoSliceMut::new(buffer)];
-    match socket.recvmsg(&mut into, MessageFlags::DONT_WAIT) {
-        Ok(message) => return Poll::Ready(Ok(described(socket, &message))),
+    match socket.recvmsg_charged(buffer) {
+        Ok((message, assoc)) => {
+            return Poll::Ready(Ok(Received {
+                charged: assoc.0,
+                ..described(socket, &message)
+            }));
+        }
         Err(error) => match errno(error) {
             Errno::AGAIN => {}
             error => return Poll::Ready(Err(error)),

@@ -3,7 +3,7 @@
 use crate::address;
 use crate::backend::{Backend, Errno, NodeSocket as _};
 use crate::calls::connect::To;
-use crate::descriptors::{Sock, nonblocking};
+use crate::descriptors::{Sock, lock, nonblocking};
 use crate::memory::OPTION_MAX;
 use crate::relay;
 use crate::supervisor::{Answer, Outcome, Supervisor};
@@ -152,6 +152,10 @@ impl<B: Backend> Supervisor<B> {
         let flags = i32::from_ne_bytes([f0, f1, f2, f3]);
         if sock.is_stream() {
             return Err(Errno::INVAL);
+        }
+        if let Some(datagrams) = sock.datagrams() {
+            let _turn = lock(&datagrams.turn);
+            datagrams.give_back(&*sock.node);
         }
         let node = Arc::new(sock.node.peel_off(i32::from_ne_bytes([a0, a1, a2, a3]))?);
         let waiting = sock

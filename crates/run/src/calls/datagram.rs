@@ -15,6 +15,7 @@ use crate::ends::{self, Watched};
 use crate::relay::events;
 use crate::supervisor::{Share, Supervisor};
 use rustix::event::PollFlags;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -69,6 +70,7 @@ impl<B: Backend> Supervisor<B> {
             });
             let (buffer, result) = tokio::select! {
                 next = next => next,
+                never = give_back_as_it_is_read(&sock, &datagrams, &watched) => match never {},
                 () = &mut showing => return,
                 () = sock.closed() => return,
             };
@@ -185,6 +187,28 @@ pub(crate) fn carry_one<S: NodeSocket>(
         errors::note(sock, error);
     }
     Ok(left)
+}
+
+/// Tells the node of what the program reads without asking: on a descriptor that it has moved below those that are asked for.
+/// It never returns.
+pub(crate) async fn give_back_as_it_is_read<S: NodeSocket>(
+    sock: &Sock<S>,
+    datagrams: &Datagrams,
+    node_end: &Watched,
+) -> Infallible {
+    if !sock.is_sctp() {
+        return std::future::pending().await;
+    }
+    // A datagram taken from an AF_UNIX socket is an edge of POLLOUT for who has sent it.
+    while let Ok(mut ready) = node_end.writable().await {
+        if events(node_end.as_fd()).contains(PollFlags::HUP) {
+            break;
+        }
+        ready.clear_ready();
+        let _turn = lock(&datagrams.turn);
+        datagrams.give_back(&*sock.node);
+    }
+    std::future::pending().await
 }
 
 /// Queues a message for the program when there is room. An error says that the program's end is closed.

@@ -236,6 +236,7 @@ impl<B: Backend> Supervisor<B> {
             if !back.is_empty() {
                 datagrams.put_back(end.as_fd(), back);
             }
+            datagrams.give_back(&*sock.node);
         }
         Ok(Outcome::Answered)
     }

@@ -5,7 +5,7 @@
 
 use crate::backend::{Backend, Errno, NodeSocket, Type};
 use crate::buffers::Buffer;
-use crate::calls::datagram::{Datagrams, carry_one, deliver, errors};
+use crate::calls::datagram::{Datagrams, carry_one, deliver, errors, give_back_as_it_is_read};
 use crate::descriptors::{Phase, Sock, lock};
 use crate::ends::Watched;
 use crate::relay::events;
@@ -128,7 +128,11 @@ async fn down<S: NodeSocket>(sock: &Sock<S>, datagrams: &Datagrams, node_end: &W
             let received = ready!(sock.node.poll_recv_from(cx, &mut buffer));
             Poll::Ready(received.map(|received| (buffer, received)))
         });
-        let (buffer, received) = match next.await {
+        let next = tokio::select! {
+            next = next => next,
+            never = give_back_as_it_is_read(sock, datagrams, node_end) => match never {},
+        };
+        let (buffer, received) = match next {
             Ok(next) => next,
             Err(error) => return error,
         };

@@ -4,7 +4,7 @@
 //! keeps that in the order in which it queued the datagrams. What tells which of them the program has already taken by a plain recv is the time stamp that the kernel
 //! gives each datagram as it is queued: it lies between two readings of the same clock around the very send that queued it.
 
-use crate::backend::{Errno, Received};
+use crate::backend::{Errno, NodeSocket, Received};
 use crate::buffers::Buffer;
 use crate::calls::message::Asked;
 use crate::descriptors::lock;
@@ -12,7 +12,7 @@ use crate::ends;
 use crate::memory::DATAGRAM_MAX;
 use crate::sys::{self, Stamped};
 use rustix::net::{self, SendFlags, SocketAddrUnix};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +35,8 @@ pub(crate) struct Datagrams {
     /// The oldest message at the node's end has been carried, and is still to be taken out. Held with `rescued`.
     carried: AtomicBool,
     order: Mutex<VecDeque<Queued>>,
+    /// Octets that each association is charged for, of which some may have been read since.
+    charged: Mutex<BTreeMap<i32, usize>>,
     /// What was put back and found no room in the program's end, whose connection may have ended: it comes before all there.
     returned: Mutex<VecDeque<Taken>>,
     /// What a receive of nothing but the end fails with, if it does.
@@ -78,6 +80,7 @@ impl Datagrams {
             rescued: Mutex::default(),
             carried: AtomicBool::new(false),
             order: Mutex::default(),
+            charged: Mutex::default(),
             returned: Mutex::default(),
             carrying: Mutex::default(),
             left: Notify::new(),
@@ -92,9 +95,42 @@ impl Datagrams {
     pub(crate) fn queue(&self, data: &[u8], received: &Received) -> Result<(), Errno> {
         let mut order = lock(&self.order);
         self.send(&mut order, data, received)?;
+        if received.charged != 0 {
+            *lock(&self.charged).entry(received.charged).or_default() += data.len();
+        }
         drop(order);
         self.arrived.notify_waiters();
         Ok(())
+    }
+
+    /// Tells the node what the program has read since the last time, for which it keeps no room in its receive windows any
+    /// more. To be called with `turn` held: what a call has taken may go back to its place.
+    pub(crate) fn give_back(&self, node: &impl NodeSocket) {
+        let mut order = lock(&self.order);
+        let mut charged = lock(&self.charged);
+        if charged.is_empty() {
+            return;
+        }
+        if sys::unread_by_peer(self.node_end.as_fd()) == Ok(0) {
+            order.clear();
+        }
+        let mut unread = BTreeMap::<i32, usize>::new();
+        let returned = lock(&self.returned);
+        let kept = returned.iter().filter_map(|taken| taken.received.as_ref());
+        for received in order.iter().map(|queued| &queued.received).chain(kept) {
+            if received.charged != 0 {
+                *unread.entry(received.charged).or_default() += received.len;
+            }
+        }
+        drop(returned);
+        drop(order);
+        for (&association, octets) in charged.iter() {
+            let left = unread.get(&association).copied().unwrap_or(0);
+            if let Some(read @ 1..) = octets.checked_sub(left) {
+                node.give_back(association, read);
+            }
+        }
+        *charged = unread;
     }
 
     fn send(
@@ -251,6 +287,14 @@ impl Datagrams {
             source.is_some_and(|source| sources.contains(&source))
         });
         self.refill(&mut order, rest.into_iter());
+        // They are charged where they go to.
+        let mut charged = lock(&self.charged);
+        for received in theirs.iter().filter_map(|taken| taken.received.as_ref()) {
+            if let Some(octets) = charged.get_mut(&received.charged) {
+                *octets = octets.saturating_sub(received.len);
+            }
+        }
+        drop(charged);
         theirs
     }
 

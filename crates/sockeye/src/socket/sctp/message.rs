@@ -202,6 +202,46 @@ impl Socket {
         flags: MessageFlags,
     ) -> io::Result<RecvMessage> {
         let (incoming, by) = self.recv_told(buffer, flags)?;
+        self.describe_sctp(incoming, by, buffer)
+    }
+
+    /// recvmsg(2) of an SCTP socket for who passes messages on, without waiting: what is taken stays in
+    /// the receive window of the association that is named beside it, until
+    /// [`give_back`](Self::give_back) says that it has been read. So a peer is held up by a reader
+    /// that is slow, however fast this is called.
+    ///
+    /// # Errors
+    /// Those of [`recvmsg`](Self::recvmsg); EOPNOTSUPP for other sockets.
+    pub fn recvmsg_charged(&self, buffer: &mut [u8]) -> io::Result<(RecvMessage, AssocId)> {
+        let (incoming, by) = self.sctp(|sctp, _, id| {
+            let incoming = sctp.recv_msg_charged(id, buffer)?;
+            Ok((incoming, sctp.notified_by(id)))
+        })?;
+        let assoc = match &incoming {
+            Incoming::Message(received) => received.info.assoc,
+            _ => AssocId::FUTURE,
+        };
+        Ok((self.describe_sctp(incoming, by, buffer)?, assoc))
+    }
+
+    /// So many bytes that [`recvmsg_charged`](Self::recvmsg_charged) has given from an association have
+    /// been read. Of an association that is over, or another socket's, nothing is done.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP for other sockets than SCTP's.
+    pub fn give_back(&self, assoc: AssocId, len: usize) -> io::Result<()> {
+        self.sctp(|sctp, cx, id| {
+            sctp.give_back(cx, id, assoc, len);
+            Ok(())
+        })
+    }
+
+    fn describe_sctp(
+        &self,
+        incoming: Incoming,
+        by: Option<SocketAddr>,
+        buffer: &mut [u8],
+    ) -> io::Result<RecvMessage> {
         let told = self.sctp(|sctp, _, id| Ok(sctp.settings(id, AssocId::FUTURE)?.told))?;
         // As on Linux it comes from the peer's primary address, also when the association is over.
         let by = by.filter(|_| matches!(incoming, Incoming::Notification(_)));
