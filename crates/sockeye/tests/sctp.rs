@@ -133,6 +133,38 @@ fn one_socket_has_many_associations_and_peels_one_off() {
 }
 
 #[test]
+fn one_socket_begins_with_a_peer_of_several_addresses_and_changes_its_own() {
+    let (a, b) = pair();
+    let hub = SctpSocket::bind_on(&b, "10.0.0.2:5000").unwrap();
+    hub.bind_add(&[addr("10.0.1.2:5000")]).unwrap();
+    let both = [addr("10.0.0.2:5000"), addr("10.0.1.2:5000")];
+    let client = SctpSocket::bind_on(&a, "10.0.0.1:6000").unwrap();
+    let assoc = client.connect_multi(&both).unwrap();
+    let by_name = SndInfo {
+        assoc,
+        ..SndInfo::default()
+    };
+    client.send_msg(b"by name", None, &by_name).unwrap();
+    let mut buffer = [0; 100];
+    let received = hub.recv_msg(&mut buffer);
+    assert!(matches!(received, Ok(Incoming::Message(m)) if m.len == 7));
+    let mut known = client.as_socket().peer_addrs(assoc).unwrap();
+    known.sort();
+    assert_eq!(known, both);
+    // The current node's.
+    let _current = a.enter();
+    let stream = SctpStream::connect_multi(&both[..]).unwrap();
+    assert_eq!(stream.status().unwrap().state, State::Established);
+    // The last address stays.
+    hub.bind_remove(&both[1..]).unwrap();
+    assert_eq!(
+        hub.as_socket().local_addrs(AssocId::FUTURE).unwrap(),
+        both[..1]
+    );
+    assert!(hub.bind_remove(&both[..1]).is_err());
+}
+
+#[test]
 fn options_are_laid_out_as_linux_has_them() {
     let (a, b) = pair();
     let (client, server) = connected(&a, &b);

@@ -18,9 +18,9 @@ pub use dccp::{DccpListener, DccpOptions, DccpSocket};
 pub use icmp::IcmpSocket;
 pub use packet::PacketSocket;
 pub use raw::RawSocket;
-#[cfg(feature = "tokio")]
-pub(crate) use sctp::one_message;
 pub use sctp::{SctpListener, SctpSocket, SctpStream};
+#[cfg(feature = "tokio")]
+pub(crate) use sctp::{one_message, several};
 pub use std::net::Shutdown;
 pub use tcp::{Incoming, ReadHalf, TcpListener, TcpStream, WriteHalf};
 pub use udp::UdpSocket;

@@ -30,6 +30,31 @@ pub(crate) fn one_message<'a>(socket: &Socket, buf: &'a [u8]) -> io::Result<&'a 
     Ok(&buf[..buf.len().min(most)])
 }
 
+/// A socket's own addresses after its first ones (sctp_bindx(3), RFC 6458 §9.1).
+macro_rules! several {
+    ($name:ident) => {
+        impl $name {
+            /// Binds to further addresses of the node, with the port that it has. Associations that stand
+            /// are told where both sides have dynamic addresses (RFC 5061).
+            ///
+            /// # Errors
+            /// `AddrInUse`, `AddrNotAvailable`, `InvalidInput` for another port.
+            pub fn bind_add(&self, addrs: &[std::net::SocketAddr]) -> std::io::Result<()> {
+                self.socket.bind_add(addrs)
+            }
+
+            /// Gives up some of its addresses, not all.
+            ///
+            /// # Errors
+            /// `InvalidInput` for an address that it is not bound to, EBUSY for the last one.
+            pub fn bind_remove(&self, addrs: &[std::net::SocketAddr]) -> std::io::Result<()> {
+                self.socket.bind_remove(addrs)
+            }
+        }
+    };
+}
+pub(crate) use several;
+
 /// A socket that takes associations.
 #[derive(Debug)]
 pub struct SctpListener {
@@ -37,6 +62,7 @@ pub struct SctpListener {
 }
 
 common!(SctpListener);
+several!(SctpListener);
 
 impl SctpListener {
     /// Listens on all of `addrs` of the current node, which have one port.
@@ -79,6 +105,7 @@ pub struct SctpStream {
 }
 
 common!(SctpStream);
+several!(SctpStream);
 
 impl SctpStream {
     /// Connects from the current node to the first of `addrs` that answers.
@@ -99,6 +126,14 @@ impl SctpStream {
             socket.connect(addr)?;
             Ok(Self { socket })
         })
+    }
+
+    /// Connects from the current node to one peer that has all of `addrs`.
+    ///
+    /// # Errors
+    /// See [`connect`](Self::connect).
+    pub fn connect_multi(addrs: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::connect_multi_on(&Node::current()?, addrs)
     }
 
     /// Connects from `node` to one peer that has all of `addrs`.
@@ -211,6 +246,7 @@ pub struct SctpSocket {
 }
 
 common!(SctpSocket);
+several!(SctpSocket);
 
 impl SctpSocket {
     /// Binds to all of `addrs` of the current node, which have one port, and takes associations.
@@ -262,6 +298,15 @@ impl SctpSocket {
     /// `InvalidInput` for an association that it does not have.
     pub fn configure(&self, assoc: AssocId, change: impl Fn(&mut Settings)) -> io::Result<()> {
         self.socket.configure_sctp(assoc, change)
+    }
+
+    /// Begins an association with one peer that has all of `addrs`, which the first message then need
+    /// not begin.
+    ///
+    /// # Errors
+    /// `AlreadyConnected`, `InvalidInput` for addresses of two families or ports.
+    pub fn connect_multi(&self, addrs: &[SocketAddr]) -> io::Result<AssocId> {
+        self.socket.connect_multi(addrs)
     }
 
     /// Makes an association a stream of its own.

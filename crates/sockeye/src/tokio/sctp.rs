@@ -3,7 +3,7 @@
 use super::addr::{ToSocketAddrs, no_address, resolve};
 use super::options::{common, readiness};
 use super::ready::cooperate;
-use crate::net::one_message;
+use crate::net::{one_message, several};
 use crate::sctp::{AssocId, Incoming, Settings, SndInfo};
 use crate::{Domain, Node, Protocol, Socket, Type};
 use std::future::poll_fn;
@@ -30,6 +30,7 @@ pub struct SctpListener {
 }
 
 common!(SctpListener, Type::STREAM, Protocol::SCTP, "an SCTP socket");
+several!(SctpListener);
 
 impl SctpListener {
     /// Listens on all of `addrs` of `node`, which have one port.
@@ -84,6 +85,9 @@ impl SctpListener {
 /// let listener = SctpListener::bind_on(&node, "127.0.0.1:80").await?;
 /// let mut client = SctpStream::connect_on(&node, "127.0.0.1:80").await?;
 /// let (mut server, _) = listener.accept().await?;
+/// // Or to a peer of several addresses:
+/// let several = ["127.0.0.1:80", "127.0.0.2:80"].map(|addr| addr.parse::<std::net::SocketAddr>().expect("an address"));
+/// let _other = SctpStream::connect_multi_on(&node, &several[..]).await?;
 ///
 /// client.write_all(b"one").await?;
 /// client.write_all(b"two").await?;
@@ -102,6 +106,7 @@ pub struct SctpStream {
 }
 
 common!(SctpStream, Type::STREAM, Protocol::SCTP, "an SCTP socket");
+several!(SctpStream);
 
 impl SctpStream {
     /// Connects from `node` to the first of `addrs` that answers.
@@ -126,6 +131,32 @@ impl SctpStream {
     /// As [`connect_on`](Self::connect_on).
     pub async fn connect(addrs: impl ToSocketAddrs) -> io::Result<Self> {
         Self::connect_on(&Node::current()?, addrs).await
+    }
+
+    /// Connects from `node` to one peer that has all of `addrs`.
+    ///
+    /// # Errors
+    /// Those of resolving `addrs` and of connect(2).
+    pub async fn connect_multi_on(node: &Node, addrs: impl ToSocketAddrs) -> io::Result<Self> {
+        let all = resolve(node, addrs).await?;
+        let socket = socket(node, &all, Type::STREAM)?;
+        socket.set_nonblocking(true)?;
+        match socket.connect_multi(&all) {
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            done => {
+                done?;
+            }
+        }
+        cooperative(poll_fn(|cx| socket.poll_connect(cx))).await?;
+        Ok(Self { socket })
+    }
+
+    /// Connects from the current node to one peer that has all of `addrs`.
+    ///
+    /// # Errors
+    /// As [`connect_multi_on`](Self::connect_multi_on).
+    pub async fn connect_multi(addrs: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::connect_multi_on(&Node::current()?, addrs).await
     }
 
     /// The peer's primary address.
@@ -208,6 +239,7 @@ impl AsyncWrite for SctpStream {
 /// let node = sockeye::Node::builder().build()?;
 /// let server = SctpSocket::bind_on(&node, "127.0.0.1:80").await?;
 /// let client = SctpSocket::bind_on(&node, "127.0.0.1:0").await?;
+/// server.bind_add(&["127.0.0.2:80".parse().expect("an address")])?;
 ///
 /// let to = server.local_addr()?;
 /// client.send_msg(b"hello", Some(to), &SndInfo::default()).await?;
@@ -235,6 +267,7 @@ common!(
     Protocol::SCTP,
     "a one-to-many SCTP socket"
 );
+several!(SctpSocket);
 
 impl SctpSocket {
     /// Binds to all of `addrs` of `node`, which have one port, and takes associations.
@@ -291,6 +324,20 @@ impl SctpSocket {
     /// `InvalidInput` for an association that it does not have.
     pub fn configure(&self, assoc: AssocId, change: impl Fn(&mut Settings)) -> io::Result<()> {
         self.socket.configure_sctp(assoc, change)
+    }
+
+    /// Begins an association with one peer that has all of `addrs`, which the first message then need
+    /// not begin.
+    ///
+    /// # Errors
+    /// EISCONN, EINVAL for addresses of two families or ports.
+    pub fn connect_multi(&self, addrs: &[SocketAddr]) -> io::Result<AssocId> {
+        match (self.socket.connect_multi(addrs), addrs) {
+            (Err(error), [first, ..]) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
+                self.socket.association_with(*first)
+            }
+            (done, _) => done,
+        }
     }
 
     /// Makes an association a stream of its own.
