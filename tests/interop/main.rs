@@ -35,6 +35,7 @@ mod sctp_extensions;
 mod sctp_stage;
 mod served;
 mod signals;
+mod soak;
 mod switch;
 mod tap;
 mod tools;
@@ -48,6 +49,7 @@ fn main() {
         run::TESTS,
         programs::TESTS,
         served::TESTS,
+        soak::TESTS,
         egress::TESTS,
         signals::TESTS,
         switch::TESTS,

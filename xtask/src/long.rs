@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// All of them, with what each is and how it is run for so many minutes. Those that end by
 /// themselves heed no minutes.
-const ALL: [Long; 6] = [
+const ALL: [Long; 7] = [
     Long {
         name: "grid",
         what: "TCP over bad paths beside the kernel's, CUBIC, with bars; about 15 minutes; root",
@@ -36,12 +36,17 @@ const ALL: [Long; 6] = [
     Long {
         name: "hostile",
         what: "random and mutated traffic against a node that serves a client, for --minutes; root, scapy, trafgen",
-        run: hostile,
+        run: |minutes| interop("hostile::", "SOCKEYE_TEST_HOSTILE_SECONDS", minutes),
     },
     Long {
         name: "soak",
         what: "worlds by chance, one after the other, for --minutes",
         run: |minutes| program::bench("soak", "release", &[minutes.to_string()]),
+    },
+    Long {
+        name: "run-soak",
+        what: "nginx and redis under `run` over a link that loses 1%, for --minutes of load: nothing may grow; root, wrk",
+        run: |minutes| interop("soak::", "SOCKEYE_TEST_SOAK_SECONDS", minutes),
     },
 ];
 
@@ -82,19 +87,16 @@ fn grid(args: &[&str]) -> Result<()> {
     program::bench("grid", "release", &args)
 }
 
-/// Runs the test of the attackers for longer. Not in release: assertions may find something, too.
-fn hostile(minutes: u32) -> Result<()> {
+/// Runs a test for longer. Not in release: assertions may find something, too.
+fn interop(filter: &str, seconds: &str, minutes: u32) -> Result<()> {
     let status = Command::new(env!("CARGO"))
         .args(["test", "--quiet", "--package", "sockeye-tests"])
-        .args(["--test", "interop", "--", "hostile::"])
-        .env(
-            "SOCKEYE_TEST_HOSTILE_SECONDS",
-            (u64::from(minutes) * 60).to_string(),
-        )
+        .args(["--test", "interop", "--", filter])
+        .env(seconds, (u64::from(minutes) * 60).to_string())
         .status()
         .context("cargo could not be started")?;
     if !status.success() {
-        bail!("the client was not served, or the node grew: {status}");
+        bail!("{filter} found something: {status}");
     }
     Ok(())
 }
