@@ -2,7 +2,7 @@
 //! what passes on the kernel passes under `run`, and nothing is skipped that the kernel does not skip. What only `run` has a
 //! place for (SCTP, where this kernel has none) passes as well.
 
-use crate::run::PYTHON;
+use crate::run::{PYTHON, wanted_options};
 use sockeye_tests::{
     Outcome, Program, Result, TempDir, Test, check, ignore, in_namespace, sockeye, tests,
 };
@@ -83,7 +83,8 @@ fn compare(module: &str) -> Result {
 /// What comes out otherwise under `run` than on the kernel, and what the run said.
 fn differences(module: &str) -> Result<String> {
     let (kernel_at, run_at) = (TempDir::new()?, TempDir::new()?);
-    let under_run = Program::new(sockeye()?).args(["run", "--", PYTHON]);
+    let under_run = Program::new(sockeye()?).arg("run").args(wanted_options());
+    let under_run = under_run.args(["--", PYTHON]);
     let (kernel, run) = std::thread::scope(|scope| {
         let run = scope.spawn(|| {
             let report = report(under_run, module, run_at.path());

@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[Test] = tests![
     unreachable_and_timed_out_connects,
     options_and_names_of_a_connection,
     half_close_and_reset,
+    data_within_a_run_passes_the_node_if_it_is_seen,
     poll_select_and_epoll_agree,
     descriptors_are_shared_over_fork_exec_dup_and_threads,
     what_was_written_before_exit_arrives,
@@ -33,10 +34,17 @@ pub(crate) const TESTS: &[Test] = tests![
     python_speaks_sctp,
 ];
 
+/// Options that whoever runs the tests wants every `sockeye run` to have: words of `SOCKEYE_RUN_OPTIONS`.
+pub(crate) fn wanted_options() -> Vec<String> {
+    let wanted = std::env::var("SOCKEYE_RUN_OPTIONS").unwrap_or_default();
+    wanted.split_whitespace().map(str::to_owned).collect()
+}
+
 /// `sockeye run OPTIONS -- PROGRAM…`, as an ordinary user.
 pub(crate) fn run(options: &[&str], program: &[&str]) -> Result<Program> {
     Ok(Program::new(sockeye()?)
         .arg("run")
+        .args(wanted_options())
         .args(options)
         .arg("--")
         .args(program)
@@ -47,6 +55,23 @@ pub(crate) fn run(options: &[&str], program: &[&str]) -> Result<Program> {
 pub(crate) fn python(options: &[&str], script: &str, args: &[&str]) -> Result<Output> {
     let program: Vec<&str> = [PYTHON, "-c", script].iter().chain(args).copied().collect();
     run(options, &program)?.run()?.expect(0)
+}
+
+/// A script whose connections are all within the run, with their ends joined past the node and apart.
+fn joined_and_apart(script: &str) -> Result<()> {
+    let program = [PYTHON, "-c", script];
+    for apart in [false, true] {
+        let mut run = Program::new(sockeye()?).arg("run");
+        if apart {
+            run = run.arg("--no-join");
+        }
+        run.arg("--")
+            .args(program)
+            .unprivileged()
+            .run()?
+            .expect(0)?;
+    }
+    Ok(())
 }
 
 /// Debian's own: a python below somebody's home is out of an ordinary user's reach.
@@ -199,7 +224,7 @@ for n in range(20):
 assert len(workers) == 20 and str(os.getpid()).encode() not in workers, workers
 server.shutdown()
 "#;
-    python(&[], script, &[])?;
+    joined_and_apart(script)?;
     Ok(Outcome::Passed)
 }
 
@@ -487,6 +512,39 @@ except ConnectionResetError:
     Ok(Outcome::Passed)
 }
 
+fn data_within_a_run_passes_the_node_if_it_is_seen() -> Result {
+    need!(PYTHON);
+    // tcpi_bytes_acked and tcpi_bytes_received lie behind 120 octets of the older fields.
+    let script = r#"
+import socket, struct, sys
+watched = sys.argv[1:] == ["watched"]
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253) if watched else None
+def counts(sock):
+    return struct.unpack_from("QQ", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136), 120)
+for at, to in (("127.0.0.1",) * 2, ("10.0.2.15",) * 2, ("::1",) * 2, ("::", "127.0.0.1")):
+    family = socket.AF_INET6 if ":" in at else socket.AF_INET
+    listener = socket.create_server((at, 0), family=family, dualstack_ipv6=at == "::")
+    client = socket.create_connection((to, listener.getsockname()[1]))
+    server = listener.accept()[0]
+    for one, other in ((client, server), (server, client)):
+        for length in (1, 1000, 200_000):
+            one.sendall(bytes(length))
+            assert len(other.recv(length, socket.MSG_WAITALL)) == length
+    print(counts(client)[1] > 200_000, counts(server)[1] > 200_000)
+"#;
+    for (options, watched, seen) in [
+        (&[][..], "", "False False\n"),
+        (&["--no-join"], "", "True True\n"),
+        (&[], "watched", "True True\n"),
+    ] {
+        let run = Program::new(sockeye()?).arg("run").args(options);
+        let run = run.args(["--", PYTHON, "-c", script, watched]);
+        let said = run.unprivileged().run()?.expect(0)?.stdout_text();
+        check!(said == seen.repeat(4), "{options:?} {watched}: {said}");
+    }
+    Ok(Outcome::Passed)
+}
+
 fn poll_select_and_epoll_agree() -> Result {
     need!(PYTHON);
     let script = r#"
@@ -533,7 +591,7 @@ assert edge.poll(5) and edge.poll(0.05) == []
 server.sendall(b"two")
 assert edge.poll(5) and client.recv(10) == b"onetwo"
 "#;
-    python(&[], script, &[])?;
+    joined_and_apart(script)?;
     Ok(Outcome::Passed)
 }
 

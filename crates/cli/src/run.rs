@@ -21,6 +21,14 @@ pub(crate) struct Run {
     #[command(flatten)]
     node: NodeOptions,
 
+    /// Have the data between programs of this run pass the node as well
+    ///
+    /// Without it the data of a TCP connection whose two ends are both in the run goes from one to the
+    /// other, as long as no raw or packet socket is there to see its packets; the node sees its
+    /// beginning and its end.
+    #[arg(long)]
+    no_join: bool,
+
     /// The program and its arguments
     #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true)]
     program: Vec<OsString>,
@@ -29,7 +37,9 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let node = node::start(&self.node)?;
-        let runner = Runner::new((*node).clone(), Options::default());
+        let mut options = Options::default();
+        options.join = !self.no_join;
+        let runner = Runner::new((*node).clone(), options);
         let running = match runner.spawn(&self.program) {
             Ok(running) => running,
             Err(error) => {

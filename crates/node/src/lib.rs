@@ -53,6 +53,8 @@ pub struct Node {
     dhcp: Dhcp,
     /// The loopback had more to do than one call may: come back at once.
     loopback_pending: bool,
+    /// It has an observer.
+    observed: bool,
 }
 
 /// Commands and getters.
@@ -67,6 +69,7 @@ impl Node {
             transports,
             dhcp: Dhcp::default(),
             loopback_pending: false,
+            observed: false,
         }
     }
 
@@ -307,6 +310,17 @@ impl Node {
     /// Tells `observer` what happens from now on.
     pub fn set_observer(&mut self, observer: Box<dyn Observer>) {
         self.parts.observer = observer;
+        self.observed = true;
+    }
+
+    /// Whether somebody wants to see packets that are not theirs: an observer, a raw or a packet
+    /// socket.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        let transports = &self.transports;
+        self.observed
+            || !transports.raw.sockets().is_empty()
+            || !transports.packets.sockets().is_empty()
     }
 
     /// Its settings.

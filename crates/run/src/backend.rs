@@ -143,6 +143,11 @@ pub trait Backend: Send + Sync + 'static {
     fn node(&self) -> Option<&sockeye::Node> {
         None
     }
+
+    /// Whether somebody wants to see the packets between its own sockets.
+    fn is_watched(&self) -> bool {
+        false
+    }
 }
 
 /// A nonblocking socket on the node. Dropping it closes it as close(2) does: what was written is still sent.

@@ -29,6 +29,11 @@ impl Backend for Node {
     fn node(&self) -> Option<&Node> {
         Some(self)
     }
+
+    fn is_watched(&self) -> bool {
+        // Of a node that was shut down nothing is to be seen.
+        Self::is_watched(self).unwrap_or(false)
+    }
 }
 
 impl NodeSocket for Socket {

@@ -9,6 +9,7 @@
 //! The guard is always the oldest octet at the node's end, and has been carried already (or never was data). So reading means:
 //! take the guard and all that is new but the last octet, look at the last one, and leave it as the new guard.
 
+pub(crate) mod lane;
 mod messages;
 
 use crate::backend::{Backend, Errno, NodeSocket, Piece};
@@ -17,13 +18,14 @@ use crate::descriptors::{Sock, lock};
 use crate::ends::{self, Watched};
 use crate::supervisor::{Share, Supervisor};
 use crate::sys;
+use lane::{Entered, Joint};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{self, RecvFlags, SendFlags};
 use std::future::poll_fn;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Poll, ready};
 use tokio::sync::watch;
 
@@ -69,6 +71,10 @@ struct Relay<'a, S, F, G> {
     finished: AtomicBool,
     /// Data came that the program no longer wanted.
     discarded: AtomicBool,
+    /// The ways past the node, if the other end may be here.
+    joint: Option<&'a Joint>,
+    /// Octets that were sent, by whichever way.
+    sent: AtomicU64,
 }
 
 /// Carries a connection that was accepted.
@@ -100,6 +106,7 @@ pub(crate) async fn carry<B: Backend>(
         return;
     }
     sock.is_carried(node_end.get_ref());
+    let entered = enter(supervisor, sock, node_end.get_ref());
     let relay = Relay {
         node: &*sock.node,
         node_end: &node_end,
@@ -113,12 +120,15 @@ pub(crate) async fn carry<B: Backend>(
         guarded: AtomicBool::new(guard == Guard::Present),
         finished: AtomicBool::new(false),
         discarded: AtomicBool::new(false),
+        joint: entered.as_ref().map(|entered| &*entered.joint),
+        sent: AtomicU64::new(0),
     };
     let end = relay.run(supervisor.ending.clone()).await;
     let [guarded, finished, discarded] = [&relay.guarded, &relay.finished, &relay.discarded]
         .map(|flag| flag.load(Ordering::Relaxed));
     let gone = (relay.gone)();
-    let unread = ends::take_error(node_end.as_fd()) == Some(Errno::CONNRESET) || discarded;
+    let left = relay.joint.is_some_and(|joint| joint.holds());
+    let unread = ends::take_error(node_end.as_fd()) == Some(Errno::CONNRESET) || discarded || left;
     match end {
         End::Failed(error) => {
             // The kernel shows ECONNRESET by itself; of any other error SO_ERROR can tell.
@@ -141,6 +151,7 @@ pub(crate) async fn carry<B: Backend>(
             }
         }
     }
+    drop(entered);
     drop(node_end);
     lock(&sock.state).watched = false;
     if gone {
@@ -149,6 +160,20 @@ pub(crate) async fn carry<B: Backend>(
         supervisor.want_sweep();
     }
     drop(carrying);
+}
+
+/// Enters a connection where its other end will look, or has looked, if data may go past the node.
+fn enter<'a, B: Backend>(
+    supervisor: &'a Supervisor<B>,
+    sock: &Sock<B::Socket>,
+    node_end: &Arc<OwnedFd>,
+) -> Option<Entered<'a>> {
+    let joints = supervisor.joints.as_ref()?;
+    if supervisor.backend.is_watched() {
+        return None;
+    }
+    let (own, peer) = (sock.node.local_addr().ok()?, sock.node.peer_addr().ok()?);
+    joints.enter(own, peer, node_end.clone())
 }
 
 impl<S: NodeSocket, F: Fn() -> bool, G: Fn() -> bool> Relay<'_, S, F, G> {
@@ -162,11 +187,12 @@ impl<S: NodeSocket, F: Fn() -> bool, G: Fn() -> bool> Relay<'_, S, F, G> {
     /// From the program to the network, until the program has closed.
     async fn up(&self, mut ending: watch::Receiver<bool>) -> End {
         loop {
+            let other = self.way().await;
             let ended = *ending.borrow_and_update();
             let mut buffer = Buffer::take();
             match self.news(&mut buffer) {
                 News::Data { len, urgent } => {
-                    if let Err(error) = self.write_all(&buffer[..len], urgent).await {
+                    if let Err(error) = self.pass(other, buffer, len, urgent).await {
                         return End::Failed(error);
                     }
                     tokio::task::coop::consume_budget().await;
@@ -268,6 +294,32 @@ impl<S: NodeSocket, F: Fn() -> bool, G: Fn() -> bool> Relay<'_, S, F, G> {
         }
     }
 
+    /// The way past the node, when there is one and room on it.
+    async fn way(&self) -> Option<Arc<Joint>> {
+        let other = self.joint?.other()?;
+        let open = poll_fn(|cx| other.poll_room(cx)).await;
+        open.then_some(other)
+    }
+
+    /// Sends on, past the node if there is a way. Urgent octets are the node's, which marks them.
+    async fn pass(
+        &self,
+        other: Option<Arc<Joint>>,
+        buffer: Buffer,
+        len: usize,
+        urgent: bool,
+    ) -> Result<(), Errno> {
+        let place = self.sent.fetch_add(len as u64, Ordering::Relaxed);
+        let buffer = match other.filter(|_| !urgent) {
+            Some(other) => match other.give(place, buffer, len) {
+                Ok(()) => return Ok(()),
+                Err(buffer) => buffer,
+            },
+            None => buffer,
+        };
+        self.write_all(&buffer[..len], urgent).await
+    }
+
     async fn write_all(&self, data: &[u8], urgent: bool) -> Result<(), Errno> {
         let (mut data, last) = data.split_at(data.len() - usize::from(urgent));
         while !data.is_empty() {
@@ -284,15 +336,23 @@ impl<S: NodeSocket, F: Fn() -> bool, G: Fn() -> bool> Relay<'_, S, F, G> {
     async fn down(&self) -> Errno {
         loop {
             let read = poll_fn(|cx| {
+                if let Some(joint) = self.joint
+                    && let Poll::Ready((buffer, range)) = joint.poll_take(cx)
+                {
+                    return Poll::Ready(Ok((buffer, range, false)));
+                }
                 let mut buffer = Buffer::take();
                 let piece = ready!(self.node.poll_read(cx, &mut buffer));
-                Poll::Ready(piece.map(|piece| (buffer, piece)))
+                if let Some(joint) = self.joint {
+                    joint.received(piece.as_ref().map_or(0, |piece| piece.len));
+                }
+                Poll::Ready(piece.map(|Piece { len, urgent }| (buffer, 0..len, urgent)))
             });
-            let (buffer, Piece { len, urgent }) = match read.await {
+            let (buffer, range, urgent) = match read.await {
                 Ok(read) => read,
                 Err(error) => return error,
             };
-            if len == 0 {
+            if range.is_empty() {
                 let _ = net::shutdown(self.node_end, net::Shutdown::Write);
                 self.finished.store(true, Ordering::Relaxed);
                 drop(buffer);
@@ -303,7 +363,7 @@ impl<S: NodeSocket, F: Fn() -> bool, G: Fn() -> bool> Relay<'_, S, F, G> {
             } else {
                 SendFlags::empty()
             };
-            if !self.deliver(&buffer[..len], flags).await {
+            if !self.deliver(&buffer[range], flags).await {
                 self.discarded.store(true, Ordering::Relaxed);
             }
             drop(buffer);

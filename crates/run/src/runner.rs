@@ -9,6 +9,7 @@ use crate::filter;
 use crate::mirror::{self, Exit};
 use crate::names::Names;
 use crate::notify;
+use crate::relay::lane::Joints;
 use crate::supervisor::Supervisor;
 use crate::sys::Listener;
 use crate::waiting::Waiting;
@@ -31,6 +32,9 @@ pub struct Options {
     pub mirror_signals: bool,
     /// How the program's threads wait for the answers to their calls.
     pub waiting: Waiting,
+    /// Whether the data of a TCP connection within the run goes from end to end past the node's packets, unless somebody wants
+    /// to see them.
+    pub join: bool,
 }
 
 impl Default for Options {
@@ -39,6 +43,7 @@ impl Default for Options {
             flush_timeout: Duration::from_secs(5),
             mirror_signals: true,
             waiting: Waiting::best(),
+            join: true,
         }
     }
 }
@@ -84,7 +89,10 @@ impl<B: Backend> Runner<B> {
         let argv = argv.to_vec();
         let (finish, finished) = tokio::sync::oneshot::channel::<()>();
         let build = move |listener, threads| {
-            Supervisor::new(backend, listener, threads, ends, handle, ended, carrying)
+            let mut made =
+                Supervisor::new(backend, listener, threads, ends, handle, ended, carrying);
+            made.joints = options.join.then(Joints::default);
+            made
         };
         // This thread starts the program because the program is to die with it, and it lives as long as the run.
         let notify = thread::Builder::new()

@@ -12,6 +12,7 @@ use crate::descriptors::{Found, Swept, Table, lock};
 use crate::ends::{self, Ends};
 use crate::filter::PLAIN;
 use crate::memory::Memory;
+use crate::relay::lane::Joints;
 use crate::sys::{Call, Listener};
 use crate::threads::Threads;
 use crate::waiting;
@@ -99,6 +100,8 @@ pub(crate) struct Supervisor<B: Backend> {
     held: Mutex<BTreeMap<i32, (u64, AbortHandle)>>,
     remembered: Mutex<BTreeMap<i32, Remembered>>,
     sweep_wanted: Notify,
+    /// Where the two ends of a connection within the run find each other, if they are to.
+    pub(crate) joints: Option<Joints>,
 }
 
 /// Whether a call names no address and tells nothing beside the data: the kernel serves it, but for sockets with messages.
@@ -130,6 +133,7 @@ impl<B: Backend> Supervisor<B> {
             held: Mutex::default(),
             remembered: Mutex::default(),
             sweep_wanted: Notify::new(),
+            joints: None,
         }
     }
 

@@ -2,7 +2,8 @@
 //! what they see without it, and on a node.
 //!
 //! This binary is also the supervisor and some of the programs: `programs --supervise PROGRAM...` runs a program over the
-//! kernel's sockets, `programs --on-a-node PROGRAM...` on a node, and `programs --play ROLE ...` is one.
+//! kernel's sockets, `programs --on-a-node PROGRAM...` on a node, and `programs --play ROLE ...` is one. With `-apart` behind
+//! either word the ends of a connection are not joined past the node.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may end")]
 
@@ -25,18 +26,22 @@ use std::sync::OnceLock;
 fn main() {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match arguments.get(1).and_then(|word| word.to_str()) {
-        Some("--supervise") => supervise(kernel::Kernel, Waiting::best(), &arguments[2..]),
+        Some("--supervise") => supervise(kernel::Kernel, Options::default(), &arguments[2..]),
+        Some("--supervise-apart") => supervise(kernel::Kernel, apart(), &arguments[2..]),
         Some("--supervise-as-before-6.18") => {
             let waiting = match Waiting::best() {
                 Waiting::Firmly => Waiting::FirmlySoon,
                 older => older,
             };
-            supervise(kernel::Kernel, waiting, &arguments[2..])
+            let mut options = Options::default();
+            options.waiting = waiting;
+            supervise(kernel::Kernel, options, &arguments[2..])
         }
         Some("--share") => names::share(&arguments[2..]),
         Some("--letters") => names::letters(&arguments[2..]),
         Some("--meet") => names::meet(&arguments[2..]),
-        Some("--on-a-node") => on_a_node(&arguments[2..]),
+        Some("--on-a-node") => on_a_node(Options::default(), &arguments[2..]),
+        Some("--on-a-node-apart") => on_a_node(apart(), &arguments[2..]),
         Some("--play") => alarm::play(&arguments[2..]),
         Some("--partner") => alarm::be_partner(&arguments[2..]),
         _ => harness(&[
@@ -51,15 +56,20 @@ fn main() {
 }
 
 /// Is the supervisor, for a program on a node that has nothing but its own loopback.
-fn on_a_node(program: &[OsString]) -> ! {
+fn on_a_node(options: Options, program: &[OsString]) -> ! {
     let node = sockeye::Node::builder().build().unwrap();
-    supervise(node, Waiting::best(), program)
+    supervise(node, options, program)
+}
+
+/// Options by which all data passes the node.
+fn apart() -> Options {
+    let mut options = Options::default();
+    options.join = false;
+    options
 }
 
 /// Is the supervisor.
-fn supervise(backend: impl Backend, waiting: Waiting, program: &[OsString]) -> ! {
-    let mut options = Options::default();
-    options.waiting = waiting;
+fn supervise(backend: impl Backend, options: Options, program: &[OsString]) -> ! {
     let running = Runner::new(backend, options)
         .spawn(program)
         .unwrap_or_else(|error| {

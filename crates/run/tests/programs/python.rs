@@ -1,5 +1,5 @@
 //! Programs in Python that ask for exactly what the kernel shows: each is run without the supervisor first, where it must pass,
-//! and then under it, over the kernel's sockets and on a node.
+//! and then under it, over the kernel's sockets and on a node, with the ends of connections joined past it and apart.
 
 use crate::{Outcome, PASSED, needs, supervised, this_binary};
 use sockeye_tests::{Program, TempDir, Test, tests};
@@ -22,13 +22,24 @@ pub(crate) const TESTS: &[Test] = tests![
 /// What all of them share.
 const COMMON: &str = include_str!("python/common.py");
 
+/// Under the supervisor, in each way.
+fn under_run() -> impl Iterator<Item = Program> {
+    let ways = [
+        "--supervise",
+        "--supervise-apart",
+        "--on-a-node",
+        "--on-a-node-apart",
+    ];
+    ways.into_iter()
+        .map(|way| Program::new(this_binary()).args([way, "python3"]))
+}
+
 fn both(script: &str, unprivileged: bool) -> Outcome {
     needs!("python3");
     let dir = TempDir::new()?;
     dir.write("common.py", COMMON)?;
     let script = dir.write("program.py", script)?;
-    let on_a_node = Program::new(this_binary()).args(["--on-a-node", "python3"]);
-    for program in [Program::new("python3"), supervised("python3"), on_a_node] {
+    for program in std::iter::once(Program::new("python3")).chain(under_run()) {
         let program = program.arg("-B").arg(&script);
         if unprivileged {
             program.unprivileged()
@@ -75,12 +86,8 @@ fn descriptor() -> Outcome {
     let dir = TempDir::new()?;
     dir.write("common.py", COMMON)?;
     let script = dir.write("program.py", include_str!("python/descriptor.py"))?;
-    let on_a_node = Program::new(this_binary()).args(["--on-a-node", "python3"]);
-    for (program, under_run) in [
-        (Program::new("python3"), false),
-        (supervised("python3"), true),
-        (on_a_node, true),
-    ] {
+    let without = std::iter::once((Program::new("python3"), false));
+    for (program, under_run) in without.chain(under_run().map(|program| (program, true))) {
         let program = program.arg("-B").arg(&script);
         match under_run {
             true => program.arg("run"),

@@ -386,6 +386,15 @@ impl Node {
             .map(|count| *seen = count)
     }
 
+    /// Whether somebody wants to see packets that are not theirs: an observer, a raw or a packet
+    /// socket.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn is_watched(&self) -> io::Result<bool> {
+        self.with(|node, _| Ok(node.is_watched()))
+    }
+
     /// Whether all links have what they were to configure themselves with: a leased address, an
     /// address of a router's prefix, and none that is still tentative.
     ///
