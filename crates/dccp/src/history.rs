@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 
 /// Packets that are remembered. What is older is taken for a duplicate.
 pub(crate) const HISTORY_MAX: usize = 4096;
-/// Acknowledgements of ours whose own acknowledgement is waited for.
-const ACKS_MAX: usize = 64;
+/// Acknowledgements of ours whose own acknowledgement is waited for: those of a round trip by the largest
+/// window and an Ack Ratio of two.
+const ACKS_MAX: usize = HISTORY_MAX / 2;
 /// RFC 4341 §5: NUMDUPACK, packets that come later than one that is lost.
 const LATER: usize = 3;
 /// Ack Vectors of one packet.
@@ -145,9 +146,11 @@ impl History {
 
     /// The peer has received our packet `seq`: of what that told, it need not be told again.
     pub(crate) fn acknowledged(&mut self, seq: Seq) {
-        let Some(at) = self.acks.iter().position(|(ack, _)| *ack == seq) else {
+        // They are in the order of their numbers.
+        let at = self.acks.partition_point(|(ack, _)| ack.before(seq));
+        if self.acks.get(at).is_none_or(|(ack, _)| *ack != seq) {
             return;
-        };
+        }
         let (_, newest) = self.acks[at];
         self.acks.drain(..=at);
         let still = usize::try_from(newest.packets_to(self.newest)).unwrap_or(usize::MAX);
@@ -280,6 +283,28 @@ mod tests {
         history.acknowledged(Seq::new(900));
         assert_eq!(history.vector().as_slice(), [0, 192]);
         assert!(history.has(Seq::new(3)) && !history.has(Seq::new(4)));
+    }
+
+    /// RFC 4341 §6.2: by a window of thousands of packets, too, the peer's acknowledgements lag by a round
+    /// trip, and find what they acknowledge.
+    #[test]
+    fn a_long_round_trip_of_acknowledgements_is_remembered() {
+        let mut history = History::default();
+        let (lag, mut longest) = (1000, 0);
+        for n in 0..20_000 {
+            history.received(Seq::new(2 * n), false);
+            history.received(Seq::new(2 * n + 1), false);
+            history.told(Seq::new(n));
+            assert!(history.acks.len() <= ACKS_MAX);
+            // The peer acknowledges what is newest there every 64 packets.
+            if n % 32 == 0 && n > lag {
+                history.acknowledged(Seq::new(n - lag));
+            }
+            if n > 2 * lag {
+                longest = longest.max(history.window());
+            }
+        }
+        assert!(longest < HISTORY_MAX, "{longest}");
     }
 
     #[test]
