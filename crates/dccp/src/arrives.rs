@@ -265,7 +265,8 @@ impl Conn {
         }
         let marked = packet.ecn == Ecn::Ce;
         let (len, ccval) = (packet.data_len, packet.ccval);
-        if let Err(why) = self.deliver(cx, packet) {
+        let delivered = self.deliver(cx, packet);
+        if let Err(why) = delivered {
             self.history.dropped(seq, why);
             cx.drop_packet(match why {
                 Drop::Protocol => Counter::DccpCoverageErrors,
@@ -281,8 +282,10 @@ impl Conn {
         }
         self.unacknowledged += 1;
         let ratio = self.features.remote(Feature::AckRatio).max(1);
-        // §11.3: at once for what is marked or may show a loss, as TCP's while there is a hole.
-        if self.unacknowledged >= ratio || disordered || marked {
+        // §11.3: at once for what is marked or may show a loss, as TCP's while there is a hole. And for what
+        // found no room: the sender goes on by a smaller window, whose next packet may be its last.
+        let at_once = disordered || marked || delivered == Err(Drop::Buffer);
+        if self.unacknowledged >= ratio || at_once {
             self.owed.ack = true;
         } else {
             self.deadlines.delayed_ack = self.deadlines.delayed_ack.min(cx.now + ACK_DELAY);

@@ -264,7 +264,11 @@ impl Conn {
             && self.state == State::Open
             && !self.features.is_changing()
         {
+            // A receiver that waits for more packets than the window has holds it up: it is told with the
+            // next packet.
+            let before = self.features.local(Feature::AckRatio);
             self.features.announce(Feature::AckRatio, ratio);
+            self.owed.ack |= ratio < before && self.sender.in_flight() < before;
         }
     }
 

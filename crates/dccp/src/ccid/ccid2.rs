@@ -442,8 +442,13 @@ impl Ccid2 {
         self.timer = Instant::FAR;
     }
 
+    /// RFC 4341 §6.1.2 allows one for a window of one or two packets: what a receiver waits for beyond that
+    /// may not be allowed to leave, and the window would last as long as it delays an acknowledgement.
     pub(crate) fn ack_ratio(&self) -> u64 {
-        self.acks.ratio
+        match self.cwnd() {
+            ..=2 => 1,
+            _ => self.acks.ratio,
+        }
     }
 
     /// §6.1.2: doubled for each window with losses, one less after cwnd/(R² - R) windows without.

@@ -73,6 +73,42 @@ fn packets_behind_a_hole_are_acknowledged_at_once() {
     assert_eq!(acks, [0, 1, 1, 1, 0, 1, 0]);
 }
 
+/// RFC 4341 §5.2, §6.1.2: a receiver without room brings the window down to a packet, and acknowledges that at
+/// once; nobody waits for a second one. The Ack Ratio was two.
+#[test]
+fn a_window_of_one_packet_does_not_wait_for_a_second() {
+    let mut pair = Pair::new(Wire {
+        delay: Duration::from_micros(20),
+        ..Wire::default()
+    });
+    let (a, b) = pair.connection();
+    let message = [7; 1000];
+    let fill = |pair: &mut Pair| while pair.send(A, a, &message).is_ok() {};
+    let window = |pair: &mut Pair| {
+        let (dccp, cx) = pair.host(A);
+        dccp.info(&cx, a).unwrap().window
+    };
+    pair.run_until(|pair| {
+        fill(pair);
+        window(pair) == Some(1)
+    });
+    let before = pair.now;
+    let mut got = 0;
+    while got < 300 {
+        fill(&mut pair);
+        while pair.recv(B, b).is_ok() {
+            got += 1;
+        }
+        assert!(pair.step());
+    }
+    // Not one delayed acknowledgement, 40 ms.
+    assert!(
+        pair.now - before < Duration::from_millis(40),
+        "{:?}",
+        pair.now - before
+    );
+}
+
 /// RFC 4340 §14.
 #[test]
 fn a_message_is_no_larger_than_the_path_carries() {
