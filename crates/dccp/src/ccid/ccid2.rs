@@ -47,6 +47,8 @@ pub(crate) struct Ccid2 {
     /// The window at the beginning.
     initial: u64,
     sent: VecDeque<Sent>,
+    /// The newest packet that has arrived.
+    arrived: Option<Seq>,
     /// Data packets outstanding.
     pipe: u64,
     pub(crate) rtt: Rtt,
@@ -96,6 +98,7 @@ impl Ccid2 {
             control,
             initial,
             sent: VecDeque::new(),
+            arrived: None,
             pipe: 0,
             rtt: Rtt::default(),
             recovery: None,
@@ -207,7 +210,12 @@ impl Ccid2 {
     fn arrivals(&mut self, report: &Report<'_>) -> News {
         let mut news = News::default();
         let mut seq = report.ack;
+        let oldest = self.sent.front().map(|sent| sent.seq);
         for (state, packets) in runs(report.vector) {
+            // All that is older has been settled.
+            if oldest.is_none_or(|oldest| seq.before(oldest)) {
+                break;
+            }
             for n in 0..u64::from(packets) {
                 if state != ack_state::NOT_RECEIVED {
                     self.arrived(seq - n, state == ack_state::MARKED, &mut news);
@@ -235,6 +243,7 @@ impl Ccid2 {
             return;
         }
         let was = core::mem::replace(&mut sent.fate, Fate::Arrived);
+        self.arrived = Some(self.arrived.map_or(seq, |newest| newest.later(seq)));
         if !sent.data {
             return;
         }
@@ -254,7 +263,10 @@ impl Ccid2 {
     fn find_losses(&mut self) -> Option<Seq> {
         let mut later = 0;
         let mut newest = None;
-        for sent in self.sent.iter_mut().rev() {
+        // Nothing that was sent after the newest that has arrived is lost yet.
+        let arrived = self.arrived.and_then(|seq| place(&self.sent, seq));
+        let known = arrived.map_or(0, |at| at + 1);
+        for sent in self.sent.iter_mut().take(known).rev() {
             match sent.fate {
                 Fate::Arrived => later += 1,
                 Fate::Outstanding if later >= DUPLICATES => {
@@ -523,12 +535,20 @@ impl News {
     }
 }
 
-/// Packets are numbered one after the other, but for those that were not kept.
+/// Packets are numbered one after the other, and all are kept from the first that carries data on.
 /// RFC 4340 §11.4.1-1: what was forgotten is acknowledged in vain.
 fn find(sent: &mut VecDeque<Sent>, seq: Seq) -> Option<&mut Sent> {
-    let first = sent.front()?.seq;
-    let at = sent.partition_point(|s| first.packets_to(s.seq) < first.packets_to(seq));
+    let at = place(sent, seq)?;
     sent.get_mut(at).filter(|s| s.seq == seq)
+}
+
+/// Where it would be among them.
+fn place(sent: &VecDeque<Sent>, seq: Seq) -> Option<usize> {
+    let first = sent.front()?.seq;
+    match seq.before(first) {
+        true => None,
+        false => usize::try_from(first.packets_to(seq)).ok(),
+    }
 }
 
 #[cfg(test)]
