@@ -8,6 +8,7 @@ use crate::flows::Tuple;
 use crate::history::History;
 use crate::queues::{ReceiveQueue, SendQueue};
 use crate::reset::RateLimit;
+use crate::rtt::Departures;
 use crate::sequence::{Sequence, Widths};
 use crate::settings::Settings;
 use crate::state::State;
@@ -138,6 +139,7 @@ pub(crate) struct Conn {
     pub(crate) interface: InterfaceId,
     /// Packets without data that were sent last, one after the other (RFC 4340 §7.7).
     pub(crate) no_data_run: u64,
+    pub(crate) departures: Departures,
     /// Data packets received since the last acknowledgement.
     pub(crate) unacknowledged: u64,
     pub(crate) syncs: RateLimit,
@@ -192,6 +194,7 @@ impl Conn {
             response: None,
             interface: InterfaceId::LOOPBACK,
             no_data_run: 0,
+            departures: Departures::default(),
             unacknowledged: 0,
             syncs: RateLimit::default(),
             sync_acks: RateLimit::default(),

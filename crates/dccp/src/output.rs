@@ -246,13 +246,15 @@ impl Conn {
                 self.deadlines.again = cx.now + self.backoff.again;
             }
         }
+        self.departures.count(cx.now, self.sender.rtt());
         self.follow_window();
     }
 
     /// RFC 4340 §7.5.2: the Sequence Window is about five times what is under way.
     /// RFC 4340 §7.5.2-2 and §7.5.2-3: it stays ahead of what may be under way.
     fn follow_window(&mut self) {
-        let window = self.sender.in_flight();
+        // Acknowledgements are packets, too: those that a receiver sends may be more than its data.
+        let window = self.sender.in_flight().max(self.departures.most());
         let current = self.features.local(Feature::SequenceWindow);
         let wanted = window.saturating_mul(5);
         if wanted > current && self.state == State::Open {

@@ -1,6 +1,7 @@
 //! The round-trip time, and the time-out that follows from it (RFC 6298 §2).
 
 use core::time::Duration;
+use sockeye_core::Instant;
 
 /// RFC 4340 §3.4: the round-trip time of whom nothing is known.
 pub(crate) const RTT_DEFAULT: Duration = Duration::from_millis(200);
@@ -54,5 +55,29 @@ impl Rtt {
     /// RFC 6298 §5 (5.5).
     pub(crate) fn back_off(&mut self) {
         self.backoff = self.backoff.saturating_add(1);
+    }
+}
+
+/// Packets of all types that leave in a round trip.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Departures {
+    since: Instant,
+    now: u64,
+    before: u64,
+}
+
+impl Departures {
+    /// One has left.
+    pub(crate) fn count(&mut self, now: Instant, rtt: Duration) {
+        if now - self.since >= rtt {
+            self.before = core::mem::take(&mut self.now);
+            self.since = now;
+        }
+        self.now = self.now.saturating_add(1);
+    }
+
+    /// Of this round trip, so far, or of the one before.
+    pub(crate) fn most(&self) -> u64 {
+        self.now.max(self.before)
     }
 }

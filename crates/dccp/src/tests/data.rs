@@ -109,6 +109,33 @@ fn a_window_of_one_packet_does_not_wait_for_a_second() {
     );
 }
 
+/// RFC 4340 §7.5.2: acknowledgements count for the Sequence Window, too: one who but receives sends many.
+#[test]
+fn acknowledgements_widen_the_sequence_window() {
+    let mut pair = Pair::new(Wire {
+        delay: Duration::from_millis(50),
+        byte: Duration::from_nanos(500),
+        ..Wire::default()
+    });
+    let (a, b) = pair.connection();
+    pair.record = false;
+    let message = [7; 100];
+    let windows = |pair: &mut Pair| {
+        let (dccp, cx) = pair.host(B);
+        let windows = dccp.info(&cx, b).unwrap().sequence_windows;
+        windows.0
+    };
+    assert_eq!(windows(&mut pair), crate::conn::SEQUENCE_WINDOW);
+    for _ in 0..40_000 {
+        while pair.send(A, a, &message).is_ok() {}
+        while pair.recv(B, b).is_ok() {}
+        assert!(pair.step());
+    }
+    assert!(windows(&mut pair) >= 1000, "{}", windows(&mut pair));
+    let counters = &pair.hosts[A].parts.counters;
+    assert_eq!(counters.get(Counter::DccpInvalidSyncs), 0);
+}
+
 /// RFC 4340 §14.
 #[test]
 fn a_message_is_no_larger_than_the_path_carries() {
