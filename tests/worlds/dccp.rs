@@ -277,8 +277,8 @@ fn ccid_2_gets_tcps_rate() {
 }
 
 /// RFC 5348 §1, RFC 4341 §1: by either CCID a flow gets what TCP gets beside it, within a factor of two,
-/// and together they take what there is. The delay varies by the time of a packet: else two windows run in
-/// step, and it is always the same one that finds the queue full.
+/// and together they take what there is. The delay varies by the time of a packet: else windows run in step
+/// ([`windows_in_step_favour_longer_packets`]).
 #[test]
 fn each_ccid_shares_with_tcp() {
     for (bottleneck, ccids) in [
@@ -287,8 +287,8 @@ fn each_ccid_shares_with_tcp() {
         ("delay=50ms,jitter=1ms,rate=10mbit,limit=100", &[2, 3]),
     ] {
         for &ccid in ccids {
-            let shares = rates::beside_tcp(bottleneck, ccid, Duration::from_secs(180), 11);
-            let shares = shares.unwrap();
+            let (other, time) = (Flow::Dccp(ccid), Duration::from_secs(180));
+            let shares = rates::beside_tcp(bottleneck, other, Duration::ZERO, time, 11).unwrap();
             println!("{bottleneck}, CCID {ccid}: {shares:.2?}");
             let ratio = shares[1] / shares[0];
             assert!(
@@ -301,4 +301,32 @@ fn each_ccid_shares_with_tcp() {
             );
         }
     }
+}
+
+/// Where nothing varies, two windows run in step: a packet leaves the queue each time that one arrives, and
+/// it is always the same flow that finds it full. That is not DCCP's doing: TCP with segments as long as CCID
+/// 2's packets are, which are shorter than those of the TCP beside it, gets as little.
+#[test]
+fn windows_in_step_favour_longer_packets() {
+    let bottleneck = "delay=50ms,rate=10mbit,limit=100";
+    let share = |other| {
+        let share_of = |n: u64| {
+            let (late, time) = (Duration::from_micros(137 * n), Duration::from_secs(60));
+            let [tcp, other] = rates::beside_tcp(bottleneck, other, late, time, 11 + n).unwrap();
+            other / tcp
+        };
+        (0..3).map(share_of).sum::<f64>() / 3.0
+    };
+    let (alike, shorter, ccid_2) = (
+        share(Flow::Tcp),
+        share(Flow::SmallTcp(1396)),
+        share(Flow::Dccp(2)),
+    );
+    println!("TCP {alike:.2}, with shorter segments {shorter:.2}, CCID 2 {ccid_2:.2}");
+    assert!((0.8..1.25).contains(&alike), "{alike}");
+    assert!(shorter < 0.75, "{shorter}");
+    assert!(
+        (0.75..1.4).contains(&(ccid_2 / shorter)),
+        "{ccid_2} {shorter}"
+    );
 }

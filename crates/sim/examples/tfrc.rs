@@ -8,11 +8,14 @@ use std::time::Duration;
 
 const LOSSES: [f64; 5] = [0.1, 0.3, 1.0, 2.5, 5.0];
 const RTTS_MS: [u64; 2] = [10, 100];
-/// The delay varies by the time of a packet, so that two windows don't run in step.
-const BOTTLENECKS: [&str; 3] = [
+/// The delay varies by the time of a packet, so that two windows don't run in step; and then it does not.
+const BOTTLENECKS: [&str; 6] = [
     "delay=5ms,jitter=1ms,rate=10mbit,limit=20",
     "delay=20ms,jitter=1ms,rate=10mbit,limit=50",
     "delay=50ms,jitter=1ms,rate=10mbit,limit=100",
+    "delay=5ms,rate=10mbit,limit=20",
+    "delay=20ms,rate=10mbit,limit=50",
+    "delay=50ms,rate=10mbit,limit=100",
 ];
 /// Round trips that a flow is measured for.
 const ROUND_TRIPS: u32 = 5000;
@@ -41,13 +44,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     println!("\nBeside TCP, Mbit/s of data:\n");
-    println!("| bottleneck, in netem's words | CCID | TCP | DCCP | DCCP / TCP |");
+    println!("| bottleneck, in netem's words | beside TCP | TCP | it | it / TCP |");
     println!("|---|---|---|---|---|");
+    let others = [
+        ("CCID 2", Flow::Dccp(2)),
+        ("CCID 3", Flow::Dccp(3)),
+        ("TCP, as short packets as CCID 2's", Flow::SmallTcp(1396)),
+    ];
     for bottleneck in BOTTLENECKS {
-        for ccid in [2, 3] {
-            let [tcp, dccp] = beside_tcp(bottleneck, ccid, Duration::from_secs(300), 11)?;
-            let ratio = dccp / tcp;
-            println!("| {bottleneck} | {ccid} | {tcp:.2} | {dccp:.2} | {ratio:.2} |");
+        for (name, other) in others {
+            let time = Duration::from_secs(300);
+            let [tcp, it] = beside_tcp(bottleneck, other, Duration::ZERO, time, 11)?;
+            let ratio = it / tcp;
+            println!("| {bottleneck} | {name} | {tcp:.2} | {it:.2} | {ratio:.2} |");
         }
     }
     if let Some(path) = std::env::args().nth(1) {

@@ -16,6 +16,8 @@ const SIZE: usize = 1400;
 /// Bytes of data in a full segment of TCP: of 1500 those of the IP and the TCP header with timestamps are
 /// taken off.
 const TCP_SIZE: usize = 1448;
+/// Bytes of timestamps in each segment.
+const TCP_OPTIONS: usize = 12;
 /// How long flows are given to find their rate.
 const WARM_UP: Duration = Duration::from_secs(15);
 
@@ -80,6 +82,8 @@ pub fn tfrc(loss: f64, rtt: Duration, time: Duration, seed: u64) -> Result<Tfrc,
 pub enum Flow {
     /// TCP by RFC 5681 (Reno).
     Tcp,
+    /// The same with segments of so many bytes, those of TCP's options among them.
+    SmallTcp(i32),
     /// DCCP by this CCID.
     Dccp(u8),
 }
@@ -100,23 +104,11 @@ pub fn alone(
     seed: u64,
 ) -> Result<f64, Failure> {
     let (mut world, left, right, to) = lossy(loss, rtt, seed);
-    let (got, size): (Box<dyn Fn() -> u64>, usize) = match flow {
-        Flow::Tcp => {
-            let sink = Sink::new(to);
-            let received = sink.received();
-            world.spawn(right, sink);
-            world.spawn(left, Source::new(to, "reno"));
-            let got = move || received.load(Ordering::Relaxed);
-            (Box::new(got), TCP_SIZE)
-        }
-        Flow::Dccp(ccid) => {
-            let taker = Taker::new(to, Setup::ccid(ccid));
-            let taken = taker.taken();
-            world.spawn(right, taker);
-            world.spawn(left, Pusher::new(to, None, SIZE, Setup::ccid(ccid)));
-            let got = move || taken.bytes.load(Ordering::Relaxed);
-            (Box::new(got), SIZE)
-        }
+    let got = spawn(&mut world, flow, [left, right], to);
+    let size = match flow {
+        Flow::Tcp => TCP_SIZE,
+        Flow::SmallTcp(segment) => usize::try_from(segment).unwrap_or(TCP_SIZE) - TCP_OPTIONS,
+        Flow::Dccp(_) => SIZE,
     };
     world.pass(WARM_UP)?;
     let before = got();
@@ -152,8 +144,8 @@ fn loss_event_rate(world: &mut World, host: HostId) -> f64 {
     rates.next().map_or(0.0, |(_, p)| p)
 }
 
-/// What a flow of TCP (Reno) and one of DCCP by `ccid` get over `time` through one `bottleneck`, which is
-/// in netem's words, in Mbit/s of data.
+/// What a flow of TCP (Reno) and one of `other` get over `time` through one `bottleneck`, which is in
+/// netem's words, in Mbit/s of data. The other flow begins `late`.
 ///
 /// # Errors
 /// The world fails.
@@ -162,42 +154,60 @@ fn loss_event_rate(world: &mut World, host: HostId) -> f64 {
 /// When `bottleneck` is none.
 pub fn beside_tcp(
     bottleneck: &str,
-    ccid: u8,
+    other: Flow,
+    late: Duration,
     time: Duration,
     seed: u64,
 ) -> Result<[f64; 2], Failure> {
     let mut world = World::without_capture(seed);
     let switch = Switch::new(MemoryConfig::default());
     let mut number = 0;
-    let mut port = || {
+    let mut host = |world: &mut World, name: &str, netem: &str| {
         number += 1;
-        let net = format!("192.0.2.{number}/24").parse().expect("an address");
-        (switch.port(MacAddr([2, 0, 0, 0, 0, number])), net)
-    };
-    let to = |port| SocketAddr::from(([192, 0, 2, 1], port));
-    let (link, net) = port();
-    let right = world.host("right", Config::default());
-    let chance = world.rng().next_u64();
-    let bottleneck = bottleneck.parse().expect("the words of netem");
-    world.plug(right, Netem::new(link, bottleneck, chance), &[net]);
-    let [tcp, dccp] = ["tcp", "dccp"].map(|name| {
         let host = world.host(name, Config::default());
-        let (link, net) = port();
+        let link = switch.port(MacAddr([2, 0, 0, 0, 0, number]));
+        let chance = world.rng().next_u64();
+        let link = Netem::new(link, netem.parse().expect("the words of netem"), chance);
+        let net = format!("192.0.2.{number}/24").parse().expect("an address");
         world.plug(host, link, &[net]);
         host
-    });
-    let sink = Sink::new(to(7000));
-    let taker = Taker::new(to(7001), Setup::ccid(ccid));
-    let (by_tcp, by_dccp) = (sink.received(), taker.taken());
-    world.spawn(right, sink);
-    world.spawn(right, taker);
-    world.spawn(tcp, Source::new(to(7000), "reno"));
-    world.spawn(dccp, Pusher::new(to(7001), None, SIZE, Setup::ccid(ccid)));
-    let got = || [&*by_tcp, &by_dccp.bytes].map(|bytes| bytes.load(Ordering::Relaxed));
+    };
+    let to = |port| SocketAddr::from(([192, 0, 2, 1], port));
+    let right = host(&mut world, "right", bottleneck);
+    let [left, beside] = ["tcp", "beside"].map(|name| host(&mut world, name, ""));
+    let by_tcp = spawn(&mut world, Flow::Tcp, [left, right], to(7000));
+    world.pass(late)?;
+    let by_other = spawn(&mut world, other, [beside, right], to(7001));
+    let got = || [by_tcp(), by_other()];
     world.pass(WARM_UP)?;
     let before = got();
     world.pass(time)?;
     let after = got();
     let rate = |n: usize| (after[n] - before[n]) as f64 * 8e-6 / time.as_secs_f64();
     Ok([rate(0), rate(1)])
+}
+
+/// Begins a flow from the first of two hosts to the second; gives how many bytes have arrived.
+fn spawn(
+    world: &mut World,
+    flow: Flow,
+    [from, at]: [HostId; 2],
+    to: SocketAddr,
+) -> Box<dyn Fn() -> u64> {
+    let source = match flow {
+        Flow::Tcp => Source::new(to, "reno"),
+        Flow::SmallTcp(segment) => Source::new(to, "reno").segments_of(segment),
+        Flow::Dccp(ccid) => {
+            let taker = Taker::new(to, Setup::ccid(ccid));
+            let taken = taker.taken();
+            world.spawn(at, taker);
+            world.spawn(from, Pusher::new(to, None, SIZE, Setup::ccid(ccid)));
+            return Box::new(move || taken.bytes.load(Ordering::Relaxed));
+        }
+    };
+    let sink = Sink::new(to);
+    let received = sink.received();
+    world.spawn(at, sink);
+    world.spawn(from, source);
+    Box::new(move || received.load(Ordering::Relaxed))
 }

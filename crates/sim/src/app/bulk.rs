@@ -18,6 +18,8 @@ const CALL: usize = 64 * 1024;
 pub struct Source {
     to: SocketAddr,
     congestion: String,
+    /// TCP_MAXSEG, where it is set.
+    segment: Option<i32>,
     socket: Option<SocketId>,
     connected: bool,
     rtt: Arc<AtomicU64>,
@@ -30,9 +32,19 @@ impl Source {
         Self {
             to,
             congestion: congestion.to_owned(),
+            segment: None,
             socket: None,
             connected: false,
             rtt: Arc::default(),
+        }
+    }
+
+    /// One whose segments have `bytes` of data and TCP options at the most.
+    #[must_use]
+    pub fn segments_of(self, bytes: i32) -> Self {
+        Self {
+            segment: Some(bytes),
+            ..self
         }
     }
 
@@ -49,6 +61,10 @@ impl Source {
             let name = OptionValue::Bytes(self.congestion.as_bytes().to_vec());
             tcp.set_option(&mut cx, id, SocketOption::Congestion, name)
                 .map_err(|_| format!("finds no congestion control {}", self.congestion))?;
+            if let Some(bytes) = self.segment {
+                let bytes = OptionValue::Int(bytes);
+                ready(tcp.set_option(&mut cx, id, SocketOption::MaxSegment, bytes))?;
+            }
             self.socket = Some(id);
             self.connected = ready(tcp.connect(&mut cx, id, self.to))?.is_some();
             return Ok(Some(true));
