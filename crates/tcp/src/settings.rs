@@ -69,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) select_error_queue: bool,
     /// SO_MAX_PACING_RATE, bytes a second; `u64::MAX` for no limit.
     pub(crate) max_pacing_rate: u64,
+    /// SO_INCOMING_CPU
+    incoming_cpu: i32,
     /// SO_TXREHASH
     pub(crate) transmit_rehash: bool,
     /// IP_BIND_ADDRESS_NO_PORT
@@ -149,6 +151,7 @@ impl Settings {
             lock_filter: false,
             select_error_queue: false,
             max_pacing_rate: u64::MAX,
+            incoming_cpu: -1,
             transmit_rehash: true,
             bind_address_no_port: false,
             no_delay: false,
@@ -241,6 +244,7 @@ impl Settings {
             }
             SocketOption::LockFilter => self.lock_filter = value.flag()?,
             SocketOption::MaxPacingRate => self.max_pacing_rate = value.wide()?,
+            SocketOption::IncomingCpu => self.incoming_cpu = value.int()?,
             SocketOption::TransmitRehash => self.transmit_rehash = option.number(value)? != 0,
             SocketOption::ConnectionAdvice => {
                 value.int()?;
@@ -359,7 +363,7 @@ impl Settings {
             SocketOption::PeekOffset => OptionValue::Int(self.peek_offset),
             SocketOption::LockFilter => OptionValue::Flag(self.lock_filter),
             SocketOption::MaxPacingRate => OptionValue::Wide(self.max_pacing_rate),
-            SocketOption::IncomingCpu => OptionValue::Int(-1),
+            SocketOption::IncomingCpu => OptionValue::Int(self.incoming_cpu),
             SocketOption::TransmitRehash => OptionValue::Flag(self.transmit_rehash),
             SocketOption::MaxSegment if self.max_segment == 0 => {
                 OptionValue::Int(MAX_SEGMENT_DEFAULT)

@@ -30,6 +30,7 @@ pub struct Settings {
     linger: Option<Duration>,
     receive_low_water: i32,
     max_pacing_rate: u64,
+    incoming_cpu: i32,
     locks: i32,
 }
 
@@ -49,6 +50,7 @@ impl Default for Settings {
             linger: None,
             receive_low_water: 1,
             max_pacing_rate: u64::MAX,
+            incoming_cpu: -1,
             locks: 0,
         }
     }
@@ -89,6 +91,7 @@ impl Settings {
                 on => on.map(|on| self.lock_filter = on),
             },
             SocketOption::MaxPacingRate => value.wide().map(|rate| self.max_pacing_rate = rate),
+            SocketOption::IncomingCpu => value.int().map(|cpu| self.incoming_cpu = cpu),
             SocketOption::BufferLock => option.number(value).map(|locks| self.locks = locks),
             SocketOption::ConnectionAdvice => value.int().map(|_| ()),
             // Linux: of a stream alone.
@@ -125,7 +128,7 @@ impl Settings {
             SocketOption::PeekOffset => OptionValue::Int(self.peek_offset),
             SocketOption::MaxPacingRate => OptionValue::Wide(self.max_pacing_rate),
             SocketOption::BufferLock => OptionValue::Int(self.locks),
-            SocketOption::IncomingCpu => OptionValue::Int(-1),
+            SocketOption::IncomingCpu => OptionValue::Int(self.incoming_cpu),
             SocketOption::IncomingNapiId => OptionValue::Int(0),
             _ => return None,
         })

@@ -160,7 +160,8 @@ options! {
             SelectErrorQueue SO_SELECT_ERR_QUEUE = 1 45, rw Flag, Any, "an error in the queue is an exceptional condition for select(2), too";
             MaxPacingRate SO_MAX_PACING_RATE = 1 47, rw Rate, Any, "bytes a second that are sent at the most; all ones: no limit"
                 ["crates/tcp/src/tests/options.rs" "it_is_paced_no_faster_than_it_was_told"];
-            IncomingCpu SO_INCOMING_CPU = 1 49, ro Int, Any, "-1: whoever has work runs the node, on any CPU";
+            IncomingCpu SO_INCOMING_CPU = 1 49, rw Int, Said("-1 until it is set"), "what was set: whoever has work runs the node, on any CPU, so that no member of a SO_REUSEPORT group is nearer"
+                ["crates/tcp/src/tests/options.rs" "the_cpu_that_was_set_is_told"];
             ConnectionAdvice SO_CNX_ADVICE = 1 53, wo Int, Any, "1: the way to the peer is bad, another one is to be found"
                 ["crates/tcp/src/tests/options.rs" "another_way_is_looked_for_when_this_one_is_said_to_be_bad"];
             MemoryInfo SO_MEMINFO = 1 55, ro Struct(36), Any, "bytes held and their limits, as SK_MEMINFO_* numbers them";

@@ -51,6 +51,15 @@ fn peeks_go_on_where_the_last_one_ended() {
 }
 
 #[test]
+fn the_cpu_that_was_set_is_told() {
+    let mut s = Stage::plain();
+    assert_eq!(s.option(SocketOption::IncomingCpu), int(-1));
+    s.set(SocketOption::IncomingCpu, int(1));
+    s.arrives(text(1, 1, 1000));
+    assert_eq!(s.option(SocketOption::IncomingCpu), int(1));
+}
+
+#[test]
 fn it_is_readable_from_the_low_water_on() {
     let mut s = Stage::plain();
     s.set(SocketOption::ReceiveLowWater, int(1500));

@@ -171,6 +171,15 @@ def without_a_copy():
     assert server.recv(10) == b"copied"
 
 
+def the_cpu_of_a_socket():
+    so_incoming_cpu = 49
+    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+        sock = socket.socket(socket.AF_INET, kind)
+        assert sock.getsockopt(socket.SOL_SOCKET, so_incoming_cpu) == -1
+        sock.setsockopt(socket.SOL_SOCKET, so_incoming_cpu, 0)
+        assert sock.getsockopt(socket.SOL_SOCKET, so_incoming_cpu) == 0
+
+
 def a_datagram_without_a_peer():
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     if UNDER_RUN:
@@ -190,5 +199,6 @@ run(
     a_read_before_the_connection,
     cut,
     without_a_copy,
+    the_cpu_of_a_socket,
     a_datagram_without_a_peer,
 )
