@@ -17,6 +17,19 @@ const FILE: Range<usize> = 108..236;
 const PAD: u8 = 0;
 const END: u8 = 255;
 const OVERLOAD: u8 = 52;
+/// What a client reads of a reply.
+const READ: [OptionCode; 10] = [
+    OptionCode::MessageType,
+    OptionCode::ServerIdentifier,
+    OptionCode::AddressLeaseTime,
+    OptionCode::Renewal,
+    OptionCode::Rebinding,
+    OptionCode::SubnetMask,
+    OptionCode::ClasslessStaticRoute,
+    OptionCode::Router,
+    OptionCode::DomainNameServer,
+    OptionCode::InterfaceMtu,
+];
 /// RFC 2132 §9.10: the largest message that we take, what every Ethernet carries in one packet.
 const SIZE_MAX: u16 = 1472;
 
@@ -96,13 +109,7 @@ pub(crate) fn read(bytes: &[u8], mac: MacAddr) -> Option<(MessageType, Message)>
     if bytes.get(COOKIE.0..FIXED_LEN)? != COOKIE.1 {
         return None;
     }
-    let message = Message::from_bytes(bytes).ok()?;
-    let message = match message.opts().get(OptionCode::OptionOverload) {
-        Some(&DhcpOption::OptionOverload(fields)) => {
-            Message::from_bytes(&unfolded(bytes, fields)).ok()?
-        }
-        _ => message,
-    };
+    let message = Message::from_bytes(&unfolded(bytes)?).ok()?;
     // Its length first: `chaddr` takes the message's word for it.
     let ours = usize::from(message.hlen()) == mac.0.len() && message.chaddr() == mac.0;
     if message.opcode() != Opcode::BootReply || !ours {
@@ -112,38 +119,40 @@ pub(crate) fn read(bytes: &[u8], mac: MacAddr) -> Option<(MessageType, Message)>
 }
 
 /// RFC 2131 §4.1, RFC 2132 §9.3: the message with the options that lie in `file` (1) and `sname` (2),
-/// in this order, behind those of the options field.
-fn unfolded(bytes: &[u8], fields: u8) -> Vec<u8> {
-    let mut all = bytes[..FIXED_LEN].to_vec();
+/// in this order, behind those of the options field; `None` when one of them is cut short. Only what a
+/// client reads is in it: dhcproto takes some of the others' lengths on trust.
+fn unfolded(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut all = bytes.get(..FIXED_LEN)?.to_vec();
     all[SNAME.start..FILE.end].fill(0);
-    all.extend(options(&bytes[FIXED_LEN..]));
+    let fields = options(&bytes[FIXED_LEN..], &mut all)?;
     for (bit, field) in [(1, FILE), (2, SNAME)] {
         if fields & bit != 0 {
-            all.extend(options(&bytes[field]));
+            options(&bytes[field], &mut all)?;
         }
     }
     all.push(END);
-    all
+    Some(all)
 }
 
-/// The options of a field without what ends them, and without the one that says where others are.
-fn options(mut field: &[u8]) -> Vec<u8> {
-    let mut all = Vec::new();
+/// Adds the options of a field that a client reads to `all`; returns the value of the one that says
+/// which fields have more of them.
+fn options(mut field: &[u8], all: &mut Vec<u8>) -> Option<u8> {
+    let mut fields = 0;
     while let [code, rest @ ..] = field {
         match *code {
             PAD => field = rest,
             END => break,
             code => {
-                let len = rest.first().map_or(0, |&len| usize::from(len));
-                let Some(option) = field.get(..2 + len) else {
-                    break;
-                };
-                if code != OVERLOAD {
+                let len = usize::from(*rest.first()?);
+                let option = field.get(..2 + len)?;
+                if code == OVERLOAD {
+                    fields = *option.get(2)?;
+                } else if READ.contains(&OptionCode::from(code)) {
                     all.extend(option);
                 }
                 field = &field[2 + len..];
             }
         }
     }
-    all
+    Some(fields)
 }

@@ -434,6 +434,24 @@ fn what_is_not_for_the_client_is_not_heard() {
     assert_eq!(play.client.state(), State::Requesting);
 }
 
+/// Options that nobody asked for, each of every length up to 8.
+#[test]
+fn options_of_wrong_lengths_do_no_harm() {
+    for code in 0..=255 {
+        for len in 0..=8 {
+            let mut play = Play::new();
+            play.due();
+            let mut bytes = play.reply(MessageType::Offer, &hour()).to_vec().unwrap();
+            let end = bytes.iter().rposition(|byte| *byte == 255).unwrap();
+            bytes.truncate(end);
+            bytes.extend([code, len]);
+            bytes.resize(bytes.len() + usize::from(len), 1);
+            bytes.push(255);
+            let _ = play.hears_bytes(&bytes);
+        }
+    }
+}
+
 proptest! {
     /// Replies with any bytes changed do no harm, wherever the client is.
     #[test]
