@@ -248,6 +248,12 @@ pub trait NodeSocket: Send + Sync + Sized + 'static {
     /// getpeername(2).
     fn peer_addr(&self) -> Result<SocketAddr, Errno>;
 
+    /// What tells a connection from earlier ones between the same addresses, and is the same at both of its ends; `None` when
+    /// there is no telling.
+    fn connection(&self) -> Option<[u32; 2]> {
+        None
+    }
+
     /// getsockopt(2), with the value as Linux lays it out. Returns how many octets of `value` it filled.
     fn option(&self, level: i32, name: i32, value: &mut [u8]) -> Result<usize, Errno>;
 

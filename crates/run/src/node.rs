@@ -195,6 +195,11 @@ impl NodeSocket for Socket {
         Self::peer_addr(self).map_err(errno)
     }
 
+    fn connection(&self) -> Option<[u32; 2]> {
+        let (iss, irs) = self.tcp_info().ok()?.initial_numbers;
+        Some([iss.min(irs), iss.max(irs)])
+    }
+
     fn option(&self, level: i32, name: i32, value: &mut [u8]) -> Result<usize, Errno> {
         Self::option_raw(self, level, name, value).map_err(errno)
     }

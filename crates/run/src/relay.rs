@@ -173,7 +173,8 @@ fn enter<'a, B: Backend>(
         return None;
     }
     let (own, peer) = (sock.node.local_addr().ok()?, sock.node.peer_addr().ok()?);
-    joints.enter(own, peer, node_end.clone())
+    let connection = sock.node.connection()?;
+    joints.enter(own, peer, connection, node_end.clone())
 }
 
 impl<S: NodeSocket, F: Fn() -> bool, G: Fn() -> bool> Relay<'_, S, F, G> {

@@ -11,6 +11,8 @@ use sockeye_core::{Error, Instant, SocketId};
 pub struct Info {
     /// Its state.
     pub state: State,
+    /// ISS and IRS (RFC 9293 §3.3.1), which tell it from earlier connections between the same ports.
+    pub initial_numbers: (u32, u32),
     /// Where its loss recovery stands.
     pub ca_state: CaState,
     /// Time-outs in a row.
@@ -170,6 +172,7 @@ impl Tcp {
         let sent_once = bytes_acked + u64::from(tcb.queue.len() - tcb.unsent());
         Ok(Info {
             state: self.state(id)?,
+            initial_numbers: (tcb.snd.iss.0, tcb.rcv.irs.0),
             ca_state: tcb.recovery.state(),
             retransmits: tcb.retries,
             probes: tcb.probes,

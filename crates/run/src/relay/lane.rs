@@ -45,10 +45,12 @@ pub(super) struct Joint {
     inward: Mutex<Lane>,
     /// The other end, once it is known.
     other: OnceLock<Weak<Self>>,
+    /// What both ends know of their connection, and no earlier one's end does.
+    connection: [u32; 2],
 }
 
 impl Joint {
-    fn new(end: Arc<OwnedFd>) -> Self {
+    fn new(end: Arc<OwnedFd>, connection: [u32; 2]) -> Self {
         Self {
             inward: Mutex::new(Lane {
                 end: Some(end),
@@ -59,6 +61,7 @@ impl Joint {
                 writer: None,
             }),
             other: OnceLock::new(),
+            connection,
         }
     }
 
@@ -164,11 +167,12 @@ pub(crate) struct Joints {
 
 impl Joints {
     /// Enters an end, and joins it with the other one if that is here already. Of two with the same names only the first is
-    /// entered.
+    /// entered: the end of an earlier connection may still be there.
     pub(super) fn enter(
         &self,
         own: SocketAddr,
         peer: SocketAddr,
+        connection: [u32; 2],
         end: Arc<OwnedFd>,
     ) -> Option<Entered<'_>> {
         let (own, peer) = (plain(own)?, plain(peer)?);
@@ -176,7 +180,7 @@ impl Joints {
             // A connection to itself has one end.
             return None;
         }
-        let joint = Arc::new(Joint::new(end));
+        let joint = Arc::new(Joint::new(end, connection));
         let mut carried = lock(&self.carried);
         let other = carried.get(&(peer, own)).cloned();
         match carried.entry((own, peer)) {
@@ -185,6 +189,7 @@ impl Joints {
         };
         drop(carried);
         if let Some(other) = other
+            && other.connection == connection
             && other.other.set(Arc::downgrade(&joint)).is_ok()
         {
             let _ = joint.other.set(Arc::downgrade(&other));
@@ -215,5 +220,33 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         lock(&self.joints.carried).remove(&self.names);
         self.joint.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    fn end() -> Arc<OwnedFd> {
+        let flags = SocketFlags::CLOEXEC;
+        let (end, _) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        Arc::new(end)
+    }
+
+    /// A connection between the same ports as an earlier one, one of whose ends is still carried, though the other never was.
+    #[test]
+    fn the_end_of_an_earlier_connection_is_not_met() {
+        let [a, b] = [1, 2].map(|port| SocketAddr::from(([10, 0, 2, 15], port)));
+        let joints = Joints::default();
+        let earlier = joints.enter(b, a, [1, 2], end()).unwrap();
+        let client = joints.enter(a, b, [3, 4], end()).unwrap();
+        assert!(client.joint.other().is_none() && earlier.joint.other().is_none());
+        assert!(joints.enter(b, a, [3, 4], end()).is_none());
+        drop(earlier);
+        let server = joints.enter(b, a, [3, 4], end()).unwrap();
+        assert!(client.joint.other().is_some() && server.joint.other().is_some());
+        drop(client);
+        assert!(server.joint.other().is_none());
     }
 }
