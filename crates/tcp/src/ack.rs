@@ -378,7 +378,15 @@ impl Tcb {
 
     fn set_window(&mut self, segment: &Segment) {
         self.snd.wnd = self.scaled(segment.window);
-        self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
+        let before = self.snd.max_wnd;
+        self.snd.max_wnd = before.max(self.snd.wnd);
+        // A segment is half of it at most.
+        if self.snd.max_wnd > before
+            && before < 2 * u32::from(self.peer_mss)
+            && let Some(route) = self.route
+        {
+            self.update_mss(&route);
+        }
         self.snd.wl1 = segment.seq;
         self.snd.wl2 = segment.ack;
     }

@@ -215,11 +215,11 @@ impl Tcp {
         }
         // LISTEN, third (RFC 9293 §3.10.7.2), as if somebody had listened there.
         let offer = Offer::read(&syn.options, flow.remote.ip, cx.config);
+        tcb.snd.wnd = syn.window.into();
+        tcb.snd.max_wnd = tcb.snd.wnd;
         tcb.synchronize(&syn, &offer, cx);
         let policy = Policy::new(cx.config, tcb.congestion.needs_ecn());
         tcb.ecn.answered(policy.answer(syn.flags, syn.ecn), 0);
-        tcb.snd.wnd = syn.window.into();
-        tcb.snd.max_wnd = tcb.snd.wnd;
         tcb.snd.wl1 = syn.seq;
         tcb.snd.wl2 = tcb.snd.iss;
         tcb.marks.syn_due = true;

@@ -142,10 +142,22 @@ impl Tcb {
             mss = mss.min(self.settings.max_segment.into());
         }
         let mss = mss.saturating_sub(self.options_len() + self.extras_len());
+        let mss = mss.min(self.half_of_window());
         let mss = mss.max(u32::from(MSS_MIN) - TIMESTAMPS_LEN);
         if mss != self.mss {
             self.mss = mss;
             self.congestion.set_smss(mss);
+        }
+    }
+
+    /// What a segment may have of the largest window that the peer has offered, so that one can be on
+    /// the way while another one is acknowledged: half of it, as in Linux, where that is no crumb
+    /// (RFC 9293 §3.8.6.2.1, Fs). A loopback interface carries more than a small window holds.
+    fn half_of_window(&self) -> u32 {
+        match self.snd.max_wnd {
+            0 => u32::MAX,
+            small @ ..=536 => small,
+            window => window / 2,
         }
     }
 

@@ -89,9 +89,9 @@ impl Tcb {
             self.ecn
                 .answered(policy.answer(segment.flags, segment.ecn), 0);
         }
-        self.synchronize(&segment, &offer, cx);
         self.snd.wnd = segment.window.into();
         self.snd.max_wnd = self.snd.wnd;
+        self.synchronize(&segment, &offer, cx);
         self.snd.wl1 = segment.seq;
         self.snd.wl2 = segment.ack;
         if !acked {
