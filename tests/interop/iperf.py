@@ -11,7 +11,7 @@ address, port = sys.argv[1:]
 BUFFER, UNDER_WAY = "256K", 4 << 20
 
 
-NOT_BEGUN = ("unable to connect to server: Connection refused", "unable to send cookie to server",
+NOT_BEGUN = ("unable to connect to server: Connection re", "unable to send cookie to server",
     "control socket has closed unexpectedly", "unable to receive control message")
 
 
