@@ -87,15 +87,36 @@ pub(crate) fn wrk_counts(text: &str) -> Result<Vec<(u64, u64)>> {
     Ok(requests.into_iter().zip(failed).collect())
 }
 
-/// A reload lets the old workers end what they began, and loses nothing that waits at the listener.
-fn nginx_reloads_under_load() -> Result {
-    need!(NGINX, "wrk", "curl");
-    const RELOADS: usize = 3;
+/// A folder with nginx's template, wrk's script and a file to serve, and what is in that.
+pub(crate) fn nginx_folder() -> Result<(TempDir, Vec<u8>)> {
     let dir = TempDir::new()?;
     let body = pattern(100_000);
     dir.write("file", &body)?;
     dir.write("template", nginx_conf(dir.path()))?;
     dir.write("count.lua", WRK)?;
+    Ok((dir, body))
+}
+
+/// The file came whole so many times, and wrk, which was run twice, missed no answer.
+pub(crate) fn check_served(text: &str, body: &[u8], times: usize) -> Result<()> {
+    let hashes = text.matches(&sha256(body)).count();
+    check!(
+        hashes == times,
+        "the file was fetched {hashes} times: {text}"
+    );
+    let counts = wrk_counts(text)?;
+    check!(counts.len() == 2, "wrk ran {} times: {text}", counts.len());
+    for (requests, failed) in counts {
+        check!(requests > 20 && failed == 0, "{text}");
+    }
+    Ok(())
+}
+
+/// A reload lets the old workers end what they began, and loses nothing that waits at the listener.
+fn nginx_reloads_under_load() -> Result {
+    need!(NGINX, "wrk", "curl");
+    const RELOADS: usize = 3;
+    let (dir, body) = nginx_folder()?;
     // A connection that waits for its next request is closed by a reload, on any network: so each
     // request has its own.
     let text = format!(
@@ -111,13 +132,7 @@ kill -QUIT $nginx; wait $nginx
         size = body.len()
     );
     let text = script(&[], dir.path(), &text)?.stdout_text();
-    let hashes = text.matches(&sha256(&body)).count();
-    check!(hashes == 4, "the file was fetched {hashes} times: {text}");
-    let counts = wrk_counts(&text)?;
-    check!(counts.len() == 2, "wrk ran {} times: {text}", counts.len());
-    for (requests, failed) in counts {
-        check!(requests > 20 && failed == 0, "{text}");
-    }
+    check_served(&text, &body, 4)?;
     let log = std::fs::read_to_string(dir.path().join("error.log"))?;
     let ended = log.matches("exited with code 0").count();
     check!(ended == 4 * (RELOADS + 1), "{ended} workers ended: {log}");

@@ -2,7 +2,7 @@
 
 use crate::host::pattern;
 use crate::programs::{
-    IPERF, NGINX, NGINX_SCRIPT, PRELUDE, WRK, check_redis, nginx_conf, wrk_counts,
+    IPERF, NGINX, NGINX_SCRIPT, PRELUDE, check_redis, check_served, nginx_folder,
 };
 use crate::run::{PYTHON, need};
 use crate::tap::{KERNEL_V4, KERNEL_V6, LIMIT, NODE_V4, NODE_V6};
@@ -54,11 +54,7 @@ fn nginx_reloads_under_load_of_the_kernels() -> Result {
         if let Err(reason) = device()? {
             return ignore!("{reason}");
         }
-        let dir = TempDir::new()?;
-        let body = pattern(100_000);
-        dir.write("file", &body)?;
-        dir.write("template", nginx_conf(dir.path()))?;
-        dir.write("count.lua", WRK)?;
+        let (dir, body) = nginx_folder()?;
         // What is sent to the run is the program's.
         let text = format!(
             r#"{NGINX_SCRIPT}
@@ -72,13 +68,7 @@ kill -INT $wrk; wait $wrk
             size = body.len()
         );
         let text = served(&dir, &text)?;
-        let hashes = text.matches(&sha256(&body)).count();
-        check!(hashes == 2, "the file was fetched {hashes} times: {text}");
-        let counts = wrk_counts(&text)?;
-        check!(counts.len() == 2, "wrk ran {} times: {text}", counts.len());
-        for (requests, failed) in counts {
-            check!(requests > 20 && failed == 0, "{text}");
-        }
+        check_served(&text, &body, 2)?;
         Ok(Outcome::Passed)
     })
 }
