@@ -213,17 +213,17 @@ impl Fabric {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use sockeye_wire::EtherType;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    fn mac(last: u8) -> MacAddr {
+    pub(crate) fn mac(last: u8) -> MacAddr {
         MacAddr([2, 0, 0, 0, 0, last])
     }
 
-    fn frame(destination: MacAddr, source: MacAddr) -> Packet {
-        let mut packet = Packet::from_slice(b"payload");
+    pub(crate) fn frame(destination: MacAddr, source: MacAddr, payload: &[u8]) -> Packet {
+        let mut packet = Packet::from_slice(payload);
         let header = ethernet::Header {
             destination,
             source,
@@ -250,19 +250,23 @@ mod tests {
         let switch = Switch::default();
         let mut ports = [1, 2, 3].map(|n| switch.port(mac(n)));
         let now = Instant::ZERO;
-        send(now, &mut ports[0], frame(mac(2), mac(1)));
+        send(now, &mut ports[0], frame(mac(2), mac(1), b"payload"));
         assert_eq!(received(&mut ports), [0, 1, 1], "2 is not known yet");
-        send(now, &mut ports[1], frame(mac(1), mac(2)));
+        send(now, &mut ports[1], frame(mac(1), mac(2), b"payload"));
         assert_eq!(received(&mut ports), [1, 0, 0]);
-        send(now, &mut ports[0], frame(mac(2), mac(1)));
+        send(now, &mut ports[0], frame(mac(2), mac(1), b"payload"));
         assert_eq!(received(&mut ports), [0, 1, 0]);
-        send(now, &mut ports[0], frame(MacAddr::BROADCAST, mac(1)));
+        send(
+            now,
+            &mut ports[0],
+            frame(MacAddr::BROADCAST, mac(1), b"payload"),
+        );
         assert_eq!(received(&mut ports), [0, 1, 1]);
-        send(now, &mut ports[1], frame(mac(2), mac(9)));
+        send(now, &mut ports[1], frame(mac(2), mac(9), b"payload"));
         assert_eq!(received(&mut ports), [0, 0, 0], "2 is where it came from");
         // A station that moves is found at its new port.
-        send(now, &mut ports[2], frame(mac(2), mac(1)));
-        send(now, &mut ports[1], frame(mac(1), mac(2)));
+        send(now, &mut ports[2], frame(mac(2), mac(1), b"payload"));
+        send(now, &mut ports[1], frame(mac(1), mac(2), b"payload"));
         assert_eq!(received(&mut ports), [0, 1, 1]);
         assert_eq!(switch.counters().filtered, 1);
         assert_eq!(switch.counters().flooded, 2);
@@ -273,11 +277,15 @@ mod tests {
         let switch = Switch::default();
         let [mut a, b, c] = [1, 2, 3].map(|n| switch.port(mac(n)));
         let mut rest = [b, c];
-        send(Instant::ZERO, &mut rest[0], frame(mac(1), mac(2)));
+        send(
+            Instant::ZERO,
+            &mut rest[0],
+            frame(mac(1), mac(2), b"payload"),
+        );
         let [b, c] = rest;
         drop(b);
         assert_eq!(switch.stations(), 0);
-        send(Instant::ZERO, &mut a, frame(mac(2), mac(1)));
+        send(Instant::ZERO, &mut a, frame(mac(2), mac(1), b"payload"));
         assert_eq!(received(&mut [a, c]), [1, 2]);
     }
 
@@ -297,7 +305,7 @@ mod tests {
             send(
                 Instant::ZERO,
                 &mut ports[0],
-                frame(MacAddr::BROADCAST, mac(1)),
+                frame(MacAddr::BROADCAST, mac(1), b"payload"),
             );
             ports[2]
                 .recv_batch(Instant::ZERO, &mut Batch::new(), 9)
@@ -316,7 +324,7 @@ mod tests {
             for i in 0..=STATIONS_MAX as u32 {
                 let [a, b, c, d] = i.to_be_bytes();
                 let source = MacAddr([2, 1, a, b, c, d]);
-                send(now, &mut ports[0], frame(mac(7), source));
+                send(now, &mut ports[0], frame(mac(7), source, b"payload"));
                 received(&mut ports);
             }
         };
@@ -328,7 +336,7 @@ mod tests {
         assert_eq!(switch.counters().table_full, 2);
         let mut late = [3, 4].map(|n| switch.port(mac(n)));
         let later = Instant::ZERO + 2 * STATION_AGE_MAX;
-        send(later, &mut late[0], frame(mac(7), mac(3)));
+        send(later, &mut late[0], frame(mac(7), mac(3), b"payload"));
         assert_eq!(switch.stations(), 1);
     }
 
@@ -340,7 +348,7 @@ mod tests {
         send(
             Instant::ZERO,
             &mut ports[0],
-            frame(mac(2), MacAddr::BROADCAST),
+            frame(mac(2), MacAddr::BROADCAST, b"payload"),
         );
         assert_eq!(received(&mut ports), [0, 0]);
         assert_eq!(switch.counters().malformed, 2);

@@ -1,6 +1,6 @@
 use super::*;
+use crate::switch::tests::{frame, mac};
 use sockeye_link::{Checksum, Gso, GsoKind};
-use sockeye_wire::EtherType;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -30,21 +30,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-fn mac(last: u8) -> MacAddr {
-    MacAddr([2, 0, 0, 0, 0, last])
-}
-
-fn frame(destination: MacAddr, source: MacAddr, payload: &[u8]) -> Packet {
-    let mut packet = Packet::from_slice(payload);
-    let header = ethernet::Header {
-        destination,
-        source,
-        ethertype: EtherType::IPV4,
-    };
-    header.emit(packet.push(ethernet::HEADER_LEN));
-    packet
 }
 
 fn send(member: &mut SharedSwitch, packet: Packet) {
