@@ -43,6 +43,7 @@ mod udp;
 mod udp_sides;
 mod uml;
 mod urgent;
+mod wire;
 
 fn main() {
     sockeye_tests::harness(&[
@@ -56,6 +57,7 @@ fn main() {
         resolver::TESTS,
         kill::TESTS,
         tap::TESTS,
+        wire::TESTS,
         forward::TESTS,
         fast_open::TESTS,
         urgent::TESTS,

@@ -155,13 +155,13 @@ fn packets() -> Result<(u64, u64)> {
 }
 
 /// Sends `len` bytes from the node to the kernel and `len` back; both hashes must be right.
-fn both_ways(node: &Node, kernel: &str, ours: &str, len: usize) -> Result {
+pub(crate) fn both_ways(node: &Node, kernel: &str, ours: &str, len: usize) -> Result {
     to_the_kernel(node, kernel, len)?;
     from_the_kernel(node, ours, len)?;
     Ok(Outcome::Passed)
 }
 
-fn to_the_kernel(node: &Node, kernel: &str, len: usize) -> Result<()> {
+pub(crate) fn to_the_kernel(node: &Node, kernel: &str, len: usize) -> Result<()> {
     let listener = TcpListener::bind((kernel.parse::<IpAddr>()?, 0))?;
     let stream = sockeye::net::TcpStream::connect_on(node, listener.local_addr()?)?;
     carry(
@@ -173,7 +173,7 @@ fn to_the_kernel(node: &Node, kernel: &str, len: usize) -> Result<()> {
     .map_err(|e| format!("node to kernel: {e}").into())
 }
 
-fn from_the_kernel(node: &Node, ours: &str, len: usize) -> Result<()> {
+pub(crate) fn from_the_kernel(node: &Node, ours: &str, len: usize) -> Result<()> {
     let listener = sockeye::net::TcpListener::bind_on(node, SocketAddr::new(ours.parse()?, 7000))?;
     let stream = TcpStream::connect(SocketAddr::new(ours.parse()?, 7000))?;
     carry(
@@ -338,52 +338,56 @@ fn programs_on_a_tap_device() -> Result {
         ] {
             Program::new("ip").args(words.split(' ')).run()?.expect(0)?;
         }
-        let link = format!("tap:sockeye0,addr={NODE_V4}/24");
-        let run = |program: &[&str]| -> Result<Program> {
-            Ok(Program::new(sockeye()?)
-                .args(["run", "--link", &link, "--"])
-                .args(program))
-        };
-        let listener = TcpListener::bind((KERNEL_V4.parse::<IpAddr>()?, 0))?;
-        let url = format!("http://{}/", listener.local_addr()?);
-        let serving = std::thread::spawn(move || -> std::io::Result<SocketAddr> {
-            let (mut stream, from) = listener.accept()?;
-            read_request(&mut stream)?;
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nkernel")?;
-            Ok(from)
-        });
-        let output = run(&["curl", "-s", &url])?.run()?.expect(0)?;
-        check!(
-            output.stdout_text() == "kernel",
-            "curl fetched {:?}",
-            output.stdout_text()
-        );
-        let from = serving.join().map_err(|_| "the server panicked")??;
-        check!(
-            from.ip() == NODE_V4.parse::<IpAddr>()?,
-            "curl came from {from}"
-        );
-        let serve = "import socket; s = socket.create_server(('', 7000)); print('up', flush=True); \
-                     c, a = s.accept(); c.sendall(a[0].encode()); c.close()";
-        let mut server = run(&[PYTHON, "-c", serve])?;
-        server.command().stdout(std::process::Stdio::piped());
-        let mut server = server.start()?;
-        let mut up = [0; 3];
-        server
-            .0
-            .stdout
-            .take()
-            .ok_or("a pipe")?
-            .read_exact(&mut up)?;
-        let seen = read_all(&TcpStream::connect((NODE_V4.parse::<IpAddr>()?, 7000))?)?;
-        check!(
-            seen == KERNEL_V4.as_bytes(),
-            "the program saw {:?}",
-            String::from_utf8_lossy(&seen)
-        );
-        check!(server.0.wait()?.success(), "the program on the node failed");
-        Ok(Outcome::Passed)
+        programs_on(&format!("tap:sockeye0,addr={NODE_V4}/24"))
     })
+}
+
+/// A program on a node with this link fetches from the kernel, and another serves it.
+pub(crate) fn programs_on(link: &str) -> Result {
+    let run = |program: &[&str]| -> Result<Program> {
+        Ok(Program::new(sockeye()?)
+            .args(["run", "--link", link, "--"])
+            .args(program))
+    };
+    let listener = TcpListener::bind((KERNEL_V4.parse::<IpAddr>()?, 0))?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let serving = std::thread::spawn(move || -> std::io::Result<SocketAddr> {
+        let (mut stream, from) = listener.accept()?;
+        read_request(&mut stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nkernel")?;
+        Ok(from)
+    });
+    let output = run(&["curl", "-s", &url])?.run()?.expect(0)?;
+    check!(
+        output.stdout_text() == "kernel",
+        "curl fetched {:?}",
+        output.stdout_text()
+    );
+    let from = serving.join().map_err(|_| "the server panicked")??;
+    check!(
+        from.ip() == NODE_V4.parse::<IpAddr>()?,
+        "curl came from {from}"
+    );
+    let serve = "import socket; s = socket.create_server(('', 7000)); print('up', flush=True); \
+                 c, a = s.accept(); c.sendall(a[0].encode()); c.close()";
+    let mut server = run(&[PYTHON, "-c", serve])?;
+    server.command().stdout(std::process::Stdio::piped());
+    let mut server = server.start()?;
+    let mut up = [0; 3];
+    server
+        .0
+        .stdout
+        .take()
+        .ok_or("a pipe")?
+        .read_exact(&mut up)?;
+    let seen = read_all(&TcpStream::connect((NODE_V4.parse::<IpAddr>()?, 7000))?)?;
+    check!(
+        seen == KERNEL_V4.as_bytes(),
+        "the program saw {:?}",
+        String::from_utf8_lossy(&seen)
+    );
+    check!(server.0.wait()?.success(), "the program on the node failed");
+    Ok(Outcome::Passed)
 }
 
 /// Every connection by a cookie: the kernel's timestamps bring back scale and SACK.

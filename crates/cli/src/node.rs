@@ -3,7 +3,7 @@
 use crate::options::{Kind, LinkSpec, NodeOptions};
 use anyhow::{Context, Result, bail};
 use sockeye::drivers::{
-    MemoryConfig, MemoryLink, Netem, Recorder, SharedSwitch, Tun, local_address,
+    AfPacket, AfXdp, MemoryConfig, MemoryLink, Netem, Recorder, SharedSwitch, Tun, local_address,
 };
 use sockeye::link::{Link, MacAddr, Medium};
 use sockeye::net::lookup_host;
@@ -120,6 +120,15 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
             }
             Kind::Tun(name) => {
                 let link: Box<dyn Link> = Box::new(Tun::open(name, Medium::Ip)?);
+                (name.clone(), link, device_config(spec))
+            }
+            Kind::Packet(name) => {
+                let link: Box<dyn Link> = Box::new(AfPacket::open(name, own())?);
+                (name.clone(), link, device_config(spec))
+            }
+            Kind::Xdp(name) => {
+                let link = AfXdp::open(name, spec.queue.unwrap_or_default(), own())?;
+                let link: Box<dyn Link> = Box::new(link);
                 (name.clone(), link, device_config(spec))
             }
             Kind::Switch(path) => {

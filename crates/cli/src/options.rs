@@ -9,19 +9,21 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The kinds of link, as `--link` names them.
-const KINDS: &str = "user, tap:NAME, tun:NAME, switch:DIRECTORY";
+const KINDS: &str = "user, tap:NAME, tun:NAME, packet:IFACE, xdp:IFACE, switch:DIRECTORY";
 /// The keys of a link beside the netem words.
-const KEYS: &str = "addr=CIDR|auto|slaac|dhcp, gw=IP, mac=MAC";
+const KEYS: &str = "addr=CIDR|auto|slaac|dhcp, gw=IP, mac=MAC, queue=N";
 
 /// The node that a command runs on.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Node options")]
 pub(crate) struct NodeOptions {
-    /// A link of the node: user, tap:NAME, tun:NAME or switch:DIRECTORY, then ,key=value...
+    /// A link: user, tap:NAME, tun:NAME, packet:IFACE, xdp:IFACE or switch:DIRECTORY, then ,key=value...
     ///
     /// Repeatable; without one it is `user`, a virtual LAN with a way out through the host's own
     /// sockets. Nodes of several processes that name one directory by switch: share one Ethernet.
-    /// Keys: addr=CIDR (repeatable), gw=IP, mac=MAC (tap, switch);
+    /// packet: makes the node a host beside this one on an Ethernet interface, as root; xdp: takes
+    /// what arrives by a queue of an interface for itself.
+    /// Keys: addr=CIDR (repeatable), gw=IP, mac=MAC (all but user and tun), queue=N (xdp);
     /// addr=slaac (there, too), for IPv6 as the routers of the link tell, addr=dhcp, for IPv4 as a DHCP
     /// server tells, addr=auto for both; and the words of tc-netem(8), for each direction by itself: delay=TIME, jitter=TIME, loss=PERCENT,
     /// duplicate=PERCENT, reorder=PERCENT, gap=N, corrupt=PERCENT, rate=RATE, limit=PACKETS, ecn (mark
@@ -99,6 +101,8 @@ pub(crate) struct LinkSpec {
     pub(crate) dhcp: bool,
     pub(crate) gateways: Vec<IpAddr>,
     pub(crate) mac: Option<[u8; 6]>,
+    /// Which queue of its interface it has.
+    pub(crate) queue: Option<u32>,
     /// What happens to packets on the way, in each direction by itself.
     pub(crate) netem: NetemConfig,
 }
@@ -112,6 +116,10 @@ pub(crate) enum Kind {
     Tap(String),
     /// A TUN device of the kernel.
     Tun(String),
+    /// An Ethernet interface of the kernel, by a packet socket.
+    Packet(String),
+    /// A queue of one, by an AF_XDP socket.
+    Xdp(String),
     /// A switch between processes, in a directory.
     Switch(PathBuf),
 }
@@ -126,6 +134,7 @@ impl LinkSpec {
             dhcp: false,
             gateways: Vec::new(),
             mac: None,
+            queue: None,
             netem: NetemConfig::default(),
         }
     }
@@ -153,6 +162,7 @@ impl FromStr for LinkSpec {
                 "addr" => link.addresses.push(address(value)?),
                 "gw" => link.gateways.push(parsed(value, "an IP address")?),
                 "mac" => link.mac = Some(mac(value)?),
+                "queue" => link.queue = Some(parsed(value, "the number of a queue, from 0 on")?),
                 _ if NETEM_KEYS.contains(&key) => {
                     link.netem.set(key, value).map_err(|e| e.to_string())?;
                 }
@@ -175,6 +185,7 @@ impl LinkSpec {
             dhcp,
             gateways,
             mac,
+            queue,
             netem: _,
         } = self;
         let configures_itself = *slaac || *dhcp;
@@ -183,20 +194,20 @@ impl LinkSpec {
                 Err("the link user has its own addresses: no addr= or gw= there".into())
             }
             Kind::User | Kind::Tun(_) if mac.is_some() => {
-                Err("only a tap or switch link has a mac=".into())
+                Err("only a tap, packet, xdp or switch link has a mac=".into())
             }
-            Kind::Tun(_) if configures_itself => {
-                Err("only a tap or switch link can be told its address: addr=CIDR here".into())
+            _ if queue.is_some() && !matches!(kind, Kind::Xdp(_)) => {
+                Err("only an xdp link has a queue=".into())
             }
-            Kind::Tap(_) | Kind::Tun(_) | Kind::Switch(_)
-                if addresses.is_empty() && !configures_itself =>
-            {
-                Err(
-                    "this link needs an address: add ,addr=CIDR such as ,addr=192.0.2.2/24, or \
-                     ,addr=auto on a tap or switch link"
-                        .into(),
-                )
-            }
+            Kind::Tun(_) if configures_itself => Err(
+                "a tun link can't be told its address, since it is no Ethernet: addr=CIDR here"
+                    .into(),
+            ),
+            kind if *kind != Kind::User && addresses.is_empty() && !configures_itself => Err(
+                "this link needs an address: add ,addr=CIDR such as ,addr=192.0.2.2/24, or \
+                     ,addr=auto on any but a tun link"
+                    .into(),
+            ),
             _ => gateways.iter().try_for_each(|gateway| {
                 let near = addresses.iter().any(|net| net.contains(gateway));
                 let what = format!("the gateway {gateway} lies in none of the link's networks");
@@ -215,6 +226,8 @@ impl FromStr for Kind {
             None if text == "user" => Ok(Self::User),
             Some(("tap", name)) => device(name).map(Self::Tap),
             Some(("tun", name)) => device(name).map(Self::Tun),
+            Some(("packet", name)) => device(name).map(Self::Packet),
+            Some(("xdp", name)) => device(name).map(Self::Xdp),
             Some(("switch", path)) if !path.is_empty() => Ok(Self::Switch(path.into())),
             _ => Err(unknown()),
         }
@@ -291,6 +304,11 @@ mod tests {
         let shared = link("switch:/tmp/lan,addr=192.0.2.2/24,mac=02:00:00:00:00:01").unwrap();
         assert_eq!(shared.kind, Kind::Switch("/tmp/lan".into()));
         assert_eq!(shared.mac, Some([2, 0, 0, 0, 0, 1]));
+        let queue = link("xdp:eth0,addr=auto,queue=3").unwrap();
+        assert_eq!(
+            (queue.kind, queue.queue),
+            (Kind::Xdp("eth0".into()), Some(3))
+        );
         let lossy = link("user,delay=10ms,loss=1%").unwrap();
         assert_eq!(lossy.netem, "delay=10ms,loss=1%".parse().unwrap());
         assert!(link("user,loss=1%,ecn").unwrap().netem.ecn);
@@ -324,7 +342,11 @@ mod tests {
         assert!(fault("switch:lan").contains("needs an address"));
         assert!(fault("switch:").contains("no kind of link"));
         assert!(fault("tap:a-name-much-too-long,addr=1.2.3.4/8").contains("device name"));
-        assert!(fault("tun:t0,addr=dhcp").contains("only a tap or switch link"));
+        assert!(fault("tun:t0,addr=dhcp").contains("can't be told its address"));
+        assert!(fault("packet:eth0").contains("needs an address"));
+        assert!(fault("packet:eth0,addr=auto,queue=1").contains("only an xdp link"));
+        assert!(fault("xdp:eth0,addr=auto,queue=a").contains("the number of a queue"));
+        assert!(fault("tun:t0,addr=1.2.3.4/8,mac=02:00:00:00:00:01").contains("tap, packet, xdp"));
         assert!(fault("user,addr=auto").contains("its own addresses"));
         assert!(fault("user,lag=3").contains("'lag' is no key; they are addr=CIDR"));
         assert!(fault("user,loss").contains("no KEY=VALUE"));

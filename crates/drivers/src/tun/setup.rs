@@ -57,6 +57,19 @@ pub fn hardware_address(name: &str) -> io::Result<MacAddr> {
     Ok(MacAddr(address))
 }
 
+/// The kernel's own address on the interface where it is an Ethernet (`ARPHRD_ETHER`).
+///
+/// # Errors
+/// There is no such interface.
+pub(crate) fn ethernet_address(name: &str) -> io::Result<Option<MacAddr>> {
+    let (socket, mut req) = begin(name)?;
+    sys::interface(&socket, InterfaceRequest::HardwareAddress, &mut req)?;
+    let [k0, k1, address @ ..] = req.value;
+    let kind = u16::from_ne_bytes([k0, k1]);
+    let address = address.first_chunk().map(|address| MacAddr(*address));
+    Ok(address.filter(|_| kind == libc::ARPHRD_ETHER))
+}
+
 /// The interface's index.
 ///
 /// # Errors
@@ -164,6 +177,7 @@ mod tests {
     fn the_loopback_can_be_asked() {
         assert!(mtu("lo").unwrap() >= 1280);
         assert_eq!(hardware_address("lo").unwrap(), MacAddr::UNSPECIFIED);
+        assert_eq!(ethernet_address("lo").unwrap(), None);
         assert!(index("lo").unwrap() >= 1);
         assert!(mtu("no-such-if").is_err());
     }
