@@ -4,6 +4,7 @@ use crate::report;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use serde::Serialize;
+use sockeye::drivers::{af_packet, af_xdp};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -76,9 +77,12 @@ fn examine() -> Vec<Finding> {
     let findings = findings.filter(|finding| finding.name != TUN).map(of_run);
     let lan = "hosts beyond the virtual LAN of the link `user`";
     let devices = "links to the host's network: `--link tap:NAME`, `--link tun:NAME`";
+    let interfaces = |kind| format!("links to the host's interfaces: `--link {kind}:IFACE`");
     findings
         .chain([
             optional(TUN, devices.to_owned(), tun()),
+            optional("packet sockets", interfaces("packet"), packet()),
+            optional("AF_XDP", interfaces("xdp"), xdp()),
             optional("IPv6", format!("reaches {lan} by IPv6"), ipv6()),
             optional("nameservers", format!("finds {lan} by name"), nameservers()),
         ])
@@ -180,6 +184,26 @@ fn tun() -> Result<String, No> {
         format!("no device can be made ({error})"),
         "run as root, or have root make one for you: ip tuntap add NAME mode tap user USER",
     ))
+}
+
+fn packet() -> Result<String, No> {
+    match af_packet::check() {
+        Ok(()) => Ok("there can be one".into()),
+        Err(error) => Err(no(
+            format!("there can be none ({error})"),
+            "run as root or with CAP_NET_RAW",
+        )),
+    }
+}
+
+fn xdp() -> Result<String, No> {
+    match af_xdp::check() {
+        Ok(()) => Ok("there can be a socket and its program".into()),
+        Err(error) => Err(no(
+            format!("there can be none ({error})"),
+            "run as root, on a kernel with CONFIG_XDP_SOCKETS; packet sockets do without",
+        )),
+    }
 }
 
 fn ipv6() -> Result<String, No> {
