@@ -15,6 +15,7 @@ mod sctp;
 mod tun;
 mod udp;
 mod unix;
+mod veth;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -102,7 +103,7 @@ fn main() -> Result<()> {
         "{:<44} {:>9} {:>22} {:>22} {:>7}",
         "case", "unit", "sockeye", "base", "ratio"
     );
-    let cases: [(&str, Build); 8] = [
+    let cases: [(&str, Build); 9] = [
         ("memory link, bulk", bulk::cases),
         ("memory link, 1-byte round trips", pingpong::cases),
         ("RPC null calls", rpc::cases),
@@ -110,6 +111,7 @@ fn main() -> Result<()> {
         ("sctp", sctp::cases),
         ("unix", unix::cases),
         ("TUN with offloads", tun::cases),
+        ("AF_XDP", veth::cases),
         ("curl under run", curl::cases),
     ];
     for (group, cases) in cases {

@@ -34,7 +34,9 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
 }
 
 /// Runs `work` on a thread of its own in a network namespace of its own.
-fn in_namespace<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) fn in_namespace<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let thread = std::thread::spawn(move || {
         // SAFETY: unshare with CLONE_NEWNET changes the calling thread's namespace and no memory.
         let unshared = unsafe { libc::unshare(libc::CLONE_NEWNET) };
