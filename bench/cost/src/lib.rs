@@ -1,5 +1,6 @@
 //! Fixed scenarios: nodes without I/O in one thread, in virtual time, all chance seeded, so that
 //! every run does the same.
 
+pub mod dccp;
 pub mod nodes;
 pub mod sctp;

@@ -6,6 +6,7 @@
 mod pair;
 
 use pair::Pair;
+use sockeye_cost::dccp::Connection;
 use sockeye_cost::nodes::{Link, Way};
 use sockeye_cost::sctp::Association;
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ struct Done {
 /// A scenario by its name.
 type Scenario = (&'static str, fn() -> Done);
 
-const SCENARIOS: [Scenario; 8] = [
+const SCENARIOS: [Scenario; 9] = [
     ("bulk, MTU 1500, no offloads", || {
         bulk(Link::Wire, Way::Straight, 8 << 20)
     }),
@@ -37,6 +38,7 @@ const SCENARIOS: [Scenario; 8] = [
     ("connect and close", connections),
     ("SCTP, messages of 1 KiB", || messages(1 << 10)),
     ("SCTP, messages of 16 KiB", || messages(16 << 10)),
+    ("DCCP, messages of 1 KiB", packets),
 ];
 
 fn main() -> ExitCode {
@@ -127,5 +129,19 @@ fn messages(size: usize) -> Done {
         units: association.nodes.packets - before,
         unit: "packet",
         bytes: LENGTH,
+    }
+}
+
+/// 8 MiB in packets of DCCP, MTU 1500, checksums on.
+fn packets() -> Done {
+    const SIZE: u64 = 1 << 10;
+    const COUNT: u64 = 8 << 10;
+    let mut connection = Connection::new(SIZE as usize);
+    connection.send(COUNT / 8);
+    sockeye_cost_measured(&mut || connection.send(COUNT));
+    Done {
+        units: COUNT,
+        unit: "packet",
+        bytes: COUNT * SIZE,
     }
 }

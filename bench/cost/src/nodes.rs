@@ -1,6 +1,7 @@
 //! Two nodes joined by a link that costs nothing itself.
 
 use sockeye_core::{Capabilities, Config, Context, Instant, InterfaceId, Medium};
+use sockeye_dccp::Dccp;
 use sockeye_link::{Batch, GsoKinds};
 use sockeye_node::{InterfaceConfig, Node};
 use sockeye_sctp::Sctp;
@@ -73,6 +74,11 @@ impl Nodes {
     /// A node's SCTP.
     pub fn sctp(&mut self, at: usize) -> (&mut Sctp, Context<'_>) {
         self.nodes[at].sctp(self.now)
+    }
+
+    /// A node's DCCP.
+    pub fn dccp(&mut self, at: usize) -> (&mut Dccp, Context<'_>) {
+        self.nodes[at].dccp(self.now)
     }
 
     /// Packets cross once in each direction. Where there are none, time passes until something is
