@@ -27,7 +27,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
 /// The program's node.
 pub const NODE_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
@@ -43,6 +45,8 @@ pub const DNS_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
 pub const DNS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 3);
 /// Bytes of IP packet on the virtual LAN; super-segments cross it whole.
 pub const MTU: u32 = 1500;
+/// How long peers on the host's network may take, after the program's node has ended, for what it sent them.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What the virtual LAN is like.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +77,7 @@ enum Way {
 struct Lan {
     config: UserConfig,
     dns: Rc<dns::Dns>,
+    outward: relay::Outward,
 }
 
 impl Lan {
@@ -126,7 +131,8 @@ fn is_dns(ip: IpAddr) -> bool {
     ip == IpAddr::V4(DNS_V4) || ip == IpAddr::V6(DNS_V6)
 }
 
-/// The virtual LAN at work: it serves until dropped.
+/// The virtual LAN at work: it serves until dropped, and then until what the program's node sent has been carried to the
+/// host's network, at most for 5 seconds.
 #[derive(Debug)]
 pub struct UserLan {
     node: Node,
@@ -226,9 +232,12 @@ fn run(
         let Some(lan) = lan else { return };
         loop {
             tokio::select! {
-                () = stop.notified() => return,
+                () = stop.notified() => break,
                 Some(node) = attached.recv() => serve_loopback_names(&lan, &node).await,
             }
+        }
+        if timeout(DRAIN, lan.outward.carried()).await.is_err() {
+            tracing::warn!(timeout = ?DRAIN, "peers did not take in time all that was sent to them: they are reset");
         }
     });
 }
@@ -253,6 +262,7 @@ async fn serve(node: &Node, config: UserConfig) -> io::Result<Rc<Lan>> {
     let lan = Rc::new(Lan {
         config,
         dns: dns.clone(),
+        outward: relay::Outward::default(),
     });
     services::start().await?;
     tokio::task::spawn_local(tcp::egress(lan.clone(), tcp));
@@ -274,6 +284,7 @@ mod tests {
         Lan {
             dns: Rc::new(dns::Dns::new(&config)),
             config,
+            outward: relay::Outward::default(),
         }
     }
 

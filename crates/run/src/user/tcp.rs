@@ -54,7 +54,7 @@ async fn connect(lan: &Rc<Lan>, incoming: Incoming) {
                 .accept()
                 .and_then(sockeye::tokio::TcpStream::try_from)
             {
-                relay(node, host).await;
+                relay(node, host, &lan.outward).await;
             }
         }
         Err(error) => refuse(incoming, &error),
