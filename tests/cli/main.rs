@@ -162,6 +162,18 @@ fn options_that_do_not_fit_are_refused() -> Result {
             "concerns the link `user`",
         ),
         (
+            &["--publish", "8080:80", "--link", tun],
+            "--publish concerns the link `user`, which this node has not",
+        ),
+        (
+            &["--publish", "192.0.2.77:0:80"],
+            "port 192.0.2.77:0/tcp of the host can't be opened: the host has no such address",
+        ),
+        (
+            &["--publish", "8080:80/sctp"],
+            "'sctp' is neither tcp nor udp; it is [ADDR:]HOSTPORT[:PORT][/tcp|/udp]",
+        ),
+        (
             &["--pcap", "/nonexistent/x"],
             "/nonexistent/x can't be written",
         ),

@@ -25,6 +25,7 @@ mod ospf;
 mod packet;
 mod packet_sides;
 mod programs;
+mod publish;
 mod raw;
 mod resolver;
 mod rpc;
@@ -50,6 +51,7 @@ fn main() {
         run::TESTS,
         programs::TESTS,
         served::TESTS,
+        publish::TESTS,
         soak::TESTS,
         egress::TESTS,
         signals::TESTS,

@@ -8,9 +8,9 @@ use sockeye::drivers::{
 use sockeye::link::{Link, MacAddr, Medium};
 use sockeye::net::lookup_host;
 use sockeye::{Address, AddressOrigin, AddressState, Config, LinkConfig, Node};
-use sockeye_run::user::{self, UserConfig, UserLan};
+use sockeye_run::user::{self, Publish, UserConfig, UserLan};
 use std::fs::File;
-use std::io::{BufWriter, Read as _};
+use std::io::{BufWriter, Read as _, Write as _};
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::path::Path;
@@ -66,6 +66,7 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         seed,
         pcap,
         allow_host_loopback,
+        publish,
         deny_raw,
         allow_foreign_sources,
         settings,
@@ -97,7 +98,7 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
     } else {
         links
     };
-    check_users(links, *allow_host_loopback)?;
+    check_users(links, *allow_host_loopback, publish)?;
     let mut lans = Vec::new();
     // The link `user` is eth0 wherever it stands.
     let first_switch = usize::from(links.iter().any(|spec| spec.kind == Kind::User));
@@ -110,7 +111,7 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         let (name, link, config) = match &spec.kind {
             Kind::User => {
                 let (near, far) = MemoryLink::pair_ip(MemoryConfig::default());
-                lans.push(lan(*allow_host_loopback, far)?);
+                lans.push(lan(*allow_host_loopback, publish, far)?);
                 let link: Box<dyn Link> = Box::new(near);
                 ("eth0".to_owned(), link, user_config())
             }
@@ -165,13 +166,19 @@ fn record_to(path: &Path) -> Result<Recorder> {
 }
 
 /// There is one link `user` at most, and one where an option concerns it.
-fn check_users(links: &[LinkSpec], allow_host_loopback: bool) -> Result<()> {
+fn check_users(links: &[LinkSpec], allow_host_loopback: bool, publish: &[Publish]) -> Result<()> {
     let users = links.iter().filter(|link| link.kind == Kind::User).count();
     if users > 1 {
         bail!("a node has one link `user` at most: both would have the same addresses");
     }
     if allow_host_loopback && users == 0 {
         bail!("--allow-host-loopback concerns the link `user`, which this node has not");
+    }
+    if !publish.is_empty() && users == 0 {
+        bail!(
+            "--publish concerns the link `user`, which this node has not: other links' peers reach the node by its \
+             own address"
+        );
     }
     Ok(())
 }
@@ -187,13 +194,29 @@ fn disturbed(link: Box<dyn Link>, spec: &LinkSpec, seed: &[u8; 32], serial: u32)
 }
 
 /// Starts the virtual LAN behind a link `user`.
-fn lan(allow_host_loopback: bool, far: MemoryLink) -> Result<UserLan> {
+fn lan(allow_host_loopback: bool, publish: &[Publish], far: MemoryLink) -> Result<UserLan> {
     let resolv_conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let config = UserConfig {
         allow_host_loopback,
         host_nameservers: user::nameservers(&resolv_conf),
+        publish: publish.to_vec(),
     };
-    UserLan::start(config, Box::new(far)).context("the virtual LAN does not start")
+    let lan = UserLan::start(config, Box::new(far)).context("the virtual LAN does not start")?;
+    for (asked, got) in publish.iter().zip(lan.published()) {
+        if asked.host.port() == 0 {
+            let Publish {
+                host,
+                port,
+                transport,
+            } = got;
+            // Who does not read the standard error does not want to know.
+            let _ = writeln!(
+                anstream::stderr(),
+                "sockeye: {host}/{transport} leads to port {port} of the node"
+            );
+        }
+    }
+    Ok(lan)
 }
 
 fn user_config() -> LinkConfig {

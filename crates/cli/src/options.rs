@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use sockeye::drivers::netem::{NETEM_KEYS, NetemConfig};
 use sockeye::{Config, SysctlError, sysctl};
+use sockeye_run::user::Publish;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -46,6 +47,14 @@ pub(crate) struct NodeOptions {
     /// Let 10.0.2.2:PORT and [fd00:2::2]:PORT of the link `user` reach the host's own loopback
     #[arg(long)]
     pub(crate) allow_host_loopback: bool,
+
+    /// Open a port of the host that leads to PORT of the node, by the link `user`
+    ///
+    /// Repeatable. ADDR is an address of the host, 127.0.0.1 without one; an IPv6 address stands in brackets and
+    /// leads to the node's IPv6 address. HOSTPORT 0 takes any free port, and the standard error says which; without
+    /// PORT it is the number of HOSTPORT. What comes is from 10.0.2.2 or fd00:2::2 for the program.
+    #[arg(long, value_name = "[ADDR:]HOSTPORT[:PORT][/tcp|/udp]")]
+    pub(crate) publish: Vec<Publish>,
 
     /// Refuse raw and packet sockets (EPERM); ping sockets need no permission
     #[arg(long)]

@@ -8,13 +8,17 @@
 //!
 //! The gateway is a node of its own. It answers ping by itself; [`services`] are HTTP, echo,
 //! discard, daytime and chargen; [`dns`] serves names; everything that is sent to another address
-//! is intercepted and leaves through an ordinary socket of the host: [`tcp`], [`udp`], [`ping`].
+//! is intercepted and leaves through an ordinary socket of the host: [`tcp`], [`udp`], [`ping`]. What comes to a published
+//! port of the host goes the other way ([`publish`], [`ingress`]).
 //! So nothing needs a privilege. The host's own loopback is out of reach unless
 //! [`UserConfig::allow_host_loopback`] says otherwise.
 
 mod dns;
 pub use dns::nameservers;
+mod ingress;
 mod ping;
+mod publish;
+pub use publish::{ParsePublishError, Publish, Transport};
 mod relay;
 mod services;
 mod tcp;
@@ -57,6 +61,8 @@ pub struct UserConfig {
     /// The name servers that the host uses: queries are passed on to them, and queries that the
     /// program addresses to them are answered here.
     pub host_nameservers: Vec<IpAddr>,
+    /// Ports of the host that lead into the node.
+    pub publish: Vec<Publish>,
 }
 
 /// Where a flow that the gateway intercepted goes.
@@ -136,6 +142,7 @@ fn is_dns(ip: IpAddr) -> bool {
 #[derive(Debug)]
 pub struct UserLan {
     node: Node,
+    published: Vec<Publish>,
     attach: mpsc::UnboundedSender<Node>,
     stop: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
@@ -145,8 +152,11 @@ impl UserLan {
     /// Starts the gateway with `link` as its end of the virtual LAN; the other end is the program's.
     ///
     /// # Errors
-    /// No thread could be started, or the gateway's own sockets could not be opened.
+    /// No thread could be started, or the gateway's own sockets or a published port could not be opened.
     pub fn start(config: UserConfig, link: Box<dyn sockeye::link::Link>) -> io::Result<Self> {
+        let opened = config.publish.iter().map(|publish| publish.open());
+        let doors: Vec<_> = opened.collect::<io::Result<_>>()?;
+        let published = doors.iter().map(|(publish, _)| *publish).collect();
         let node = Node::builder()
             .link("lan", link, gateway_addresses())
             .build()?;
@@ -157,11 +167,12 @@ impl UserLan {
             .name("sockeye-gateway".into())
             .spawn({
                 let (node, stop) = (node.clone(), stop.clone());
-                move || run(node, config, attached, &stop, &ready)
+                move || run(node, config, doors, attached, &stop, &ready)
             })?;
         match started.recv() {
             Ok(Ok(())) => Ok(Self {
                 node,
+                published,
                 attach,
                 stop,
                 thread: Some(thread),
@@ -178,6 +189,12 @@ impl UserLan {
     pub fn serve_names_on(&self, node: &Node) {
         // A gateway whose thread has ended serves nobody; `start` would have said so.
         let _ = self.attach.send(node.clone());
+    }
+
+    /// The ports of the host that lead into the node, by the numbers that they got.
+    #[must_use]
+    pub fn published(&self) -> &[Publish] {
+        &self.published
     }
 
     /// The gateway's node.
@@ -209,6 +226,7 @@ fn gateway_addresses() -> LinkConfig {
 fn run(
     node: Node,
     config: UserConfig,
+    doors: Vec<(Publish, publish::Door)>,
     mut attached: mpsc::UnboundedReceiver<Node>,
     stop: &Notify,
     ready: &std::sync::mpsc::SyncSender<io::Result<()>>,
@@ -222,7 +240,7 @@ fn run(
     };
     let _current = node.enter();
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let started = serve(&node, config).await;
+        let started = serve(&node, config, doors).await;
         let (lan, started) = match started {
             Ok(lan) => (Some(lan), Ok(())),
             Err(error) => (None, Err(error)),
@@ -253,7 +271,11 @@ async fn serve_loopback_names(lan: &Lan, node: &Node) {
     }
 }
 
-async fn serve(node: &Node, config: UserConfig) -> io::Result<Rc<Lan>> {
+async fn serve(
+    node: &Node,
+    config: UserConfig,
+    doors: Vec<(Publish, publish::Door)>,
+) -> io::Result<Rc<Lan>> {
     let scope = Scope::All;
     let tcp = node.intercept(Protocol::TCP, scope)?;
     let udp = node.intercept(Protocol::UDP, scope)?;
@@ -268,6 +290,9 @@ async fn serve(node: &Node, config: UserConfig) -> io::Result<Rc<Lan>> {
     tokio::task::spawn_local(tcp::egress(lan.clone(), tcp));
     tokio::task::spawn_local(udp::egress(lan.clone(), udp));
     tokio::task::spawn_local(ping::egress(ping));
+    for (publish, door) in doors {
+        tokio::task::spawn_local(ingress::serve(lan.clone(), publish, door));
+    }
     Ok(lan)
 }
 
@@ -280,6 +305,7 @@ mod tests {
         let config = UserConfig {
             allow_host_loopback,
             host_nameservers,
+            publish: Vec::new(),
         };
         Lan {
             dns: Rc::new(dns::Dns::new(&config)),
