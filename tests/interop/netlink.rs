@@ -10,6 +10,7 @@ pub(crate) const TESTS: &[Test] = tests![
     an_ordinary_user_is_shown_the_same,
     requests_of_people_who_mean_harm,
     changes_are_told_as_by_the_kernel,
+    events_come_from_their_groups,
 ];
 
 const SCRIPT: &str = include_str!("netlink.py");
@@ -205,6 +206,35 @@ for what, line in sorted(said.items()):
     print(what, line)
 "#;
 
+/// What addresses and control messages say of where answers and events come from.
+const SOURCES: &str = r#"
+import socket, struct, threading, time
+sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+sock.setsockopt(270, 3, 1)
+sock.bind((0, 1 << 2 | 1 << 8 | 1 << 10))
+sock.send(struct.pack("=IHHIIB3x", 20, 18, 0x301, 7, 0, 0))
+done = threading.Event()
+def ask():
+    knock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for host in range(100, 200):
+        if done.wait(0.1): break
+        try: knock.sendto(b"", (f"10.9.0.{host}", 9))
+        except OSError: pass
+threading.Thread(target=ask).start()
+names = {(3, 0): "the end of a dump", (28, 2): "neighbour", (20, 10): "address", (24, 10): "route"}
+said = {}
+while len(said) < len(names):
+    data, pieces, _, source = sock.recvmsg(1 << 16, 64)
+    while data:
+        length, kind, port = struct.unpack("=IH6xI", data[:16])
+        name = names.get((kind, data[16]))
+        if name: said.setdefault(name, (source, pieces, port == (sock.getsockname()[0] if kind == 3 else 0)))
+        data = data[length + 3 & ~3:]
+done.set()
+for name, what in sorted(said.items()):
+    print(name, what)
+"#;
+
 const MONITORED: &str = "
     set -e
     sleep 60 & unshare --net sleep 60 & other=$!
@@ -225,11 +255,16 @@ const MONITORED: &str = "
 
 fn changes_are_told_as_by_the_kernel() -> Result {
     let name = "interop::netlink::changes_are_told_as_by_the_kernel";
-    in_namespace(name, LIMIT, compare_monitors)
+    in_namespace(name, LIMIT, || compare_monitors(MONITOR))
 }
 
-fn compare_monitors() -> Result {
-    let kernel = Program::new("bash").args(["-c", MONITORED, "bash", PYTHON, MONITOR]);
+fn events_come_from_their_groups() -> Result {
+    let name = "interop::netlink::events_come_from_their_groups";
+    in_namespace(name, LIMIT, || compare_monitors(SOURCES))
+}
+
+fn compare_monitors(script: &str) -> Result {
+    let kernel = Program::new("bash").args(["-c", MONITORED, "bash", PYTHON, script]);
     let kernel = kernel.run()?.expect(0)?.stdout_text();
     check!(kernel.lines().count() == 4, "the kernel says {kernel}");
     let dir = sockeye_tests::TempDir::new()?;
@@ -242,7 +277,7 @@ fn compare_monitors() -> Result {
     let node = Program::new(sockeye()?)
         .args(["run", "--link", &near])
         .args(["--sysctl", "net.ipv6.conf.default.dad_transmits=6"])
-        .args(["--", PYTHON, "-c", MONITOR])
+        .args(["--", PYTHON, "-c", script])
         .run()?
         .expect(0)?
         .stdout_text();

@@ -12,7 +12,7 @@ use crate::descriptors::{lock, nonblocking, time_limit};
 use crate::ends::{self, Watched};
 use crate::memory::{MESSAGES_MAX, Message, Span};
 use crate::netlink::Family;
-use crate::netlink::events::Snapshot;
+use crate::netlink::events::{Snapshot, group_of};
 use crate::netlink::socket::{self, Netlink, REQUEST_MAX, option};
 use crate::relay::events;
 use crate::supervisor::{Answer, Outcome, Supervisor};
@@ -386,8 +386,6 @@ impl<B: Backend> Supervisor<B> {
             libc::SO_PASSCRED,
             &mut credentials,
         );
-        let pieces = socket.pieces(credentials != [0; 4]);
-        let kernel = socket::address(0, 0);
         let (mut buffer, mut value) = (Buffer::take(), 0);
         for (i, target) in request.targets.iter().enumerate() {
             let stamped = match sys::receive_stamped(end.as_fd(), &mut buffer, peek) {
@@ -396,6 +394,9 @@ impl<B: Backend> Supervisor<B> {
                 Err(error) => return Err(error),
             };
             let data = &buffer[..stamped.len];
+            let group = group_of(data);
+            let pieces = socket.pieces(credentials != [0; 4], group);
+            let kernel = socket::address(0, socket::mask(group));
             let len = target.write_from(&memory, data, Some(&kernel), &pieces, 0)?;
             let len = match request.flags & libc::MSG_TRUNC {
                 0 => len,

@@ -3,6 +3,7 @@
 //! Nothing below tells of each change; the node is looked at again after its next turn, in which alone something changes by
 //! itself. What came and went between two looks is not told.
 
+use super::format::{requests, word};
 use super::route::{self, Told};
 use crate::backend::Errno;
 use sockeye::{Address, AddressState, InterfaceId, InterfaceInfo, Neighbour, NeighbourState, Node};
@@ -26,6 +27,29 @@ pub(crate) const GROUPS: u64 = 1 << (group::LINK - 1)
     | 1 << (group::IPV4_ROUTE - 1)
     | 1 << (group::IPV6_ADDRESS - 1)
     | 1 << (group::IPV6_ROUTE - 1);
+
+/// The group that a datagram told something in: 0 if it is an answer, which names who asked.
+pub(crate) fn group_of(datagram: &[u8]) -> u32 {
+    const LINKS: [u16; 2] = [libc::RTM_NEWLINK, libc::RTM_DELLINK];
+    const ADDRESSES: [u16; 2] = [libc::RTM_NEWADDR, libc::RTM_DELADDR];
+    const ROUTES: [u16; 2] = [libc::RTM_NEWROUTE, libc::RTM_DELROUTE];
+    const NEIGHBOURS: [u16; 2] = [libc::RTM_NEWNEIGH, libc::RTM_DELNEIGH];
+    let Some(message) = requests(datagram).next() else {
+        return 0;
+    };
+    let asker = word(message.whole, 12);
+    let v6 = message.body.first().copied() == Some(libc::AF_INET6 as u8);
+    match message.ty {
+        _ if asker != Some(0) => 0,
+        ty if LINKS.contains(&ty) => group::LINK,
+        ty if NEIGHBOURS.contains(&ty) => group::NEIGHBOUR,
+        ty if ADDRESSES.contains(&ty) && v6 => group::IPV6_ADDRESS,
+        ty if ADDRESSES.contains(&ty) => group::IPV4_ADDRESS,
+        ty if ROUTES.contains(&ty) && v6 => group::IPV6_ROUTE,
+        ty if ROUTES.contains(&ty) => group::IPV4_ROUTE,
+        _ => 0,
+    }
+}
 
 /// What happened: a message, and the group that it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,7 +203,7 @@ fn differences<'a, T, K: Ord>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::{requests, word};
+    use super::super::{Asker, Family, answer, format};
     use super::*;
     use sockeye::LinkConfig;
     use sockeye::drivers::{Switch, local_address};
@@ -205,6 +229,44 @@ mod tests {
             .iter()
             .map(|event| (event.group, ty(event)))
             .collect()
+    }
+
+    #[test]
+    fn the_group_of_an_event_is_seen_in_it_and_answers_are_of_none() {
+        let node = node("192.0.2.1/24");
+        let mut empty = Snapshot::take(&node).unwrap();
+        let mut full = Snapshot::take(&node).unwrap();
+        let (address, mac) = ("192.0.2.9".parse().unwrap(), Some(MacAddr([2; 6])));
+        let state = NeighbourState::Stale;
+        let known = Neighbour {
+            address,
+            mac,
+            state,
+        };
+        full.neighbours.push((InterfaceId(2), known));
+        empty.infos.clear();
+        empty.routes.clear();
+        let events = [empty.events(&full), full.events(&empty)].concat();
+        let mut groups: Vec<u32> = events.iter().map(|event| event.group).collect();
+        for event in &events {
+            assert_eq!(group_of(&event.octets), event.group);
+        }
+        groups.sort_unstable();
+        groups.dedup();
+        assert_eq!(groups, [1, 3, 5, 7, 9, 11], "each was tried");
+        for ty in [18, 22, 26, 30] {
+            let asker = Asker {
+                family: Family::Route,
+                port: 77,
+                capped: false,
+                dumping: false,
+            };
+            let ask = format::Message::new(ty, &[0; 16]).finish(0x301, 0, 0);
+            for datagram in answer(&node, asker, &ask) {
+                assert_eq!(group_of(&datagram), 0, "type {ty}");
+            }
+        }
+        assert_eq!(group_of(&[0; 7]), 0);
     }
 
     #[test]

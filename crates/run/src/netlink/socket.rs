@@ -32,6 +32,8 @@ const GROUP_MAX: u32 = 36;
 pub(crate) const ADDRESS: usize = 12;
 
 /// A `struct sockaddr_nl` of the kernel's, or of nobody.
+///
+/// Of what was told in a group it names that one ([`mask`]).
 pub(crate) fn address(port: u32, groups: u32) -> Vec<u8> {
     let mut octets = Vec::with_capacity(ADDRESS);
     octets.extend((libc::AF_NETLINK as u16).to_ne_bytes());
@@ -39,6 +41,12 @@ pub(crate) fn address(port: u32, groups: u32) -> Vec<u8> {
     octets.extend(port.to_ne_bytes());
     octets.extend(groups.to_ne_bytes());
     octets
+}
+
+/// The bit of a group: an address has none for those beyond the 32nd.
+pub(crate) fn mask(group: u32) -> u32 {
+    let bit = group.checked_sub(1);
+    bit.and_then(|bit| 1_u32.checked_shl(bit)).unwrap_or(0)
 }
 
 /// The port and the groups in a `struct sockaddr_nl`.
@@ -236,8 +244,8 @@ impl Netlink {
         !lock(&self.state).waiting.is_empty()
     }
 
-    /// What goes along with an answer, as far as the program has asked for it.
-    pub(crate) fn pieces(&self, credentials: bool) -> Vec<crate::backend::Control> {
+    /// What goes along with an answer, or with what is told in a group, as far as the program has asked for it.
+    pub(crate) fn pieces(&self, credentials: bool, group: u32) -> Vec<crate::backend::Control> {
         const SOL_NETLINK: i32 = 270;
         let mut pieces = Vec::new();
         if credentials {
@@ -245,7 +253,7 @@ impl Netlink {
             pieces.push((libc::SOL_SOCKET, libc::SCM_CREDENTIALS, vec![0; 12]));
         }
         if lock(&self.state).is_on(option::PKTINFO) {
-            pieces.push((SOL_NETLINK, option::PKTINFO, vec![0; 4]));
+            pieces.push((SOL_NETLINK, option::PKTINFO, group.to_ne_bytes().to_vec()));
         }
         pieces
     }
@@ -364,6 +372,11 @@ mod tests {
         assert_eq!(parse(&address(7, 0x11)), Ok((7, 0x11)));
         assert_eq!(parse(&address(7, 0)[..11]), Err(Errno::INVAL));
         assert_eq!(parse(&[0; 12]), Err(Errno::INVAL));
+    }
+
+    #[test]
+    fn groups_have_bits_as_far_as_there_are() {
+        assert_eq!([0, 1, 11, 32, 33].map(mask), [0, 1, 1 << 10, 1 << 31, 0]);
     }
 
     #[test]
