@@ -1,6 +1,6 @@
 //! What happens inside a node, told at the place where it happens.
 
-use crate::{Handle, Instant};
+use crate::{Flow, Handle, Instant};
 
 /// Something that happened. Telling it has no effect on the node.
 #[derive(Clone, Debug)]
@@ -10,6 +10,8 @@ pub enum Event {
     State {
         /// Which socket.
         socket: Handle,
+        /// Between which ends; `None` of a listener.
+        flow: Option<Flow>,
         /// The state it left.
         from: &'static str,
         /// The state it entered.
@@ -50,6 +52,15 @@ pub enum Event {
         rtt: core::time::Duration,
         /// SRTT with it.
         srtt: core::time::Duration,
+        /// The retransmission time-out with it.
+        rto: core::time::Duration,
+    },
+    /// The retransmission timer ran out, and backs off (RFC 6298 §5).
+    TimedOut {
+        /// Which socket.
+        socket: Handle,
+        /// The retransmission time-out from now on.
+        rto: core::time::Duration,
     },
     /// The peer has announced urgent data, or more of it (SIGURG).
     Urgent {

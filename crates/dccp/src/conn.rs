@@ -299,6 +299,7 @@ impl Conn {
         self.backoff.tries = 0;
         cx.tell(&Event::State {
             socket: self.handle,
+            flow: Some(self.tuple.flow),
             from: from.name(),
             to: state.name(),
         });

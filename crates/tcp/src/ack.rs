@@ -294,6 +294,7 @@ impl Tcb {
             socket: self.handle,
             rtt,
             srtt: self.rtt.srtt().unwrap_or(rtt),
+            rto: self.rtt.rto(),
         });
     }
 

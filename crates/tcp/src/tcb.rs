@@ -335,6 +335,7 @@ impl Tcb {
         let from = core::mem::replace(&mut self.state, to);
         cx.tell(&Event::State {
             socket: self.handle,
+            flow: Some(self.flow),
             from: from.name(),
             to: to.name(),
         });

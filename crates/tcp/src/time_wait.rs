@@ -338,6 +338,7 @@ impl Tcp {
                 transport: TransportId::TCP,
                 id,
             },
+            flow: Some(time_wait.flow),
             from: State::TimeWait.name(),
             to: State::Closed.name(),
         });

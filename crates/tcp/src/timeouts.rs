@@ -5,7 +5,7 @@ use crate::rtt::RTO_MIN;
 use crate::tcb::Tcb;
 use crate::timers::Retransmit;
 use core::time::Duration;
-use sockeye_core::{Context, Counter, Error, Instant, Readiness};
+use sockeye_core::{Context, Counter, Error, Event, Instant, Readiness};
 
 /// `net.ipv4.tcp_orphan_retries`: time-outs in a row that an orphan survives.
 const ORPHAN_RETRIES: u32 = 8;
@@ -109,6 +109,10 @@ impl Tcb {
         if self.state != State::SynSent || !linear {
             self.back_off();
         }
+        cx.tell(&Event::TimedOut {
+            socket: self.handle,
+            rto: self.rtt.rto(),
+        });
         self.rehash(cx);
         if self.syn_is_outstanding() {
             self.marks.syn_due = true;

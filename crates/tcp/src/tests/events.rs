@@ -24,6 +24,7 @@ fn line(event: &Event, iss: u32) -> String {
         Event::Retransmitted { seq, len, .. } => format!("again {}+{len}\n", seq.wrapping_sub(iss)),
         Event::Window { cwnd, .. } => format!("window {}\n", cwnd / MSS),
         Event::RoundTrip { rtt, .. } => format!("rtt {}\n", rtt.as_millis()),
+        Event::TimedOut { rto, .. } => format!("time-out, now {}\n", rto.as_millis()),
         other => format!("{other:?}\n"),
     }
 }
@@ -75,7 +76,7 @@ fn a_lost_segment_is_told_in_order() {
 fn a_time_out_is_told_in_order() {
     let expected = "CLOSED -> SYN-SENT\nrtt 20\nSYN-SENT -> ESTABLISHED\n\
                     rtt 20\nwindow 19\nagain 13141+1460\n\
-                    recovery Open -> Loss\nwindow 1\nagain 13141+1460\n\
+                    time-out, now 440\nrecovery Open -> Loss\nwindow 1\nagain 13141+1460\n\
                     recovery Loss -> Open\nwindow 2\n";
     assert_eq!(
         trace(|n| n == 10 || n == 11),

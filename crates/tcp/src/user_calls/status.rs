@@ -156,6 +156,7 @@ impl Tcp {
     pub(super) fn tell_state(cx: &mut Context<'_>, id: SocketId, from: State, to: State) {
         cx.tell(&sockeye_core::Event::State {
             socket: Self::handle(id),
+            flow: None,
             from: from.name(),
             to: to.name(),
         });
