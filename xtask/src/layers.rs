@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["wire", "rpcgen"],
     &["link"],
     &["core", "drivers"],
-    &["tcp", "udp", "sctp", "dccp", "unix", "dhcp"],
+    &["tcp", "udp", "sctp", "dccp", "unix", "dhcp", "report"],
     &["node"],
     &["sim", "sockeye"],
     &["run", "rpc", "packetdrill"],
@@ -25,7 +25,7 @@ const FLOORS: &[&[&str]] = &[
 
 /// Crates that protocols live in: all they know of the world comes in as arguments.
 const WITHOUT_IO: &[&str] = &[
-    "wire", "link", "core", "tcp", "udp", "sctp", "dccp", "unix", "dhcp", "node",
+    "wire", "link", "core", "tcp", "udp", "sctp", "dccp", "unix", "dhcp", "node", "report",
 ];
 
 /// Crates held to the same lints as [`WITHOUT_IO`], but that may use a driver in memory.

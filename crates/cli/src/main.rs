@@ -15,6 +15,7 @@ mod rpcgen;
 mod rpcinfo;
 mod run;
 mod scan;
+mod seeing;
 mod trace;
 
 use clap::{Parser, Subcommand};

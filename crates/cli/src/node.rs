@@ -1,9 +1,11 @@
 //! The node that a command runs on, from its options.
 
 use crate::options::{Kind, LinkSpec, NodeOptions};
+use crate::seeing::Output;
 use anyhow::{Context, Result, bail};
 use sockeye::drivers::{
-    AfPacket, AfXdp, MemoryConfig, MemoryLink, Netem, Recorder, SharedSwitch, Tun, local_address,
+    AfPacket, AfXdp, MemoryConfig, MemoryLink, Netem, Recorder, SharedSwitch, Tun, Watched,
+    local_address,
 };
 use sockeye::link::{Link, MacAddr, Medium};
 use sockeye::net::lookup_host;
@@ -34,6 +36,7 @@ pub(crate) struct Started {
     /// The other ends of its `user` links.
     lans: Vec<UserLan>,
     recorder: Option<Recorder>,
+    report: Option<Output>,
 }
 
 impl Deref for Started {
@@ -46,6 +49,7 @@ impl Deref for Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
+        let counters = self.node.counters().ok();
         if let Err(error) = self.node.shutdown(SHUTDOWN) {
             tracing::warn!(%error, "what was written did not all arrive");
         }
@@ -54,6 +58,12 @@ impl Drop for Started {
             && let Err(error) = recorder.flush()
         {
             tracing::warn!(%error, "the capture is not complete");
+        }
+        if let Some(report) = &mut self.report {
+            let counters = self.node.counters().ok().or(counters);
+            if let Err(error) = report.write(counters.as_ref()) {
+                tracing::warn!("the report is missing: {error:#}");
+            }
         }
     }
 }
@@ -65,6 +75,7 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         dns,
         seed,
         pcap,
+        report,
         allow_host_loopback,
         publish,
         deny_raw,
@@ -72,6 +83,7 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         settings,
     } = options;
     let recorder = pcap.as_deref().map(record_to).transpose()?;
+    let report = report.as_ref().map(Output::create).transpose()?;
     let mut config = Config {
         raw_sockets: !deny_raw,
         foreign_sources: *allow_foreign_sources,
@@ -91,6 +103,9 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
     let mut builder = Node::builder().config(config).seed(seed);
     for server in dns {
         builder = builder.dns(*server);
+    }
+    if let Some(report) = &report {
+        builder = builder.observer(Box::new(report.seeing.clone()));
     }
     let default = [LinkSpec::user()];
     let links = if links.is_empty() {
@@ -142,6 +157,9 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         if let Some(recorder) = &recorder {
             link = Box::new(recorder.tap(link, &name));
         }
+        if let Some(report) = &report {
+            link = Box::new(Watched::new(link, report.seeing.clone()));
+        }
         builder = builder.link(&name, link, config);
     }
     let node = builder.build()?;
@@ -150,6 +168,7 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         node,
         lans,
         recorder,
+        report,
     };
     if links.iter().any(|spec| spec.slaac || spec.dhcp) {
         await_configuration(&started)?;

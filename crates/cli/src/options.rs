@@ -1,5 +1,6 @@
 //! NODE OPTIONS: what all commands with a node share.
 
+use crate::seeing::ReportFile;
 use ipnet::IpNet;
 use sockeye::drivers::netem::{NETEM_KEYS, NetemConfig};
 use sockeye::{Config, SysctlError, sysctl};
@@ -43,6 +44,13 @@ pub(crate) struct NodeOptions {
     /// Write all packets of all links to this file
     #[arg(long, value_name = "FILE.pcapng")]
     pub(crate) pcap: Option<PathBuf>,
+
+    /// Draw what the node's TCP connections did: a page (FILE.html) or a picture (FILE.svg)
+    ///
+    /// Of each connection that crosses a link: time-sequence graphs, window, round trips and throughput
+    /// by time, handshake and teardown; and the node's counters. Written at the end.
+    #[arg(long, value_name = "FILE.html|FILE.svg")]
+    pub(crate) report: Option<ReportFile>,
 
     /// Let 10.0.2.2:PORT and [fd00:2::2]:PORT of the link `user` reach the host's own loopback
     #[arg(long)]

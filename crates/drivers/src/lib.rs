@@ -10,7 +10,7 @@
 //!
 //! Stages, which wrap a device and are one:
 //! * [`netem`]: delay, loss and the other words of tc-netem(8).
-//! * [`pcap`]: a tap that writes what crosses to a pcapng file.
+//! * [`watched`]: somebody looks at what crosses; [`pcap`]: and writes it to a pcapng file.
 //!
 //! None of it reads a clock: time comes in by `now`. Unsafe code is in the modules `sys`, and in
 //! `af_xdp`'s `ring` and `program`.
@@ -33,6 +33,7 @@ pub mod switch;
 pub mod tun;
 #[cfg(target_os = "linux")]
 mod vnet;
+pub mod watched;
 
 pub use address::local_address;
 #[cfg(target_os = "linux")]
@@ -47,3 +48,4 @@ pub use shared::SharedSwitch;
 pub use switch::{Switch, SwitchPort};
 #[cfg(target_os = "linux")]
 pub use tun::Tun;
+pub use watched::{Watch, Watched};

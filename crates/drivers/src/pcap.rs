@@ -13,19 +13,18 @@
 
 mod writer;
 
-pub use writer::{CaptureInterface, Direction, PcapWriter, TEXT_LEN_MAX};
+pub use crate::watched::Direction;
+pub use writer::{CaptureInterface, PcapWriter, TEXT_LEN_MAX};
 
 use crate::queue::lock;
-use sockeye_link::{Batch, Capabilities, Checksum, Instant, Link, Medium, Notify, Packet, offload};
+use crate::watched::{Watch, Watched};
+use sockeye_link::{Batch, Checksum, Instant, Link, Medium, Packet, offload};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Bytes that a [`Capture`] holds at most.
 pub const CAPTURE_LEN_MAX: usize = 256 << 20;
-
-/// Packets handed to the link, and then written, in one go.
-const BURST: usize = 64;
 
 /// A capture under way. Clones are handles to the same one.
 #[derive(Clone, Debug)]
@@ -66,12 +65,11 @@ impl Recorder {
     pub fn tap<L: Link>(&self, link: L, name: &str) -> PcapTap<L> {
         let medium = link.capabilities().medium;
         let interface = self.interface(name, medium);
-        PcapTap {
-            link,
+        let capturing = Capturing {
             recorder: self.clone(),
             interface,
-            burst: Batch::new(),
-        }
+        };
+        Watched::new(link, capturing)
     }
 
     /// Adds an interface; `None` when the capture has ended.
@@ -188,95 +186,22 @@ impl std::fmt::Debug for Recording {
 }
 
 /// A link whose packets are written to a capture.
+pub type PcapTap<L> = Watched<L, Capturing>;
+
+/// Writes the packets of one link to a capture.
 #[derive(Debug)]
-pub struct PcapTap<L> {
-    link: L,
+pub struct Capturing {
     recorder: Recorder,
     /// `None` when the capture had ended before the tap was made.
     interface: Option<CaptureInterface>,
-    /// Reused between calls.
-    burst: Batch,
 }
 
-impl<L: Link> PcapTap<L> {
-    /// The link inside.
-    #[must_use]
-    pub fn link(&self) -> &L {
-        &self.link
-    }
-
-    fn record<'a>(
-        &self,
-        now: Instant,
-        direction: Direction,
-        packets: impl Iterator<Item = &'a Packet>,
-    ) {
-        let Some(interface) = self.interface else {
-            return;
-        };
-        let medium = self.link.capabilities().medium;
-        for packet in packets {
+impl Watch for Capturing {
+    fn on_packet(&mut self, now: Instant, medium: Medium, direction: Direction, packet: &Packet) {
+        if let Some(interface) = self.interface {
             self.recorder
                 .record(interface, medium, now, direction, packet);
         }
-    }
-}
-
-impl<L: Link> Link for PcapTap<L> {
-    fn capabilities(&self) -> Capabilities {
-        self.link.capabilities()
-    }
-
-    fn recv_batch(&mut self, now: Instant, rx: &mut Batch, max: usize) -> io::Result<usize> {
-        let before = rx.len();
-        let result = self.link.recv_batch(now, rx, max);
-        self.record(now, Direction::Inbound, rx.iter().skip(before));
-        result
-    }
-
-    fn send_batch(&mut self, now: Instant, tx: &mut Batch) -> io::Result<usize> {
-        let mut taken = 0;
-        loop {
-            // What the link takes is gone: it is copied before, the heads alone, as payload is
-            // shared.
-            let copies: Vec<Packet> = tx.iter().take(BURST).cloned().collect();
-            self.burst.extend(tx.drain(..copies.len()));
-            let result = self.link.send_batch(now, &mut self.burst);
-            let sent = copies.len() - self.burst.len().min(copies.len());
-            let full = !self.burst.is_empty();
-            for packet in self.burst.drain(..).rev() {
-                tx.push_front(packet);
-            }
-            self.record(now, Direction::Outbound, copies[..sent].iter());
-            taken += sent;
-            match result {
-                Err(error) if taken == 0 => return Err(error),
-                Err(_) => return Ok(taken),
-                Ok(_) if full || tx.is_empty() => return Ok(taken),
-                Ok(_) => {}
-            }
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.link.deadline()
-    }
-
-    fn has_room(&self) -> bool {
-        self.link.has_room()
-    }
-
-    fn has_carrier(&self) -> bool {
-        self.link.has_carrier()
-    }
-
-    #[cfg(unix)]
-    fn as_raw_fd(&self) -> Option<std::os::fd::RawFd> {
-        self.link.as_raw_fd()
-    }
-
-    fn set_notify(&mut self, notify: Notify) {
-        self.link.set_notify(notify);
     }
 }
 

@@ -104,9 +104,10 @@ pub use sockeye_core::iface::{
 pub use sockeye_core::ip::route::RouteEntry;
 pub use sockeye_core::raw::packet::{FrameInfo, LinkAddr, PacketType, Vlan};
 pub use sockeye_core::{
-    AddrGenMode, AddressPolicy, Config, Counter, Counters, FastOpenMode, FilterMode, InterfaceId,
-    Ipv6Config, Neighbour, OptionValue, PolicyError, Readiness, Route, Scope, SocketOption,
-    SocketSummary, SourceFilter, SynCookies, SysctlError, TransportId, Unreachable, sysctl,
+    AddrGenMode, AddressPolicy, Config, Counter, Counters, Event, FastOpenMode, FilterMode,
+    InterfaceId, Ipv6Config, Neighbour, Observer, OptionValue, PolicyError, Readiness, Route,
+    Scope, SocketOption, SocketSummary, SourceFilter, SynCookies, SysctlError, TransportId,
+    Unreachable, sysctl,
 };
 pub use sockeye_drivers as drivers;
 pub use sockeye_link as link;

@@ -3,6 +3,7 @@
 //!
 //! What is written depends on what is handed over alone, so that equal captures are equal files.
 
+use crate::watched::Direction;
 use sockeye_link::Medium;
 use std::io::{self, Write};
 
@@ -25,15 +26,6 @@ mod option {
     pub(super) const IF_MACADDR: u16 = 6;
     pub(super) const IF_TSRESOL: u16 = 9;
     pub(super) const EPB_FLAGS: u16 = 2;
-}
-
-/// Which way a packet went, as seen from the node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// It was received.
-    Inbound,
-    /// It was sent.
-    Outbound,
 }
 
 /// Names an interface of a capture: [`PcapWriter::interface`] gives it.
