@@ -5,6 +5,7 @@
 //! reader that went away (a broken pipe) is success.
 
 mod bench;
+mod control;
 mod doctor;
 mod nc;
 mod node;
@@ -16,6 +17,7 @@ mod rpcinfo;
 mod run;
 mod scan;
 mod seeing;
+mod ss;
 mod trace;
 
 use clap::{Parser, Subcommand};
@@ -41,6 +43,7 @@ enum Command {
     Trace(trace::Trace),
     Scan(scan::Scan),
     Nc(nc::Nc),
+    Ss(ss::Ss),
     Bench(bench::Bench),
     Rpcgen(rpcgen::Rpcgen),
     Rpcinfo(rpcinfo::Rpcinfo),
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Trace(command) => command.run(),
         Command::Scan(command) => command.run(),
         Command::Nc(command) => command.run(),
+        Command::Ss(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Rpcgen(command) => command.run(),
         Command::Rpcinfo(command) => command.run(),

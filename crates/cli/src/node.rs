@@ -1,5 +1,6 @@
 //! The node that a command runs on, from its options.
 
+use crate::control::Control;
 use crate::options::{Kind, LinkSpec, NodeOptions};
 use crate::seeing::Output;
 use anyhow::{Context, Result, bail};
@@ -37,6 +38,8 @@ pub(crate) struct Started {
     lans: Vec<UserLan>,
     recorder: Option<Recorder>,
     report: Option<Output>,
+    /// Where `sockeye ss` asks.
+    control: Option<Control>,
 }
 
 impl Deref for Started {
@@ -53,6 +56,7 @@ impl Drop for Started {
         if let Err(error) = self.node.shutdown(SHUTDOWN) {
             tracing::warn!(%error, "what was written did not all arrive");
         }
+        self.control = None;
         self.lans.clear();
         if let Some(recorder) = &self.recorder
             && let Err(error) = recorder.flush()
@@ -164,11 +168,15 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
     }
     let node = builder.build()?;
     lans.iter().for_each(|lan| lan.serve_names_on(&node));
+    let control = Control::start(&node);
+    let control = control
+        .inspect_err(|error| tracing::debug!("`sockeye ss` will not see this node: {error:#}"));
     let started = Started {
         node,
         lans,
         recorder,
         report,
+        control: control.ok(),
     };
     if links.iter().any(|spec| spec.slaac || spec.dhcp) {
         await_configuration(&started)?;

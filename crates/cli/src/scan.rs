@@ -20,7 +20,7 @@ use crate::{node, report};
 use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use pace::Pace;
-use ports::Services;
+pub(crate) use ports::Services;
 use probe::{Answer, Prober};
 use serde::Serialize;
 use sockeye::Node;

@@ -94,6 +94,15 @@ fn time(duration: Duration) -> String {
     format!("{nanos} ns")
 }
 
+/// A moment with its unit, to a millisecond or finer.
+fn moment(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds if seconds >= 1.0 => format!("{seconds:.3} s"),
+        seconds if seconds >= 1e-3 => format!("{:.2} ms", seconds * 1e3),
+        seconds => format!("{:.0} µs", seconds * 1e6),
+    }
+}
+
 /// One of a legend's entries: the class of what it names, a label.
 type Entry = (&'static str, String);
 

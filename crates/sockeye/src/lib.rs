@@ -104,7 +104,7 @@ pub use sockeye_core::iface::{
 pub use sockeye_core::ip::route::RouteEntry;
 pub use sockeye_core::raw::packet::{FrameInfo, LinkAddr, PacketType, Vlan};
 pub use sockeye_core::{
-    AddrGenMode, AddressPolicy, Config, Counter, Counters, Event, FastOpenMode, FilterMode,
+    AddrGenMode, AddressPolicy, Config, Counter, Counters, Event, FastOpenMode, FilterMode, Handle,
     InterfaceId, Ipv6Config, Neighbour, Observer, OptionValue, PolicyError, Readiness, Route,
     Scope, SocketOption, SocketSummary, SourceFilter, SynCookies, SysctlError, TransportId,
     Unreachable, sysctl,
@@ -113,5 +113,6 @@ pub use sockeye_drivers as drivers;
 pub use sockeye_link as link;
 pub use sockeye_node::Lease;
 pub use sockeye_tcp::{
-    AoAlgorithm, AoChange, AoCounters, AoInfo, AoKey, AoKeyName, AoKeyState, Queued, Secret,
+    AoAlgorithm, AoChange, AoCounters, AoInfo, AoKey, AoKeyName, AoKeyState, Info as TcpInfo,
+    Queued, Secret,
 };

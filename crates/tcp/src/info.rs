@@ -142,6 +142,9 @@ pub struct Info {
     pub syn_text: bool,
     /// Why Fast Open was of no use.
     pub fast_open_failure: Option<FastOpenFailure>,
+    /// What it waits for, by the name that ss(8) has for the timer, and how long still: `on`
+    /// (something may go again), `persist` (a closed window is probed), `keepalive`.
+    pub timer: Option<(&'static str, Duration)>,
 }
 
 /// What accurate ECN has counted; bytes are of text, modulo 2^24, in the order CE, ECT(0), ECT(1).
@@ -244,6 +247,7 @@ impl Tcp {
             send_buffer: tcb.send_buffer,
             syn_text: tcb.syn_text_accepted(),
             fast_open_failure: tcb.fast_open.as_ref().and_then(|open| open.failure),
+            timer: tcb.deadlines.shown(now),
         })
     }
 }

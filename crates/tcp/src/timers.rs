@@ -4,6 +4,7 @@
 //! fires early, it is armed for what is due by then.
 
 use crate::tcb::Tcb;
+use core::time::Duration;
 use sockeye_core::{Context, Instant, Owner};
 
 /// What the retransmission deadline is for: one of these waits at a time.
@@ -76,6 +77,17 @@ impl Deadlines {
     /// Nothing is waited for that could make a segment go again.
     pub(crate) fn cancel_retransmit(&mut self) {
         self.retransmit = Instant::FAR;
+    }
+
+    /// The deadline that [`Info::timer`](crate::Info::timer) tells of.
+    pub(crate) fn shown(&self, now: Instant) -> Option<(&'static str, Duration)> {
+        let (name, at) = match self.pending() {
+            Some(Retransmit::WindowProbe) => ("persist", self.retransmit),
+            Some(_) => ("on", self.retransmit),
+            None if self.keep_alive != Instant::FAR => ("keepalive", self.keep_alive),
+            None => return None,
+        };
+        Some((name, at.saturating_since(now)))
     }
 
     /// What the retransmission deadline is for, where there is one.

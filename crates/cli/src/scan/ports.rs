@@ -38,13 +38,13 @@ pub(super) fn parse(text: &str, services: &Services) -> Result<Vec<u16>, String>
 
 /// The names of well-known ports.
 #[derive(Debug)]
-pub(super) struct Services {
+pub(crate) struct Services {
     names: BTreeMap<u16, String>,
 }
 
 impl Services {
     /// Those of `protocol` (`tcp` or `udp`): of /etc/services where it is there, else of a table.
-    pub(super) fn of(protocol: &str) -> Self {
+    pub(crate) fn of(protocol: &str) -> Self {
         let file = std::fs::read_to_string("/etc/services");
         Self::read(file.as_deref().unwrap_or(WELL_KNOWN), protocol)
     }
@@ -71,7 +71,7 @@ impl Services {
     }
 
     /// What is usually there.
-    pub(super) fn name(&self, port: u16) -> Option<&str> {
+    pub(crate) fn name(&self, port: u16) -> Option<&str> {
         self.names.get(&port).map(String::as_str)
     }
 

@@ -1,6 +1,6 @@
 //! A sequence diagram: how a connection began and ended.
 
-use super::{Figure, WIDTH, grouped, octets, time};
+use super::{Figure, WIDTH, grouped, moment, octets, time};
 use crate::connection::Connection;
 use crate::ladder::Rung;
 use sockeye_core::Instant;
@@ -51,7 +51,7 @@ pub(super) fn figure(connection: &Connection) -> Option<Figure> {
 }
 
 fn draw(out: &mut String, begin: Instant, rung: &Rung, y: f64) {
-    let when = |at: Instant| time(at.saturating_since(begin));
+    let when = |at: Instant| moment(at.saturating_since(begin));
     match rung {
         Rung::Segment {
             at,

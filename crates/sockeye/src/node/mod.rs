@@ -13,11 +13,12 @@ use crate::turn;
 use sockeye_core::iface::{Address, NameServer, Router, Traffic};
 use sockeye_core::ip::route::RouteEntry;
 use sockeye_core::{
-    Config, Counters, Error, InterfaceConfig, InterfaceId, Medium, Neighbour, Route, RouteQuery,
-    SocketSummary,
+    Config, Counters, Error, Handle, InterfaceConfig, InterfaceId, Medium, Neighbour, Route,
+    RouteQuery, SocketSummary, TransportId,
 };
 use sockeye_link::{Batch, Instant, Link};
 use sockeye_node::Lease;
+use sockeye_tcp::Info as TcpInfo;
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -372,6 +373,18 @@ impl Node {
     /// The node was shut down.
     pub fn sockets(&self) -> io::Result<Vec<SocketSummary>> {
         self.with(|node, _| Ok(node.sockets()))
+    }
+
+    /// The figures of a TCP connection, which [`sockets`](Self::sockets) names.
+    ///
+    /// # Errors
+    /// The socket is no TCP connection (ENOTCONN), or there is none of that name any more (EBADF); the
+    /// node was shut down.
+    pub fn tcp_info(&self, socket: Handle) -> io::Result<TcpInfo> {
+        self.with(|node, now| match socket.transport {
+            TransportId::TCP => node.tcp(now).0.info(now, socket.id),
+            _ => Err(Error::NotConnected),
+        })
     }
 
     /// Ready when the node has had a turn since the last that `seen` counts, which it is set to; 0
