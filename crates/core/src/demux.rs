@@ -8,8 +8,11 @@
 //! Addresses in here are those of the wire: an IPv4-mapped IPv6 address is an IPv4 address, and a
 //! link-local one carries its interface ([`Endpoint::scope`]).
 
+mod flows;
+
 use crate::{Error, InterfaceId, Rng, Route, SocketId};
 use core::hash::{BuildHasher, Hash};
+use flows::Flows;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use siphasher::sip::SipHasher13;
@@ -17,7 +20,9 @@ use smallvec::SmallVec;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// An address and port as on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
 pub struct Endpoint {
     /// The address; never IPv4-mapped.
     pub ip: IpAddr,
@@ -106,7 +111,9 @@ pub fn is_scoped(ip: IpAddr) -> bool {
 }
 
 /// A connected pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
 pub struct Flow {
     /// Our end.
     pub local: Endpoint,
@@ -193,7 +200,9 @@ impl Binding {
 }
 
 /// How far a claim suffers others beside it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash,
+)]
 pub struct Sharing {
     /// SO_REUSEADDR.
     pub reuse_address: bool,
@@ -273,7 +282,7 @@ impl Receiver {
 /// The tables of one transport.
 #[derive(Debug)]
 pub struct Demux {
-    flows: KeyedMap<Flow, Receivers>,
+    flows: Flows,
     bound: KeyedMap<(Option<IpAddr>, u16), Receivers>,
     /// Per port the distinct claims and how many sockets have each: a server's thousand
     /// connections are one line.
@@ -286,7 +295,7 @@ impl Demux {
     #[must_use]
     pub fn new(rng: &mut Rng) -> Self {
         Self {
-            flows: HashMap::with_hasher(Keyed::new(rng)),
+            flows: Flows::new(Keyed::new(rng)),
             bound: HashMap::with_hasher(Keyed::new(rng)),
             claims: HashMap::with_hasher(Keyed::new(rng)),
             group: Keyed::new(rng),
@@ -428,36 +437,37 @@ impl Demux {
         interface: Option<InterfaceId>,
         reuse_port: bool,
     ) {
-        self.flows.entry(flow).or_default().push(Receiver {
+        let receiver = Receiver {
             id,
             interface,
             family: Family::Both,
             reuse_port,
-        });
+        };
+        self.flows.insert(&flow, receiver);
     }
 
     /// Ends [`connect`](Self::connect).
     pub fn disconnect(&mut self, id: SocketId, flow: Flow) {
-        remove(&mut self.flows, flow, id);
+        self.flows.remove(&flow, id);
     }
 
     /// Whether some socket has exactly this flow.
     #[must_use]
     pub fn has_flow(&self, flow: &Flow) -> bool {
-        self.flows.contains_key(flow)
+        self.flows.contains(flow)
     }
 
     /// The socket connected as `flow`, and no other: what an ICMP error quotes.
     #[must_use]
     pub fn connected(&self, flow: &Flow, interface: InterfaceId) -> Option<SocketId> {
-        self.best(self.flows.get(flow)?, flow, interface)
+        self.best(&self.flows.get(flow)?, flow, interface)
     }
 
     /// All sockets connected as `flow`, whatever their interface: whom an error about it concerns.
     #[must_use]
     pub fn all_connected(&self, flow: &Flow) -> SmallVec<[SocketId; 4]> {
-        let receivers = self.flows.get(flow).into_iter().flatten();
-        receivers.map(|receiver| receiver.id).collect()
+        let receivers = self.flows.get(flow).unwrap_or_default();
+        receivers.iter().map(|receiver| receiver.id).collect()
     }
 
     /// Who gets a packet to `local` from `remote` that came by `interface`: the connected socket,
@@ -496,7 +506,7 @@ impl Demux {
         let connected = self.flows.get(&Flow { local, remote });
         let bound = self.bound.get(&(Some(local.ip), local.port));
         let any = self.bound.get(&(None, local.port));
-        [connected, bound, any]
+        [connected.as_ref(), bound, any]
             .into_iter()
             .flatten()
             .flatten()
