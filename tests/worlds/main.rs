@@ -162,10 +162,13 @@ fn a_connect_into_a_void_times_out() {
 /// The world whose packets are known: a stream under loss, datagrams and errors, over both kinds of
 /// cable and both families.
 fn reference_world() -> World {
+    reference_world_of(&Config::default())
+}
+
+/// [`reference_world`] of hosts that are set to `config`.
+fn reference_world_of(config: &Config) -> World {
     let mut world = World::new(0x50c4_e1e5);
-    let left = world.host("left", Config::default());
-    let right = world.host("right", Config::default());
-    let far = world.host("far", Config::default());
+    let [left, right, far] = ["left", "right", "far"].map(|name| world.host(name, config.clone()));
     let netem = "delay=10ms,jitter=2ms,loss=2%,reorder=1%,duplicate=1%,corrupt=1%";
     world.join(
         (left, LEFT),
@@ -213,6 +216,18 @@ fn the_same_seed_gives_the_same_packets() {
         fingerprint, REFERENCE,
         "packets changed: if they should, put the first one there"
     );
+}
+
+/// Whether connections at rest are packed, and how soon, shows in no packet.
+#[test]
+fn packed_connections_send_the_same_packets() {
+    for tcp_pack_idle in [None, Some(Duration::ZERO)] {
+        let world = reference_world_of(&Config {
+            tcp_pack_idle,
+            ..Config::default()
+        });
+        assert_eq!(world.fingerprint(), REFERENCE, "{tcp_pack_idle:?}");
+    }
 }
 
 #[test]

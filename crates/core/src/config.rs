@@ -89,6 +89,9 @@ pub struct Config {
     pub tcp_retries2: u32,
     /// `net.ipv4.tcp_fin_timeout`: 60 s.
     pub tcp_fin_timeout: Duration,
+    /// How long a TCP connection has to be at rest, with others in use, before it is kept in as little
+    /// memory as it needs; `None`: never; zero: at once. 1 s.
+    pub tcp_pack_idle: Option<Duration>,
     /// TIME-WAIT lasts this long (2 MSL; Linux: 60 s).
     pub tcp_time_wait: Duration,
     /// `net.ipv4.tcp_max_tw_buckets`: 262,144.
@@ -255,6 +258,7 @@ impl Default for Config {
             tcp_fast_open_pause: Duration::ZERO,
             tcp_retries2: 15,
             tcp_fin_timeout: Duration::from_secs(60),
+            tcp_pack_idle: Some(Duration::from_secs(1)),
             tcp_time_wait: Duration::from_secs(60),
             tcp_time_wait_max: 262_144,
             tcp_window_scaling: true,

@@ -21,7 +21,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// An address and port as on the wire.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
 pub struct Endpoint {
     /// The address; never IPv4-mapped.
@@ -112,7 +112,7 @@ pub fn is_scoped(ip: IpAddr) -> bool {
 
 /// A connected pair.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
 pub struct Flow {
     /// Our end.
@@ -122,7 +122,7 @@ pub struct Flow {
 }
 
 /// Which addresses a binding without an address stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Family {
     /// IPv4 ones.
     V4,
@@ -148,7 +148,7 @@ impl Family {
 }
 
 /// What a socket is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Binding {
     /// The address, or any of `family`.
     pub ip: Option<IpAddr>,
@@ -201,7 +201,7 @@ impl Binding {
 
 /// How far a claim suffers others beside it.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash,
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
 pub struct Sharing {
     /// SO_REUSEADDR.
@@ -216,7 +216,7 @@ pub struct Sharing {
 }
 
 /// A hold on a port. A socket keeps it and hands it back to [`Demux::release`] unchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Claim {
     /// What is held.
     pub binding: Binding,

@@ -1,7 +1,9 @@
 //! Names of sockets inside a node.
 
 /// Which transport a socket belongs to: the IP protocol number, with a few of our own above 255.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct TransportId(pub u16);
 
 impl TransportId {
@@ -27,7 +29,9 @@ impl TransportId {
 
 /// A socket within its transport: a slot and the generation that used it. A stale one finds
 /// nothing, never another socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct SocketId {
     index: u32,
     generation: u32,
@@ -54,7 +58,9 @@ impl SocketId {
 }
 
 /// A socket of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Handle {
     /// Its transport.
     pub transport: TransportId,

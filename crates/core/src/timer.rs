@@ -25,7 +25,7 @@ pub enum Owner {
 }
 
 /// One owner's place in [`Timers`], in 24 bytes: half-open connections have one each.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct TimerSlot {
     at: Instant,
     serial: u64,

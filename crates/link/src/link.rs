@@ -22,7 +22,7 @@ pub enum Medium {
 }
 
 /// Which super-segments a device cuts by itself (or carries whole).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct GsoKinds {
     /// [`GsoKind::TcpV4`](crate::GsoKind::TcpV4).
     pub tcp_v4: bool,

@@ -11,6 +11,19 @@ use core::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(u64);
 
+/// One more than its nanoseconds, so that [`Instant::FAR`], which most deadlines are, is 0: short.
+impl serde::Serialize for Instant {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(self.0.wrapping_add(1))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Instant {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        u64::deserialize(from).map(|nanos| Self(nanos.wrapping_sub(1)))
+    }
+}
+
 impl Instant {
     /// The epoch.
     pub const ZERO: Self = Self(0);

@@ -19,7 +19,7 @@ const MARKS_MAX: u32 = 2;
 const UNAMBIGUOUS: u64 = 7;
 
 /// What a connection counts, as a receiver (`r`) and as a sender (`s`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Accurate {
     /// r.cep: packets that arrived marked.
     r_cep: u32,

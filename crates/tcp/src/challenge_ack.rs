@@ -17,7 +17,7 @@ const CLOCK: u32 = (1 << 24) - 1;
 
 /// The throttle of one connection, in four bytes: the upper 24 bits count milliseconds, so that after
 /// four hours of silence it may hold back a challenge that it need not; the lower 8 what is spent.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ChallengeAcks(u32);
 
 impl ChallengeAcks {

@@ -143,7 +143,7 @@ pub(crate) fn reflection(field: Field) -> Flags {
 }
 
 /// What is spoken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Mode {
     #[default]
     Off,
@@ -154,7 +154,7 @@ pub(crate) enum Mode {
 }
 
 /// ECN of one connection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Ecn {
     pub(crate) mode: Mode,
     /// Our SYN asks for accurate feedback.

@@ -43,6 +43,7 @@ impl Tcp {
         let Some(id) = self.quoted(cx, &quote.flow) else {
             return false;
         };
+        self.unpack(id);
         let in_flight = match self.sockets.get(id) {
             // RFC 5927 §4.1: SND.UNA =< SEQ < SND.NXT. Our SYN is in flight until it is proven.
             Some(Socket::Connection(tcb)) => {
@@ -94,6 +95,7 @@ impl Tcp {
     /// again. The others learn of it with their next segment, as the routes have changed.
     pub(crate) fn path_mtu(&mut self, cx: &mut Context<'_>) {
         for id in core::mem::take(&mut self.too_big) {
+            self.unpack(id);
             if let Some(Socket::Connection(tcb)) = self.sockets.get_mut(id) {
                 tcb.too_big(cx);
                 self.settle(cx, id);

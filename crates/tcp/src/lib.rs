@@ -45,6 +45,7 @@ mod memory;
 mod migrate;
 mod options;
 mod output;
+mod packed;
 mod path_mtu;
 mod pending;
 mod perform;
@@ -108,6 +109,7 @@ pub struct Tcp {
     /// The key of cookies, where neither a socket nor the node's settings have one.
     fast_open_key: Option<settings::FastOpenKeys>,
     pending: pending::Pending,
+    resting: packed::Resting,
     intercept: intercept::Intercept,
     /// What new sockets are set to, IPv4 and IPv6; shared until one of them is changed.
     defaults: [Arc<settings::Settings>; 2],
@@ -138,6 +140,7 @@ impl Tcp {
             fast_open_cache: fast_open::cache::Cache::default(),
             fast_open_key: None,
             pending: pending::Pending::default(),
+            resting: packed::Resting::default(),
             intercept: intercept::Intercept::new(rng),
             defaults: Self::defaults_of(config),
             too_big: Vec::new(),

@@ -164,7 +164,7 @@ impl Tcp {
         self.half_open += 1;
         let tie = socket.settings.common.device;
         let half_open = HalfOpen::new(cx, listener, flow, syn, iss, socket);
-        let id = self.sockets.insert(Socket::HalfOpen(half_open));
+        let id = self.sockets.insert(Socket::HalfOpen(Box::new(half_open)));
         self.demux.connect(id, *flow, tie, false);
         Some(id)
     }

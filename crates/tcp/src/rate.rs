@@ -18,7 +18,7 @@ const BURST_SHIFT: u32 = 10;
 const SHORT_PATH_SHIFT: u32 = 9;
 
 /// How much of the window is used, and what is known of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct WindowUse {
     pub(crate) usage: sockeye_core::congestion::Usage,
     /// RFC 7661, where that is how unused windows are treated.

@@ -14,15 +14,18 @@ const GATHERED_BELOW: usize = 512;
 const GATHER_LEN: usize = 4096;
 
 /// In-order text not yet read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ReceiveQueue {
+    #[serde(skip)]
     slices: VecDeque<Bytes>,
     /// What follows the slices and may still grow.
+    #[serde(skip)]
     tail: BytesMut,
     len: usize,
     /// Bytes of memory that the slices keep, as their packets said; what was read of a slice
     /// still counts until the queue is empty or the share is given back in proportion.
     pinned: usize,
+    #[serde(skip)]
     arrivals: Option<Box<Arrivals>>,
 }
 
@@ -35,6 +38,11 @@ impl ReceiveQueue {
     /// Bytes of memory kept.
     pub(crate) fn pinned(&self) -> usize {
         self.pinned + self.tail.capacity()
+    }
+
+    /// Whether nothing is in it, nor remembered of what was.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.len == 0 && self.pinned == 0 && self.arrivals.is_none()
     }
 
     /// Appends text that keeps `pinned` bytes of memory; `arrived` is told where somebody asks for it.

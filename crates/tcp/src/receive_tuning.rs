@@ -17,7 +17,7 @@ const SPARE_SEGMENTS: u64 = 16;
 const FIRST_SEGMENTS: u64 = 10;
 
 /// Kept while a connection receives.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Tuning {
     /// When the period began, what had been read by then and in all, and what in the last period.
     began: Instant,

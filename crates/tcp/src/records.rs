@@ -54,12 +54,13 @@ pub(crate) struct Sizes {
 }
 
 /// The ends in what is not sent yet.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Records {
     #[expect(
         clippy::box_collection,
         reason = "few connections have any: one pointer, not four words"
     )]
+    #[serde(skip)]
     ends: Option<Box<VecDeque<End>>>,
     /// Where the last super-segment begins.
     last: SeqNum,
@@ -70,6 +71,11 @@ pub(crate) struct Records {
 }
 
 impl Records {
+    /// Whether no end is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.as_ref().is_none_or(|ends| ends.is_empty())
+    }
+
     /// A SEND has taken the text between two numbers; what lies before `sent` has left.
     pub(crate) fn took(
         &mut self,

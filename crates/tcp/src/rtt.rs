@@ -23,7 +23,7 @@ const SHORTEST_MS: u32 = 300_000;
 /// RFC 6298 §2 (2.3) smooths RTTVAR with every measurement, which with several a round trip forgets
 /// a peak at once. As Linux does, RTTVAR follows the largest mean deviation of a round trip: up at
 /// once, down once in a round trip; and a round trip that was shorter than SRTT widens it less.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct RttEstimator {
     /// Eighths of a microsecond; [`UNKNOWN`] before the first measurement.
     srtt: u32,
@@ -199,7 +199,7 @@ impl RttEstimator {
 
 /// The shortest of the last minutes: the shortest of all, the shortest of what came after it, and of
 /// what came after that, each with when it was, in milliseconds modulo 2^32.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Shortest([(u32, u32); 3]);
 
 impl Default for Shortest {

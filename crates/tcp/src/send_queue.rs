@@ -26,10 +26,12 @@ struct Chunk {
 }
 
 /// The unacknowledged and unsent part of the outgoing stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct SendQueue {
+    #[serde(skip)]
     chunks: VecDeque<Chunk>,
     /// What follows the chunks and may still grow.
+    #[serde(skip)]
     tail: BytesMut,
     /// Position of the first byte held, and its sequence number.
     at: u64,

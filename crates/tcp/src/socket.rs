@@ -5,6 +5,7 @@ use crate::State;
 use crate::auth::Auth;
 use crate::half_open::HalfOpen;
 use crate::listen::Listener;
+use crate::packed::{Packed, TcbRef};
 use crate::settings::Settings;
 use crate::tcb::Tcb;
 use crate::time_wait::TimeWait;
@@ -20,12 +21,14 @@ pub(crate) enum Socket {
     /// LISTEN.
     Listening(Box<Listener>),
     /// SYN-RECEIVED from LISTEN: nobody holds it yet, so it is small.
-    HalfOpen(HalfOpen),
+    HalfOpen(Box<HalfOpen>),
     /// Every other state but TIME-WAIT; CLOSED too, when the connection has ended and the user has
     /// not closed the socket.
     Connection(Box<Tcb>),
+    /// ESTABLISHED, at rest.
+    Packed(Packed),
     /// TIME-WAIT: small again.
-    TimeWait(TimeWait),
+    TimeWait(Box<TimeWait>),
 }
 
 /// A socket that has not done anything yet, but may be bound.
@@ -54,25 +57,27 @@ impl Socket {
             Self::Listening(_) => State::Listen,
             Self::HalfOpen(_) => State::SynReceived,
             Self::Connection(tcb) => tcb.state,
+            Self::Packed(_) => State::Established,
             Self::TimeWait(_) => State::TimeWait,
         }
     }
 
     /// The connection that the user holds, in TIME-WAIT too.
-    pub(crate) fn tcb(&self) -> Option<&Tcb> {
+    pub(crate) fn tcb(&self) -> Option<TcbRef<'_>> {
         match self {
-            Self::Connection(tcb) => Some(tcb),
-            Self::TimeWait(time_wait) => time_wait.user.as_deref(),
+            Self::Connection(tcb) => Some(TcbRef::Held(tcb)),
+            Self::Packed(packed) => Some(TcbRef::Unpacked(packed.unpack())),
+            Self::TimeWait(time_wait) => time_wait.user.as_deref().map(TcbRef::Held),
             Self::Fresh(_) | Self::Listening(_) | Self::HalfOpen(_) => None,
         }
     }
 
-    /// See [`tcb`](Self::tcb).
+    /// See [`tcb`](Self::tcb). Who changes a connection has [unpacked](crate::Tcp::unpack) it.
     pub(crate) fn tcb_mut(&mut self) -> Option<&mut Tcb> {
         match self {
             Self::Connection(tcb) => Some(tcb),
             Self::TimeWait(time_wait) => time_wait.user.as_deref_mut(),
-            Self::Fresh(_) | Self::Listening(_) | Self::HalfOpen(_) => None,
+            Self::Fresh(_) | Self::Listening(_) | Self::HalfOpen(_) | Self::Packed(_) => None,
         }
     }
 
@@ -82,6 +87,7 @@ impl Socket {
             Self::Fresh(_) | Self::Listening(_) => true,
             Self::HalfOpen(_) => false,
             Self::Connection(tcb) => tcb.marks.user,
+            Self::Packed(_) => true,
             Self::TimeWait(time_wait) => time_wait.user.as_ref().is_some_and(|t| t.marks.user),
         }
     }
@@ -92,7 +98,9 @@ impl Socket {
             Self::Fresh(fresh) => Some(&fresh.settings),
             Self::Listening(listener) => Some(&listener.settings),
             Self::HalfOpen(_) => None,
-            Self::Connection(_) | Self::TimeWait(_) => self.tcb().map(|tcb| &tcb.settings),
+            Self::Connection(tcb) => Some(&tcb.settings),
+            Self::Packed(packed) => Some(packed.settings()),
+            Self::TimeWait(time_wait) => time_wait.user.as_ref().map(|tcb| &tcb.settings),
         }
     }
 
@@ -103,6 +111,7 @@ impl Socket {
             Self::Listening(listener) => listener.local.port,
             Self::HalfOpen(half_open) => half_open.flow.local.port,
             Self::Connection(tcb) => tcb.flow.local.port,
+            Self::Packed(packed) => packed.unpack().flow.local.port,
             Self::TimeWait(time_wait) => time_wait.flow.local.port,
         }
     }
@@ -112,7 +121,7 @@ impl Socket {
         match self {
             Self::Fresh(fresh) => Some(&mut fresh.auth),
             Self::Listening(listener) => Some(&mut listener.auth),
-            Self::HalfOpen(_) => None,
+            Self::HalfOpen(_) | Self::Packed(_) => None,
             Self::Connection(tcb) => Some(&mut tcb.auth),
             Self::TimeWait(time_wait) => Some(time_wait.auth_mut()),
         }
@@ -123,7 +132,7 @@ impl Socket {
         let settings = match self {
             Self::Fresh(fresh) => &mut fresh.settings,
             Self::Listening(listener) => &mut listener.settings,
-            Self::HalfOpen(_) => return None,
+            Self::HalfOpen(_) | Self::Packed(_) => return None,
             Self::Connection(_) | Self::TimeWait(_) => &mut self.tcb_mut()?.settings,
         };
         Some(Arc::make_mut(settings))

@@ -94,6 +94,7 @@ impl Tcp {
         let socket = self.held(id)?;
         let settings = socket.settings().ok_or(Error::BadSocket)?;
         let tcb = socket.tcb();
+        let tcb = tcb.as_deref();
         let int = |n: usize| Ok(OptionValue::Int(i32::try_from(n).unwrap_or(i32::MAX)));
         match (option, tcb) {
             (SocketOption::ReceiveBuffer, Some(tcb)) => int(tcb.rcv.buffer),

@@ -3,7 +3,9 @@
 use core::fmt;
 
 /// A connection's state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum State {
     /// CLOSED: no connection.
     #[default]

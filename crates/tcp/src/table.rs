@@ -26,8 +26,9 @@ impl Tcp {
             .ok_or(Error::BadSocket)
     }
 
-    /// See [`held`](Self::held).
+    /// See [`held`](Self::held). A connection is unpacked then.
     pub(crate) fn held_mut(&mut self, id: SocketId) -> Result<&mut Socket, Error> {
+        self.unpack(id);
         self.sockets
             .get_mut(id)
             .filter(|socket| socket.is_held())
@@ -65,6 +66,9 @@ impl Tcp {
                     }
                 }
                 tcb.arm(cx);
+                if !tcb.marks.resting {
+                    self.note_rest(cx, id);
+                }
             }
         }
     }

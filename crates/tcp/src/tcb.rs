@@ -36,7 +36,7 @@ use sockeye_wire::SeqNum;
 use std::sync::Arc;
 
 /// SND.* of RFC 9293 §3.3.1.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct SendSequence {
     /// SND.UNA
     pub(crate) una: SeqNum,
@@ -59,7 +59,7 @@ pub(crate) struct SendSequence {
 }
 
 /// Timestamps in use (RFC 7323 §3).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Timestamping {
     /// TS.Recent
     pub(crate) recent: u32,
@@ -68,7 +68,7 @@ pub(crate) struct Timestamping {
 }
 
 /// How a connection began: what a reset in SYN-RECEIVED means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Origin {
     /// Active OPEN.
     Active,
@@ -79,7 +79,7 @@ pub(crate) enum Origin {
 }
 
 /// Marks that are either set or not.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Marks {
     /// The user holds the socket.
     pub(crate) user: bool,
@@ -116,6 +116,8 @@ pub(crate) struct Marks {
     pub(crate) scaled: bool,
     /// It stands in the list of those that have something to send.
     pub(crate) listed: bool,
+    /// It stands in the list of those at rest.
+    pub(crate) resting: bool,
     /// It is counted among the orphans.
     pub(crate) orphan: bool,
     /// The demultiplexer knows its flow.
@@ -131,7 +133,7 @@ pub(crate) struct Marks {
 }
 
 /// One connection.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Tcb {
     pub(crate) handle: Handle,
     pub(crate) state: State,
@@ -140,11 +142,14 @@ pub(crate) struct Tcb {
     pub(crate) claim: Option<Claim>,
     /// The interface it is tied to, where something ties it.
     pub(crate) interface: Option<InterfaceId>,
+    #[serde(skip, default = "crate::packed::no_settings")]
     pub(crate) settings: Arc<Settings>,
     pub(crate) marks: Marks,
     /// Keys, where it has any.
+    #[serde(skip)]
     pub(crate) auth: Option<Box<Auth>>,
     /// TCP_SAVED_SYN
+    #[serde(skip)]
     pub(crate) saved_syn: Option<Box<SavedSyn>>,
 
     pub(crate) snd: SendSequence,
@@ -160,8 +165,10 @@ pub(crate) struct Tcb {
 
     pub(crate) rcv: ReceiveSequence,
     pub(crate) received: ReceiveQueue,
+    #[serde(skip)]
     pub(crate) reassembly: Reassembly,
     /// SND.UP and RCV.UP, once there was urgent data.
+    #[serde(skip)]
     pub(crate) urgent: Option<Box<Urgent>>,
     /// Bytes of memory that received text kept after it was last copied together.
     pub(crate) compacted: usize,
@@ -177,6 +184,7 @@ pub(crate) struct Tcb {
     pub(crate) rtt: RttEstimator,
     /// When the SYN left, while it was sent once.
     pub(crate) timed: Option<Instant>,
+    #[serde(with = "congestion::saved")]
     pub(crate) congestion: Box<dyn CongestionController>,
     pub(crate) recovery: Recovery,
     /// How much of the window is used.
@@ -205,6 +213,7 @@ pub(crate) struct Tcb {
     /// Bytes of the largest packet that is known to have arrived.
     pub(crate) largest_acked: u16,
     /// The search for the size of packets that the path takes, where one is on.
+    #[serde(skip)]
     pub(crate) search: Option<Box<Search>>,
     /// Bytes of the largest segment received.
     pub(crate) largest_received: u32,
@@ -214,12 +223,15 @@ pub(crate) struct Tcb {
     pub(crate) quick_acks: u8,
 
     /// What the next call is told: RFC 9293 §3.6 (MUST-12).
+    #[serde(skip)]
     pub(crate) error: Option<Error>,
     /// RFC 9293 §3.9.1.8, §3.9.2.2 (MUST-47, SHLD-25): a soft error: told if the connection ends for
     /// want of an answer.
+    #[serde(skip)]
     pub(crate) soft_error: Option<Error>,
     pub(crate) totals: Totals,
     /// The error queue, once something is to be told there.
+    #[serde(skip)]
     pub(crate) reports: Option<Box<Reports>>,
     /// What Fast Open has to do with it.
     pub(crate) fast_open: Option<Box<FastOpen>>,

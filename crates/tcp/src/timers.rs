@@ -8,7 +8,7 @@ use core::time::Duration;
 use sockeye_core::{Context, Instant, Owner};
 
 /// What the retransmission deadline is for: one of these waits at a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Retransmit {
     /// The retransmission time-out (RFC 6298 §5).
     #[default]
@@ -22,7 +22,7 @@ pub(crate) enum Retransmit {
 }
 
 /// What a connection waits for; [`Instant::FAR`] is never.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Deadlines {
     /// Retransmission, for what [`kind`](Self::kind) says.
     pub(crate) retransmit: Instant,

@@ -4,7 +4,7 @@ use core::time::Duration;
 use sockeye_core::Instant;
 
 /// Sums over the life of a connection. Bytes that the sequence numbers tell are not kept again.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Totals {
     /// Segments received and sent, and those of them with text.
     pub(crate) segs_in: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Totals {
 }
 
 /// What holds a sender up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Hold {
     /// It has nothing to do.
     #[default]
@@ -39,7 +39,7 @@ pub(crate) enum Hold {
 }
 
 /// How long each of these lasted.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Chronograph {
     now: Hold,
     since: Instant,

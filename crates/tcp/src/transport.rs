@@ -2,6 +2,7 @@
 
 use crate::segment::Segment;
 use crate::socket::Socket;
+use crate::tcb::Tcb;
 use crate::{Tcp, reset};
 use core::any::Any;
 use sockeye_core::demux::Flow;
@@ -48,12 +49,15 @@ impl Transport for Tcp {
             .sockets
             .iter()
             .filter(|(_, socket)| match socket {
-                Socket::Connection(tcb) => tcb.flow.local.ip == address && !tcb.marks.foreign,
+                Socket::Connection(_) | Socket::Packed(_) => socket
+                    .tcb()
+                    .is_some_and(|tcb| tcb.flow.local.ip == address && !tcb.marks.foreign),
                 _ => false,
             })
             .map(|(id, _)| id)
             .collect();
         for id in gone {
+            self.unpack(id);
             if let Some(Socket::Connection(tcb)) = self.sockets.get_mut(id) {
                 tcb.closed(cx, Some(Error::NetworkDown));
                 self.settle(cx, id);
@@ -61,7 +65,12 @@ impl Transport for Tcp {
         }
     }
 
+    fn on_batch_end(&mut self, cx: &mut Context<'_>) {
+        self.pack_idle(cx);
+    }
+
     fn on_timeout(&mut self, cx: &mut Context<'_>, socket: SocketId) {
+        self.unpack(socket);
         match self.sockets.get_mut(socket) {
             Some(Socket::Connection(tcb)) => {
                 tcb.on_timeout(cx);
@@ -72,7 +81,7 @@ impl Transport for Tcp {
                 cx.counters.add(Counter::TcpExtTW);
                 self.end_time_wait(cx, socket);
             }
-            Some(Socket::Fresh(_) | Socket::Listening(_)) | None => {}
+            Some(Socket::Fresh(_) | Socket::Listening(_) | Socket::Packed(_)) | None => {}
         }
     }
 
@@ -122,6 +131,7 @@ impl Tcp {
             return;
         }
         if let Some(id) = self.demux.connected(&flow, ip.interface) {
+            self.unpack(id);
             if self.is_near(cx, id, ip) && self.authentic(cx, id, &flow, &segment) {
                 self.segment_for_connection(cx, id, segment);
             }
@@ -167,11 +177,22 @@ impl Tcp {
             }
             Some(Socket::HalfOpen(_)) => self.half_open_segment(cx, id, segment),
             Some(Socket::TimeWait(_)) => self.time_wait_segment(cx, id, segment),
-            Some(Socket::Fresh(_) | Socket::Listening(_)) | None => {
+            Some(Socket::Fresh(_) | Socket::Listening(_) | Socket::Packed(_)) | None => {
                 debug_assert!(false, "a flow belongs to a connection");
             }
         }
     }
+}
+
+/// Both ends of a connection, and what it has to read and to send.
+fn of_connection(tcb: &Tcb) -> (SocketAddr, Option<SocketAddr>, usize, usize) {
+    let common = &tcb.settings.common;
+    (
+        common.show(tcb.flow.local),
+        Some(common.show(tcb.flow.remote)),
+        tcb.waiting(),
+        tcb.queue.len() as usize,
+    )
 }
 
 fn summary(id: SocketId, socket: &Socket) -> SocketSummary {
@@ -197,12 +218,8 @@ fn summary(id: SocketId, socket: &Socket) -> SocketSummary {
             0,
             0,
         ),
-        Socket::Connection(tcb) => (
-            tcb.settings.common.show(tcb.flow.local),
-            Some(tcb.settings.common.show(tcb.flow.remote)),
-            tcb.waiting(),
-            tcb.queue.len() as usize,
-        ),
+        Socket::Connection(tcb) => of_connection(tcb),
+        Socket::Packed(packed) => of_connection(&packed.unpack()),
         Socket::TimeWait(time_wait) => (
             time_wait.flow.local.into(),
             Some(time_wait.flow.remote.into()),

@@ -92,7 +92,7 @@ impl Tcp {
     /// [`Error::BadSocket`].
     pub fn at_mark(&self, id: SocketId) -> Result<bool, Error> {
         let tcb = self.held(id)?.tcb();
-        Ok(tcb.is_some_and(Tcb::is_at_mark))
+        Ok(tcb.is_some_and(|tcb| tcb.is_at_mark()))
     }
 }
 

@@ -20,7 +20,7 @@ const WORTH_GROWING: u32 = 128;
 const ECHO_MAX_MS: u32 = 600_000;
 
 /// RCV.* of RFC 9293 §3.3.1, and the buffer behind them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ReceiveSequence {
     /// RCV.NXT
     pub(crate) nxt: SeqNum,

@@ -150,7 +150,9 @@ impl std::fmt::Display for EtherType {
 }
 
 /// The ECN field: the two low bits of IPv4's type of service and IPv6's traffic class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[repr(u8)]
 pub enum Ecn {
     /// The transport does not speak ECN.

@@ -6,7 +6,9 @@ use std::ops::{Add, AddAssign, Sub};
 ///
 /// It has no `Ord`: which of two comes first depends on where both lie in the ring. Two numbers
 /// are comparable while they are less than 2^31 apart; at exactly 2^31, each is before the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct SeqNum(pub u32);
 
 impl SeqNum {

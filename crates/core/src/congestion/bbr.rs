@@ -46,7 +46,7 @@ const PROBE_RTT_CWND_GAIN: u64 = 50;
 const MIN_PIPE_SEGMENTS: u64 = 4;
 
 /// Where the state machine stands. The four in the middle are ProbeBW.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum State {
     Startup,
     Drain,
@@ -75,7 +75,7 @@ struct Sample {
 }
 
 /// The controller of draft-ietf-ccwg-bbr.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Bbr {
     smss: u64,
     cwnd: u64,
@@ -212,6 +212,10 @@ impl Bbr {
 impl CongestionController for Bbr {
     fn name(&self) -> &'static str {
         "bbr"
+    }
+
+    fn saved(&self) -> Option<super::Saved> {
+        Some(super::Saved::Bbr(Box::new(self.clone())))
     }
 
     /// HandleRestartFromIdle () (§5.4.1). With nothing in flight and nothing to repair, it was the

@@ -28,7 +28,7 @@ const PER_UNKNOWN: u64 = 20;
 const SETTLING: Duration = Duration::from_secs(1);
 
 /// The controller of RFC 9438.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Cubic {
     window: Window,
     hystart: Hystart,
@@ -50,7 +50,7 @@ pub struct Cubic {
 }
 
 /// RFC 9438 §4.9.2: what is put back when congestion turns out to have been none.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Before {
     cwnd: u64,
     ssthresh: u64,
@@ -60,7 +60,7 @@ struct Before {
 }
 
 /// A congestion avoidance stage.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Epoch {
     curve: Curve,
     friendly: Friendly,
@@ -171,6 +171,10 @@ impl Cubic {
 impl CongestionController for Cubic {
     fn name(&self) -> &'static str {
         "cubic"
+    }
+
+    fn saved(&self) -> Option<super::Saved> {
+        Some(super::Saved::Cubic(self.clone()))
     }
 
     fn on_sent(&mut self, sent: &Sent) {
@@ -286,7 +290,7 @@ impl CongestionController for Cubic {
 }
 
 /// RFC 9438 §4.2: W_cubic (t) = C * (t - K)^3 + W_max, with C = 0.4 segments a cubic second.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Curve {
     /// t_epoch, moved on by the time in which the window was not used.
     start: Instant,
@@ -342,7 +346,7 @@ impl Curve {
 }
 
 /// RFC 9438 §4.3: W_est, what Reno's window would be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Friendly {
     /// W_est, segments.
     w_est: u64,

@@ -16,7 +16,7 @@ const ONE: u64 = 1 << 20;
 const GAIN_SHIFT: u32 = 4;
 
 /// The controller of RFC 8257.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Dctcp {
     reno: Reno,
     /// DCTCP.Alpha, the part of the bytes that is marked, of [`ONE`].
@@ -56,6 +56,10 @@ impl Dctcp {
 impl CongestionController for Dctcp {
     fn name(&self) -> &'static str {
         "dctcp"
+    }
+
+    fn saved(&self) -> Option<super::Saved> {
+        Some(super::Saved::Dctcp(self.clone()))
     }
 
     fn on_ack(&mut self, ack: &Ack) {

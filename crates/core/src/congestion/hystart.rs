@@ -32,7 +32,7 @@ pub(super) enum Growth {
 }
 
 /// Either of the two.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) enum Hystart {
     PlusPlus(PlusPlus),
     Hybrid(Hybrid),
@@ -85,7 +85,7 @@ fn rtt_thresh(base: Duration) -> Duration {
 }
 
 /// HyStart++ (RFC 9406 §4.2), in slow start or in conservative slow start (CSS).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct PlusPlus {
     /// RFC 9406 §4.3, L: segments that one acknowledgment is worth at most.
     limit: Option<u64>,
@@ -98,7 +98,7 @@ pub(super) struct PlusPlus {
 }
 
 /// Conservative slow start.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Css {
     /// cssBaselineMinRtt: round trips below it show that the alarm was false.
     baseline: Duration,
@@ -178,7 +178,7 @@ impl PlusPlus {
 }
 
 /// HyStart as Linux has it (Ha and Rhee, "Taming the elephants", 2011).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Hybrid {
     paced: bool,
     round: Round,

@@ -25,6 +25,7 @@ pub mod hystart;
 pub mod pacing;
 pub mod reno;
 mod round;
+pub mod saved;
 pub mod usage;
 pub mod validation;
 mod window;
@@ -42,6 +43,7 @@ pub use dctcp::Dctcp;
 pub use hystart::HystartKind;
 pub use pacing::Pacer;
 pub use reno::Reno;
+pub use saved::Saved;
 pub use usage::Usage;
 pub use validation::Validation;
 
@@ -263,6 +265,11 @@ pub trait CongestionController: Send + core::fmt::Debug {
     /// RFC 6937.
     fn shapes_recovery(&self) -> bool {
         false
+    }
+
+    /// All of it, where it can be had as a plain value: what an idle connection is kept as.
+    fn saved(&self) -> Option<Saved> {
+        None
     }
 
     /// Whether it lives on marks: the transport asks its peer for ECN then, and answers each mark

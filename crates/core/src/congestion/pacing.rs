@@ -19,7 +19,7 @@ const BURST_SEGMENTS_MIN: u64 = 2;
 const BURST_SHIFT: u32 = 10;
 
 /// Spaces packets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Pacer {
     next: Instant,
     /// Bytes that leave unpaced at the start.

@@ -9,7 +9,7 @@ use crate::Instant;
 use core::time::Duration;
 
 /// The controller of RFC 5681.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Reno {
     window: Window,
     /// cwnd and ssthresh from before the last congestion, for [`on_spurious`](Reno::on_spurious).
@@ -40,6 +40,10 @@ impl Reno {
 impl CongestionController for Reno {
     fn name(&self) -> &'static str {
         "reno"
+    }
+
+    fn saved(&self) -> Option<super::Saved> {
+        Some(super::Saved::Reno(self.clone()))
     }
 
     fn on_ack(&mut self, ack: &Ack) {

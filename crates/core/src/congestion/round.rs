@@ -6,7 +6,7 @@ use super::Ack;
 ///
 /// Bytes are counted, not sequence numbers, which not every transport has. Where nothing was lost
 /// that is the same; a loss lengthens the round by what is sent again.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Round {
     /// [`Ack::delivered`] at the end of the round.
     end: Option<u64>,

@@ -6,7 +6,7 @@
 //! start half of the window in use is enough, since one round trip doubles it.
 
 /// How far a window was used lately. Belongs to the transport.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Usage {
     /// The window held the sender up.
     held_up: bool,

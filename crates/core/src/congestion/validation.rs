@@ -27,7 +27,7 @@ const SAMPLING_PERIOD_MIN: Duration = Duration::from_secs(1);
 const PARTS: u32 = 5;
 
 /// What is known of a window.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Validation {
     /// The largest sample of each part of the sampling period, and when the part began.
     parts: [Option<(Instant, u64)>; PARTS as usize],

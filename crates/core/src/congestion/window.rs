@@ -8,7 +8,7 @@ use super::initial_window;
 use core::time::Duration;
 
 /// cwnd and ssthresh, bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Window {
     smss: u64,
     pub(super) cwnd: u64,

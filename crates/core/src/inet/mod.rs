@@ -43,7 +43,9 @@ use std::net::IpAddr;
 const NOTICES_MAX: usize = 4096;
 
 /// An interface of a node: 1 is the loopback, links count from 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct InterfaceId(pub u32);
 
 impl InterfaceId {
@@ -65,7 +67,7 @@ pub struct RouteQuery {
 }
 
 /// A way to a destination; kept by a flow until [`Inet::route_version`] changes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Route {
     /// Where it leaves.
     pub interface: InterfaceId,
@@ -108,7 +110,7 @@ pub struct SendInfo {
 
 /// What may be left to the interface of a route: the link does it, or else the node in software
 /// when a packet leaves the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Offload {
     /// Super-segments it takes, whole or to be cut.
     pub gso: GsoKinds,

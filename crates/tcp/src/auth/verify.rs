@@ -63,7 +63,7 @@ impl Tcp {
                 }
                 (id, time_wait.stage())
             }
-            Some(Socket::Fresh(_)) | None => return true,
+            Some(Socket::Fresh(_) | Socket::Packed(_)) | None => return true,
         };
         let auth = match self.sockets.get_mut(holder) {
             Some(socket) => socket.auth_mut().and_then(|auth| auth.as_deref_mut()),

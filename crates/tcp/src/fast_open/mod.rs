@@ -22,9 +22,10 @@ use sockeye_core::{Context, Error, SocketId};
 use sockeye_wire::tcp_options::FastOpen as FastOpenOption;
 
 /// What a connection has to do with Fast Open.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct FastOpen {
     /// Client: the option of the first SYN. Later ones have none (RFC 7413 §4.1.3).
+    #[serde(skip)]
     pub(crate) option: Option<FastOpenOption>,
     /// Client: bytes of text on the first SYN.
     pub(crate) text: u32,
@@ -38,12 +39,15 @@ pub(crate) struct FastOpen {
     /// Client: why it was of no use.
     pub(crate) failure: Option<Failure>,
     /// Client: what there is to remember of the peer.
+    #[serde(skip)]
     pub(crate) learned: Option<Learned>,
     /// Client: it seems to be dropped on the way.
     pub(crate) dropped: bool,
     /// Server: what sends our SYN and ACK, while the connection is unproven.
+    #[serde(skip)]
     pub(crate) request: Option<Box<HalfOpen>>,
     /// Server: the option of the first SYN and ACK, and whether that has left.
+    #[serde(skip)]
     pub(crate) answer: Option<FastOpenOption>,
     pub(crate) answered: bool,
     /// Server: the listener counts it among the unproven.
@@ -51,7 +55,7 @@ pub(crate) struct FastOpen {
 }
 
 /// Why Fast Open was of no use to a client, as TCP_INFO says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Failure {
     /// There was no cookie of the peer.
     NoCookie,
@@ -59,6 +63,13 @@ pub enum Failure {
     NotAcknowledged,
     /// The SYN had to be sent again, without its text.
     Retransmitted,
+}
+
+impl FastOpen {
+    /// Nothing of it is under way: of an established connection no option will be sent any more.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.learned.is_none() && self.request.is_none() && !self.counted
+    }
 }
 
 impl Tcb {

@@ -37,7 +37,7 @@ impl Snapshot {
 }
 
 /// The totals of a connection.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Delivery {
     /// Bytes that the peer has, cumulatively or selectively acknowledged.
     delivered: u64,

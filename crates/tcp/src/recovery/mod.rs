@@ -42,7 +42,18 @@ pub(crate) const DUP_THRESH: u32 = 3;
 const REORDERING_MAX: u32 = 300;
 
 /// What the sender is about, by the names of TCP_INFO's `tcpi_ca_state`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub enum CaState {
     /// Nothing is wrong.
     #[default]
@@ -72,7 +83,7 @@ impl CaState {
 }
 
 /// The state of loss recovery of one connection.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Recovery {
     pub(crate) board: Scoreboard,
     pub(crate) delivery: Delivery,

@@ -2,7 +2,7 @@
 //! arrives, from what was in flight when it began to ssthresh at its end.
 
 /// The variables of RFC 6937 §3, bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Prr {
     /// RecoverFS: the window that the recovery began with.
     recover_fs: u64,

@@ -11,7 +11,7 @@ use sockeye_wire::SeqNum;
 const REO_WND_PERSIST: u8 = 16;
 
 /// RACK's variables (RFC 8985 §5.3), by their names there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Rack {
     /// RACK.xmit_ts and RACK.end_seq: of those that arrived, the segment that was sent last.
     xmit_ts: Instant,

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 pub(crate) const PIECES_MAX: usize = 1 << 15;
 
 /// Bytes, and the segments that they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Tally {
     pub(crate) bytes: u32,
     pub(crate) segments: u32,
@@ -86,8 +86,9 @@ impl Piece {
 }
 
 /// All pieces.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Scoreboard {
+    #[serde(skip)]
     pieces: VecDeque<Piece>,
     /// Everything that is not acknowledged.
     out: Tally,
@@ -104,6 +105,7 @@ pub(crate) struct Scoreboard {
     /// Every piece before this one was reported, is lost or was sent again: RACK need not look.
     judged: SeqNum,
     /// Copies, in the order in which they were sent: when, and where they start.
+    #[serde(skip)]
     copies: VecDeque<(Instant, SeqNum)>,
 }
 

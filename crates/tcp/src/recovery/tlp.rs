@@ -14,7 +14,7 @@ const MARGIN: Duration = Duration::from_millis(2);
 const PTO_INITIAL: Duration = Duration::from_secs(1);
 
 /// A probe that is under way.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Tlp {
     /// TLP.end_seq: SND.NXT when it was sent.
     end_seq: Option<SeqNum>,

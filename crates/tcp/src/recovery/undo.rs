@@ -5,7 +5,7 @@ use sockeye_core::Instant;
 use sockeye_wire::SeqNum;
 
 /// What can be undone.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Undo {
     /// SND.UNA when the window was reduced: nothing can be undone without it.
     marker: Option<SeqNum>,

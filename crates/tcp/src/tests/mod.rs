@@ -16,6 +16,7 @@ mod memory;
 mod migration;
 mod opening;
 mod options;
+mod packed;
 mod pair;
 mod path_mtu;
 mod receivers;

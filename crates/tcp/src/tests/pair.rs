@@ -288,6 +288,7 @@ impl Pair {
                 && info.protocol == sockeye_wire::IpProtocol::TCP
             {
                 host.tcp.on_packet(&mut cx, &info, packet);
+                host.tcp.on_batch_end(&mut cx);
             }
         }
         let now = self.now;

@@ -60,7 +60,7 @@ impl Tcp {
                 self.stop_listening(cx, id);
                 return self.close(cx, id);
             }
-            Socket::HalfOpen(_) => return Err(Error::BadSocket),
+            Socket::HalfOpen(_) | Socket::Packed(_) => return Err(Error::BadSocket),
             Socket::TimeWait(time_wait) => {
                 if let Some(mut tcb) = time_wait.user.take() {
                     tcb.release_memory(cx);
@@ -118,7 +118,7 @@ impl Tcp {
     /// [`Error::BadSocket`].
     pub fn abort(&mut self, cx: &mut Context<'_>, id: SocketId) -> Result<(), Error> {
         match self.held_mut(id)? {
-            Socket::Fresh(_) | Socket::HalfOpen(_) => {}
+            Socket::Fresh(_) | Socket::HalfOpen(_) | Socket::Packed(_) => {}
             Socket::Listening(_) => self.stop_listening(cx, id),
             Socket::TimeWait(_) => self.end_time_wait(cx, id),
             Socket::Connection(tcb) => {

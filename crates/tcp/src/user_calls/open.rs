@@ -134,7 +134,10 @@ impl Tcp {
                 return Ok(());
             }
             Socket::Fresh(_) => {}
-            Socket::HalfOpen(_) | Socket::Connection(_) | Socket::TimeWait(_) => {
+            Socket::HalfOpen(_)
+            | Socket::Connection(_)
+            | Socket::Packed(_)
+            | Socket::TimeWait(_) => {
                 return Err(Error::Invalid);
             }
         }
@@ -275,7 +278,10 @@ impl Tcp {
         let (settings, bound) = match self.held(id)? {
             Socket::Fresh(fresh) => (fresh.settings.clone(), fresh.bound),
             Socket::Listening(_) => return Err(Error::IsConnected),
-            Socket::HalfOpen(_) | Socket::TimeWait(_) | Socket::Connection(_) => {
+            Socket::HalfOpen(_)
+            | Socket::TimeWait(_)
+            | Socket::Connection(_)
+            | Socket::Packed(_) => {
                 return self.is_connected(id);
             }
         };
@@ -344,7 +350,7 @@ impl Tcp {
                 });
                 tcb.claim.take_if(|claim| !claim.sharing.by_connect)
             }
-            Socket::HalfOpen(_) | Socket::TimeWait(_) => None,
+            Socket::HalfOpen(_) | Socket::TimeWait(_) | Socket::Packed(_) => None,
         };
         self.abort(cx, id)?;
         self.reopen(cx, id);

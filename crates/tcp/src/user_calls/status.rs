@@ -98,7 +98,7 @@ impl Tcp {
             }
             Socket::Listening(listener) if listener.queue.is_empty() => Readiness::empty(),
             Socket::Listening(_) => Readiness::READABLE,
-            other => other.tcb().map_or(Readiness::HANGUP, Tcb::readiness),
+            other => other.tcb().map_or(Readiness::HANGUP, |tcb| tcb.readiness()),
         })
     }
 

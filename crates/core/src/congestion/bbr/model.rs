@@ -7,7 +7,7 @@ use crate::Instant;
 use crate::congestion::Lost;
 
 /// §5.5.1: round trips, told apart by packets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Rounds {
     pub(super) count: u64,
     /// BBR.round_start: the acknowledgment at hand begins a round.
@@ -17,7 +17,7 @@ pub(super) struct Rounds {
 }
 
 /// §5.5.2: max_bw, bw_shortterm and bw, bytes a second.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Bandwidth {
     /// The largest samples of the last cycle and of this one (BBR.max_bw_filter).
     cycles: [u64; 2],
@@ -53,7 +53,7 @@ impl Bandwidth {
 }
 
 /// §5.5.9: how much more is acknowledged at once than the bandwidth brings.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Aggregation {
     interval_start: Instant,
     delivered: u64,
@@ -76,7 +76,7 @@ impl Aggregation {
 }
 
 /// §5.5.10.3: what the last round trip delivered, and whether it lost.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Latest {
     bw: u64,
     pub(super) inflight: u64,
@@ -104,7 +104,7 @@ impl Latest {
 }
 
 /// §5.5.11: what is put back when losses turn out to have been none.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Undo {
     pub(super) state: Option<State>,
     /// When the rest was saved.
@@ -304,7 +304,7 @@ fn inflight_at_loss(lost: &Lost) -> u64 {
 
 /// The largest value of a window of time, in constant space: the best three of its parts (Kathleen
 /// Nichols' filter).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct WindowedMax {
     /// Values with their times: the best, the best after it, the best after that.
     best: [(u64, u64); 3],

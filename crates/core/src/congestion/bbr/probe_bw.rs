@@ -18,7 +18,7 @@ const RENO_ROUNDS_MAX: u64 = 63;
 const UP_ROUNDS_MAX: u32 = 30;
 
 /// What acknowledgments tell of, with regard to probing (BBR.ack_phase).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum AckPhase {
     Init,
     Refilling,
@@ -28,7 +28,7 @@ pub(super) enum AckPhase {
 }
 
 /// Where the cycle stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Cycle {
     pub(super) ack_phase: AckPhase,
     /// When the cycle began.

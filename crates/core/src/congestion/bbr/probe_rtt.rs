@@ -14,7 +14,7 @@ const PROBE_RTT_INTERVAL: Duration = Duration::from_secs(5);
 const PROBE_RTT_DURATION: Duration = Duration::from_millis(200);
 
 /// BBR.min_rtt, and the smallest of the last five seconds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct MinRtt {
     /// BBR.min_rtt; `None` is infinity.
     pub(super) value: Option<Duration>,

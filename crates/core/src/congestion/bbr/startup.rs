@@ -12,7 +12,7 @@ const FULL_LOSS_COUNT: u32 = 6;
 const DRAIN_ROUNDS: u64 = 3;
 
 /// Whether the bandwidth still grows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct FullBw {
     /// The pipe has been full once.
     pub(super) reached: bool,
