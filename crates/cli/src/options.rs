@@ -52,7 +52,7 @@ pub(crate) struct NodeOptions {
     #[arg(long, value_name = "FILE.html|FILE.svg")]
     pub(crate) report: Option<ReportFile>,
 
-    /// Let 10.0.2.2:PORT and [fd00:2::2]:PORT of the link `user` reach the host's own loopback
+    /// Let `10.0.2.2:PORT` and `[fd00:2::2]:PORT` of the link `user` reach the host's own loopback
     #[arg(long)]
     pub(crate) allow_host_loopback: bool,
 

@@ -12,6 +12,26 @@
 //! * [`netem`]: delay, loss and the other words of tc-netem(8).
 //! * [`watched`]: somebody looks at what crosses; [`pcap`]: and writes it to a pcapng file.
 //!
+//! ```
+//! use sockeye_drivers::{MemoryConfig, MemoryLink, Netem};
+//! use sockeye_link::{Batch, Instant, Link, Packet};
+//! use std::time::Duration;
+//!
+//! let (one_end, mut other_end) = MemoryLink::pair_ip(MemoryConfig::default());
+//! let mut slow = Netem::new(one_end, "delay=10ms".parse()?, 1);
+//! let (now, later) = (Instant::ZERO, Instant::ZERO + Duration::from_millis(10));
+//!
+//! // An IPv4 header and nothing else; a stage asks for no more than that.
+//! let header = [69, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+//! slow.send_batch(now, &mut Batch::from([Packet::from_slice(&header)]))?;
+//! let mut received = Batch::new();
+//! assert_eq!(other_end.recv_batch(now, &mut received, 10)?, 0);
+//! assert_eq!(slow.deadline(), Some(later));
+//! slow.send_batch(later, &mut Batch::new())?;
+//! assert_eq!(other_end.recv_batch(later, &mut received, 10)?, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! None of it reads a clock: time comes in by `now`. Unsafe code is in the modules `sys`, and in
 //! `af_xdp`'s `ring` and `program`.
 #![deny(unsafe_code)]

@@ -4,6 +4,36 @@
 //! segmentation offloads, the fields of `virtio_net_hdr`); [`Link`] moves batches of packets;
 //! [`Capabilities`] says what the device can take; [`offload`] does in software what it can't.
 //! Time is an argument ([`Instant`]): nothing here reads a clock.
+//!
+//! A device that swallows everything:
+//! ```
+//! use sockeye_link::{Batch, Capabilities, GsoKinds, Instant, Link, Medium, Packet};
+//!
+//! struct Hole;
+//!
+//! impl Link for Hole {
+//!     fn capabilities(&self) -> Capabilities {
+//!         Capabilities {
+//!             medium: Medium::Ip,
+//!             mtu: 1500,
+//!             tx_checksum: false, // packets come with their checksums
+//!             gso: GsoKinds::NONE, // and cut to the MTU
+//!             gso_max: 0,
+//!             queues: 1,
+//!         }
+//!     }
+//!     fn recv_batch(&mut self, _: Instant, _: &mut Batch, _: usize) -> std::io::Result<usize> {
+//!         Ok(0)
+//!     }
+//!     fn send_batch(&mut self, _: Instant, packets: &mut Batch) -> std::io::Result<usize> {
+//!         Ok(packets.drain(..).count())
+//!     }
+//! }
+//!
+//! let mut packets = Batch::from([Packet::from_slice(b"to nowhere")]);
+//! assert_eq!(Hole.send_batch(Instant::ZERO, &mut packets)?, 1);
+//! # std::io::Result::Ok(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod link;

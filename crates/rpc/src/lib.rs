@@ -8,6 +8,29 @@
 //!   [`duplicate`] remembers answers, [`backoff`] says when to ask again.
 //! - Where a program is: [`rpcbind`] (RFC 1833).
 //!
+//! ```
+//! use sockeye::net::{TcpListener, TcpStream};
+//! use sockeye_rpc::{Client, Fault, Programs, Server, service_fn};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = sockeye::Node::builder().build()?;
+//! let double = service_fn(0x2000_0000, 1, |call, arguments, results| match call.procedure {
+//!     0 => Ok(()),
+//!     1 => Ok(results.u32(arguments.u32()?.wrapping_mul(2))?),
+//!     _ => Err(Fault::ProcedureUnavailable),
+//! });
+//! let listener = TcpListener::bind_on(&node, "127.0.0.1:0")?;
+//! let address = listener.local_addr()?;
+//! let server = Server::new(Programs::new().with(double));
+//! std::thread::spawn(move || server.serve(&listener));
+//!
+//! let stream = TcpStream::connect_on(&node, address)?;
+//! let client = Client::stream(stream, 0x2000_0000, 1);
+//! assert_eq!(client.call::<u32>(1, &21u32)?, 42);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Types, clients and server traits are generated from an interface in the RPC language by
 //! `sockeye-rpcgen`, in a build script or by `sockeye rpcgen`; this crate is what they need.
 #![forbid(unsafe_code)]

@@ -1,4 +1,15 @@
 //! The one table between the core's errors, errno and `io::Error`.
+//!
+//! ```
+//! use sockeye::net::TcpStream;
+//! use std::io::ErrorKind;
+//!
+//! let node = sockeye::Node::builder().build()?;
+//! let error = TcpStream::connect_on(&node, "127.0.0.1:1").unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+//! assert_eq!(error.raw_os_error(), Some(111)); // ECONNREFUSED of Linux
+//! # std::io::Result::Ok(())
+//! ```
 
 use sockeye_core::Error;
 use std::io;

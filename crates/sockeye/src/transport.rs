@@ -2,8 +2,71 @@
 //! the packets of one IP protocol. The node gives it packets, ICMP errors, deadlines and a way to
 //! send; who uses it calls it by [`Node::with_transport`].
 //!
-//! Examples: `examples/windowed_transport.rs`, and `examples/windowed_raw.rs` for the same protocol
-//! over a raw socket.
+//! One that only counts what comes:
+//!
+//! ```
+//! use sockeye::drivers::{MemoryConfig, MemoryLink};
+//! use sockeye::net::RawSocket;
+//! use sockeye::transport::{
+//!     Context, Disposition, IcmpError, InterfaceId, IpInfo, Packet, SocketId, SocketSummary,
+//!     Transport, TransportId,
+//! };
+//! use sockeye::{Domain, LinkConfig, Node, Protocol};
+//! use std::any::Any;
+//! use std::net::IpAddr;
+//!
+//! const EXPERIMENT: u16 = 253; // RFC 3692
+//!
+//! #[derive(Default)]
+//! struct Counting(usize);
+//!
+//! impl Transport for Counting {
+//!     fn id(&self) -> TransportId {
+//!         TransportId(EXPERIMENT)
+//!     }
+//!     fn on_packet(&mut self, _: &mut Context<'_>, _: &IpInfo, _: Packet) -> Disposition {
+//!         self.0 += 1;
+//!         Disposition::Taken
+//!     }
+//!     fn on_timeout(&mut self, _: &mut Context<'_>, _: SocketId) {}
+//!     fn on_icmp_error(&mut self, _: &mut Context<'_>, _: &IcmpError<'_>) -> bool {
+//!         false
+//!     }
+//!     fn sockets(&self) -> Vec<SocketSummary> {
+//!         Vec::new()
+//!     }
+//!     fn has_output(&self, _: InterfaceId) -> bool {
+//!         false
+//!     }
+//!     fn poll_transmit(&mut self, _: &mut Context<'_>, _: InterfaceId, _: usize) -> bool {
+//!         false
+//!     }
+//!     fn as_any_mut(&mut self) -> &mut dyn Any {
+//!         self
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (a, b) = MemoryLink::pair_ip(MemoryConfig::default());
+//! let node = |link, address: &str| -> Result<Node, Box<dyn std::error::Error>> {
+//!     let config = LinkConfig::new().address(address.parse()?);
+//!     Ok(Node::builder().link("eth0", Box::new(link), config).build()?)
+//! };
+//! let (near, far) = (node(a, "10.0.0.1/24")?, node(b, "10.0.0.2/24")?);
+//! let protocol = Protocol::from(i32::from(EXPERIMENT));
+//! far.add_transport(protocol, Box::<Counting>::default())?;
+//!
+//! let socket = RawSocket::new_on(&near, Domain::IPV4, protocol)?;
+//! socket.send_to(b"one", "10.0.0.2".parse::<IpAddr>()?)?;
+//! while far.with_transport(protocol, |counting: &mut Counting, _| counting.0)? < 1 {
+//!     std::thread::yield_now();
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A whole one: `examples/windowed_transport.rs`, and `examples/windowed_raw.rs` for the same
+//! protocol over a raw socket.
 
 use crate::driver::block_on;
 use crate::error::to_io;

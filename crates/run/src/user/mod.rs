@@ -6,10 +6,10 @@
 //!   fd00:2::15/64                    10.0.2.3  names
 //! ```
 //!
-//! The gateway is a node of its own. It answers ping by itself; [`services`] are HTTP, echo,
-//! discard, daytime and chargen; [`dns`] serves names; everything that is sent to another address
-//! is intercepted and leaves through an ordinary socket of the host: [`tcp`], [`udp`], [`ping`]. What comes to a published
-//! port of the host goes the other way ([`publish`], [`ingress`]).
+//! The gateway is a node of its own. It answers ping by itself; `services` are HTTP, echo,
+//! discard, daytime and chargen; `dns` serves names; everything that is sent to another address
+//! is intercepted and leaves through an ordinary socket of the host: `tcp`, `udp`, `ping`. What comes
+//! to a published port of the host goes the other way (`publish`, `ingress`).
 //! So nothing needs a privilege. The host's own loopback is out of reach unless
 //! [`UserConfig::allow_host_loopback`] says otherwise.
 

@@ -3,6 +3,29 @@
 //! Code moves over by changing the import. Every constructor takes the thread's current node
 //! ([`Node::enter`](crate::Node::enter)); the `_on` form of it names the node instead. What the
 //! methods do and return is what std's do; errors carry the errno that the man pages give.
+//!
+//! ```
+//! use sockeye::net::{TcpListener, TcpStream, UdpSocket};
+//! use std::io::{Read, Write};
+//!
+//! let node = sockeye::Node::builder().build()?;
+//! let _current = node.enter();
+//!
+//! let listener = TcpListener::bind("[::1]:0")?;
+//! let mut stream = TcpStream::connect(listener.local_addr()?)?;
+//! let (mut served, _) = listener.accept()?;
+//! stream.write_all(b"a stream")?;
+//! drop(stream);
+//! let mut text = String::new();
+//! served.read_to_string(&mut text)?;
+//! assert_eq!(text, "a stream");
+//!
+//! let socket = UdpSocket::bind_on(&node, "127.0.0.1:0")?;
+//! socket.send_to(b"a datagram", socket.local_addr()?)?;
+//! let mut buffer = [0; 100];
+//! assert_eq!(socket.recv_from(&mut buffer)?, (10, socket.local_addr()?));
+//! # std::io::Result::Ok(())
+//! ```
 
 mod addr;
 mod dccp;

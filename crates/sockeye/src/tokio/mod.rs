@@ -6,6 +6,24 @@
 //! use sockeye::tokio::{TcpListener, TcpStream};  // a node's
 //! ```
 //!
+//! ```
+//! use sockeye::tokio::{TcpListener, TcpStream};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let node = sockeye::Node::builder().build()?;
+//! let listener = TcpListener::bind_on(&node, "127.0.0.1:0").await?;
+//! let mut stream = TcpStream::connect_on(&node, listener.local_addr()?).await?;
+//! let (mut served, _) = listener.accept().await?;
+//! stream.write_all(b"sockeye").await?;
+//! let mut text = [0; 7];
+//! served.read_exact(&mut text).await?;
+//! assert_eq!(&text, b"sockeye");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! A constructor such as [`TcpStream::connect`] takes the current node ([`Node::enter`](crate::Node::enter),
 //! [`scope`]); its sibling with `_on` is told the node. Names are looked up through the node's name
 //! servers ([`lookup_host`]).
