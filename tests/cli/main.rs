@@ -1,6 +1,8 @@
 //! The command line: what it says of a mistake, what its help lists, what `doctor` reports.
 
 mod seeing;
+mod json;
+mod streams;
 
 use sockeye_tests::{Outcome, Program, Result, TempDir, check, harness, sockeye, tests};
 
@@ -48,6 +50,8 @@ fn main() {
             run_without_a_program_is_a_mistake,
             run_of_no_program_exits_with_127,
         ],
+        json::TESTS,
+        streams::TESTS,
     ]);
 }
 
@@ -116,7 +120,7 @@ fn doctor_says_what_to_do_about_each_no() -> Result {
 
 fn doctor_prints_json() -> Result {
     let text = run(&["doctor", "--json"])?.stdout_text();
-    check!(text.starts_with('[') && text.ends_with("]\n"), "{text}");
+    check!(text.starts_with("{\n") && text.ends_with("}\n"), "{text}");
     check!(text.contains("\"name\": \"user notification\""), "{text}");
     Ok(Outcome::Passed)
 }

@@ -34,11 +34,6 @@ const REFRESH: Duration = Duration::from_millis(200);
 /// byte is compared with what was sent. Without --pingpong one side sends as fast as it can, and the
 /// figures are those of what arrived; with it, one message goes to and fro.
 ///
-/// With --json one document is printed: transport, size, streams, loss_percent, delay_ms, seconds (until
-/// the last byte arrived), bytes, messages, lost (datagrams that did not arrive), gigabits_per_second,
-/// messages_per_second; and with --pingpong round_trips: count, per_second, and of their times in
-/// microseconds min, p50, p90, p99, p999 and max, which is null else.
-///
 /// Exit status: 0 when something arrived, 1 when nothing did, 2 on an error.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
@@ -178,7 +173,7 @@ impl Bench {
             })?;
         }
         match self.json {
-            true => report::json(&outcome)?,
+            true => report::document("bench", &outcome)?,
             false => outcome.print()?,
         }
         Ok(ExitCode::from(match outcome.messages {

@@ -26,18 +26,33 @@ pub(crate) struct Doctor {
 impl Doctor {
     pub(crate) fn run(&self) -> Result<ExitCode> {
         let findings = examine();
+        let well = findings.iter().all(|f| f.works || !f.required);
         if self.json {
-            report::json(&findings)?;
+            let run_works = well;
+            report::document(
+                "doctor",
+                &Report {
+                    run_works,
+                    findings,
+                },
+            )?;
         } else {
             print(&findings)?;
         }
-        let well = findings.iter().all(|f| f.works || !f.required);
         Ok(if well {
             ExitCode::SUCCESS
         } else {
             ExitCode::from(report::NO_RESULT)
         })
     }
+}
+
+/// All of it.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Whether `sockeye run` works here.
+    run_works: bool,
+    findings: Vec<Finding>,
 }
 
 /// What was found about one thing.
@@ -54,7 +69,6 @@ struct Finding {
     /// What was seen.
     seen: String,
     /// What to do about a 'no'.
-    #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
 

@@ -79,7 +79,7 @@ impl Ping {
         session.ping()?;
         let Session { statistics, .. } = session;
         if self.json {
-            report::json(&statistics)?;
+            report::document("ping", &statistics)?;
         } else {
             write!(io::stdout(), "{statistics}")?;
         }

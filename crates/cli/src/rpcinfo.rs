@@ -7,6 +7,7 @@ use crate::node;
 use crate::options::{NodeOptions, seconds};
 use crate::report::{self, NO_RESULT};
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 use sockeye::Node;
 use sockeye::net::{TcpStream, UdpSocket};
 use sockeye_rpc::message::AuthSys;
@@ -75,8 +76,8 @@ pub(crate) struct Rpcinfo {
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
     wait: Option<Duration>,
 
-    /// Print the list as JSON
-    #[arg(long)]
+    /// Print one JSON document at the end
+    #[arg(long, conflicts_with_all = ["ports", "short", "statistics", "delete"])]
     json: bool,
 
     /// The host, then the program and its version
@@ -92,6 +93,25 @@ fn netid(name: &str) -> Result<NetId, String> {
         Some(id) if id != NetId::Local => Ok(id),
         _ => Err(format!("'{name}' is none of udp, tcp, udp6, tcp6")),
     }
+}
+
+/// What a document tells, by what was asked.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Found<'a> {
+    Programs(Vec<show::Row<'a>>),
+    Addresses(Vec<show::AddressRow<'a>>),
+    Calls(Vec<CallRow>),
+    Answers(Vec<SocketAddr>),
+}
+
+/// How a call of procedure 0 went.
+#[derive(Serialize)]
+struct CallRow {
+    program: u32,
+    version: u32,
+    available: bool,
+    error: Option<String>,
 }
 
 /// A program, and a version or all of them.
@@ -186,7 +206,8 @@ impl Rpcinfo {
         } else {
             let all = binder.dump().with_context(asking)?;
             if self.json {
-                report::json(&show::rows(&all))?;
+                let programs = show::rows(&all);
+                report::document("rpcinfo", &Found::Programs(programs))?;
                 return Ok(ExitCode::SUCCESS);
             }
             match self.short {
@@ -202,6 +223,15 @@ impl Rpcinfo {
         let version = asked.version.unwrap_or_default();
         let binder = self.binder(node, host)?;
         let entries = binder.addresses(asked.program, version)?;
+        if self.json {
+            let addresses = show::address_rows(&entries);
+            report::document("rpcinfo", &Found::Addresses(addresses))?;
+            return Ok(ExitCode::from(if entries.is_empty() {
+                NO_RESULT
+            } else {
+                0
+            }));
+        }
         if entries.is_empty() {
             return Ok(ExitCode::from(NO_RESULT));
         }
@@ -232,7 +262,10 @@ impl Rpcinfo {
     fn call(&self, node: &Node, host: IpAddr, asked: Asked) -> Result<ExitCode> {
         let program = asked.program;
         let Some(place) = self.place(node, host, asked)? else {
-            print(&format!("program {program} is not registered\n"))?;
+            match self.json {
+                true => report::document("rpcinfo", &Found::Calls(Vec::new()))?,
+                false => print(&format!("program {program} is not registered\n"))?,
+            }
             return Ok(ExitCode::from(NO_RESULT));
         };
         let client = self.client(node, place, (program, asked.version.unwrap_or(0)))?;
@@ -244,20 +277,50 @@ impl Rpcinfo {
                     Err(CallError::ProgramMismatch { low, high }) => low..=high,
                     _ => 0..=0,
                 },
-                Err(error) => return unavailable(program, 0, &error),
+                Err(error) => {
+                    let calls = vec![self.called(program, 0, Err(&error))?];
+                    return self.called_all(calls);
+                }
             },
         };
-        let mut all_answer = true;
+        let mut calls = Vec::new();
         for version in versions {
-            match client.program(program, version).call::<()>(0, &()) {
-                Ok(()) => print(&format!(
-                    "program {program} version {version} ready and waiting\n"
-                ))?,
-                Err(error) => {
-                    unavailable(program, version, &error)?;
-                    all_answer = false;
-                }
-            }
+            let result = client.program(program, version).call::<()>(0, &());
+            calls.push(self.called(program, version, result.as_ref().copied())?);
+        }
+        self.called_all(calls)
+    }
+
+    /// Says how a call went, unless a document will.
+    fn called(
+        &self,
+        program: u32,
+        version: u32,
+        result: Result<(), &CallError>,
+    ) -> Result<CallRow> {
+        let error = result.err().map(ToString::to_string);
+        if let Some(error) = &error {
+            writeln!(std::io::stderr().lock(), "sockeye: {error}")?;
+        }
+        if !self.json {
+            let state = match error {
+                None => "ready and waiting",
+                Some(_) => "is not available",
+            };
+            print(&format!("program {program} version {version} {state}\n"))?;
+        }
+        Ok(CallRow {
+            program,
+            version,
+            available: error.is_none(),
+            error,
+        })
+    }
+
+    fn called_all(&self, calls: Vec<CallRow>) -> Result<ExitCode> {
+        let all_answer = calls.iter().all(|call| call.available);
+        if self.json {
+            report::document("rpcinfo", &Found::Calls(calls))?;
         }
         Ok(ExitCode::from(if all_answer { 0 } else { NO_RESULT }))
     }
@@ -267,15 +330,21 @@ impl Rpcinfo {
         socket.set_broadcast(true)?;
         let to = [SocketAddr::new(Ipv4Addr::BROADCAST.into(), PORT)];
         let limit = self.wait.unwrap_or(Duration::from_secs(3));
-        let (mut heard, mut failed) = (false, None);
+        let (mut heard, mut failed) = (Vec::new(), None);
         let called = (asked.program, asked.version.unwrap_or_default(), 0);
         broadcast(&socket, &to, called, &(), limit, |answer: Answer<()>| {
-            heard = true;
-            failed = print(&format!("{}\n", answer.server)).err();
+            heard.push(answer.server);
+            if !self.json {
+                failed = print(&format!("{}\n", answer.server)).err();
+            }
             failed.is_none()
         })?;
         failed.map_or(Ok(()), Err)?;
-        Ok(ExitCode::from(if heard { 0 } else { NO_RESULT }))
+        let any = !heard.is_empty();
+        if self.json {
+            report::document("rpcinfo", &Found::Answers(heard))?;
+        }
+        Ok(ExitCode::from(if any { 0 } else { NO_RESULT }))
     }
 
     fn forget(&self, node: &Node, asked: Asked) -> Result<ExitCode> {
@@ -284,15 +353,6 @@ impl Rpcinfo {
         let gone = binder.unset(asked.program, version, self.transport)?;
         Ok(ExitCode::from(if gone { 0 } else { NO_RESULT }))
     }
-}
-
-fn unavailable(program: u32, version: u32, error: &CallError) -> Result<ExitCode> {
-    let mut said = std::io::stderr().lock();
-    writeln!(said, "sockeye: {error}")?;
-    print(&format!(
-        "program {program} version {version} is not available\n"
-    ))?;
-    Ok(ExitCode::from(NO_RESULT))
 }
 
 fn print(text: &str) -> Result<()> {

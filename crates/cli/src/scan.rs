@@ -161,10 +161,8 @@ impl Scan {
             _ => hosts.iter().flat_map(|host| &host.ports).any(open),
         };
         if self.json {
-            report::json(&Summary {
-                hosts,
-                elapsed_s: elapsed.as_secs_f64(),
-            })?;
+            let elapsed_s = elapsed.as_secs_f64();
+            report::document("scan", &Summary { hosts, elapsed_s })?;
         } else {
             let addresses = if total == 1 { "address" } else { "addresses" };
             let are = if up == 1 { "host" } else { "hosts" };

@@ -115,7 +115,7 @@ impl Trace {
             }
         }
         if self.json {
-            report::json(&path)?;
+            report::document("trace", &path)?;
         }
         let status = if path.reached { 0 } else { report::NO_RESULT };
         Ok(ExitCode::from(status))

@@ -23,6 +23,7 @@ mod virtual_time;
 use anyhow::{Context, Result, ensure};
 use cells::{Cell, Length, Path};
 use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
 use report::{Report, Row, Runs};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -181,6 +182,17 @@ struct Work {
     rows: Vec<Option<Row>>,
     printed: usize,
     error: Option<anyhow::Error>,
+    bar: ProgressBar,
+}
+
+/// A bar on the standard error, where that is a terminal.
+fn progress(runs: u64) -> ProgressBar {
+    let bar = ProgressBar::new(runs).with_message("runs");
+    let template = "{elapsed_precise} [{bar:30}] {pos}/{len} {msg}, {eta} left";
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Err(_) => bar,
+    }
 }
 
 fn measure(args: &Args, cells: &[Cell], runs: u32) -> Result<Report> {
@@ -198,12 +210,14 @@ fn measure(args: &Args, cells: &[Cell], runs: u32) -> Result<Report> {
         }
     }
     left.reverse();
+    let bar = progress(left.len() as u64);
     let work = Mutex::new(Work {
         left,
         outcomes: vec![vec![vec![None; runs]; Path::ALL.len()]; cells.len()],
         rows: vec![None; cells.len()],
         printed: 0,
         error: None,
+        bar,
     });
     std::thread::scope(|scope| {
         for _ in 0..args.jobs {
@@ -211,6 +225,7 @@ fn measure(args: &Args, cells: &[Cell], runs: u32) -> Result<Report> {
         }
     });
     let work = work.into_inner().expect("no worker panics");
+    work.bar.finish_and_clear();
     match work.error {
         Some(error) => Err(error),
         None => Ok(Report {
@@ -237,6 +252,7 @@ fn step(args: &Args, cells: &[Cell], work: &Mutex<Work>) -> bool {
     let outcome = transfer::run(ends, &cells[cell], words, args.cc.name(), args.length())
         .with_context(|| format!("{}: {:?}", cells[cell].name(), Path::ALL[path]));
     let mut work = lock();
+    work.bar.inc(1);
     match outcome {
         Ok(outcome) => work.outcomes[cell][path][run] = Some(outcome),
         Err(error) => {
@@ -254,7 +270,7 @@ fn step(args: &Args, cells: &[Cell], work: &Mutex<Work>) -> bool {
         let runs = runs.map(|(path, outcomes)| Runs::new(*path, outcomes));
         work.rows[cell] = Some(Row::new(cells[cell], runs.collect()));
         while let Some(Some(row)) = work.rows.get(work.printed) {
-            row.print();
+            work.bar.suspend(|| row.print());
             work.printed += 1;
         }
     }

@@ -29,6 +29,50 @@ pub(super) fn rows(all: &[Rpcb]) -> Vec<Row<'_>> {
         .collect()
 }
 
+/// An address of a program, as JSON.
+#[derive(Serialize)]
+pub(super) struct AddressRow<'a> {
+    netid: &'a str,
+    address: &'a str,
+    family: &'a str,
+    protocol: &'a str,
+    semantics: &'static str,
+}
+
+impl<'a> From<&'a RpcbEntry> for AddressRow<'a> {
+    fn from(entry: &'a RpcbEntry) -> Self {
+        let RpcbEntry {
+            r_maddr,
+            r_nc_netid,
+            r_nc_semantics,
+            r_nc_protofmly,
+            r_nc_proto,
+        } = entry;
+        Self {
+            netid: r_nc_netid,
+            address: r_maddr,
+            family: r_nc_protofmly,
+            protocol: r_nc_proto,
+            semantics: semantics(*r_nc_semantics),
+        }
+    }
+}
+
+pub(super) fn address_rows(entries: &[RpcbEntry]) -> Vec<AddressRow<'_>> {
+    entries.iter().map(AddressRow::from).collect()
+}
+
+/// The word for a transport's kind (RFC 1833 §2.1).
+fn semantics(number: u32) -> &'static str {
+    match number {
+        1 => "clts",
+        2 => "cots",
+        3 => "cots_ord",
+        4 => "raw",
+        _ => "-",
+    }
+}
+
 /// Appends a line to a String, which does not fail.
 macro_rules! line {
     ($text:expr, $($arg:tt)*) => { let _ = writeln!($text, $($arg)*); };
@@ -116,13 +160,7 @@ pub(super) fn short(all: &[Rpcb]) -> String {
 pub(super) fn addresses(program: u32, version: u32, entries: &[RpcbEntry]) -> String {
     let mut text = "   program vers  tp_family/name/class    address\t\t  service\n".to_owned();
     for entry in entries {
-        let semantics = match entry.r_nc_semantics {
-            1 => "clts",
-            2 => "cots",
-            3 => "cots_ord",
-            4 => "raw",
-            _ => "-",
-        };
+        let semantics = semantics(entry.r_nc_semantics);
         let class = format!("{}/{}/{semantics}", entry.r_nc_protofmly, entry.r_nc_proto);
         line!(
             text,
