@@ -1,5 +1,5 @@
-//! Compiles the interface that the tests of RPC share with libtirpc's rpcgen, and those that Debian
-//! installs.
+//! Compiles the interface that the tests of RPC share with libtirpc's rpcgen, that of the book, and
+//! those that Debian installs.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -12,6 +12,7 @@ const OF_DEBIAN: [&str; 2] = ["/usr/include/rpcsvc", "/usr/include/tirpc/rpcsvc"
 fn main() -> Result<(), Box<dyn Error>> {
     let compiler = sockeye_rpcgen::Compiler::new();
     compiler.compile_to_out_dir("interop/rpc/showcase.x")?;
+    compiler.compile_to_out_dir("../docs/book/adder.x")?;
 
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let (mut modules, mut table) = (String::new(), String::new());

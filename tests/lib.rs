@@ -84,22 +84,65 @@ pub fn harness(tests: &[&[Test]]) -> ! {
         binary::remove();
         ended.exit();
     }
+    let tests = tests.iter().copied().flatten();
+    harness_of(
+        tests
+            .map(|test| (test.name.to_owned(), Box::new(test.body) as Body))
+            .collect(),
+    )
+}
+
+/// What a test does.
+pub type Body = Box<dyn FnOnce() -> Result + Send>;
+
+/// Runs tests that are found when the program begins, as the command line says, and exits.
+pub fn harness_of(tests: Vec<(String, Body)>) -> ! {
     let mut args = Arguments::from_args();
     // Most of a test is waiting, for timers and for other programs.
     args.test_threads.get_or_insert(TESTS_AT_ONCE);
-    let trials = tests.iter().copied().flatten().map(trial).collect();
+    let trials = tests.into_iter().map(trial).collect();
     let conclusion = libtest_mimic::run(&args, trials);
     binary::remove();
     conclusion.exit()
 }
 
-fn trial(test: &Test) -> Trial {
-    let body = test.body;
-    Trial::ignorable_test(test.name, move || match body() {
+fn trial((name, body): (String, Body)) -> Trial {
+    Trial::ignorable_test(name, move || match body() {
         Ok(Outcome::Passed) => Ok(Completion::Completed),
         Ok(Outcome::Ignored(reason)) => Ok(Completion::ignored_with(format!(
             "ignored, because {reason}"
         ))),
         Err(error) => Err(Failed::from(error.to_string())),
     })
+}
+
+/// The Rust listings of the documents, compiled and run as documentation tests.
+#[cfg(doctest)]
+mod listings {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/book/first-node.md")]
+    mod first_node {}
+    #[doc = include_str!("../docs/book/std.md")]
+    mod std_ {}
+    #[doc = include_str!("../docs/book/tokio.md")]
+    mod tokio {}
+    #[doc = include_str!("../docs/book/impairments.md")]
+    mod impairments {}
+    #[doc = include_str!("../docs/book/tcp.md")]
+    mod tcp {}
+    #[doc = include_str!("../docs/book/udp.md")]
+    mod udp {}
+    #[doc = include_str!("../docs/book/sctp.md")]
+    mod sctp {}
+    #[doc = include_str!("../docs/book/dccp.md")]
+    mod dccp {}
+    #[doc = include_str!("../docs/book/unix.md")]
+    mod unix {}
+    #[doc = include_str!("../docs/book/raw.md")]
+    mod raw {}
+    #[doc = include_str!("../docs/book/rpc.md")]
+    mod rpc {}
+    #[doc = include_str!("../docs/book/intercept.md")]
+    mod intercept {}
 }

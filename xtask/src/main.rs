@@ -1,5 +1,6 @@
 //! The project's own chores, run as `cargo xtask CHORE`.
 //!
+//! - `book`: docs/book as HTML pages, and the links of all documents (see [`book`]).
 //! - `cost`: instructions of fixed scenarios, against committed figures (see [`cost`]).
 //! - `etsi`: the conformance scripts for SCTP (see [`etsi`]).
 //! - `grid`: TCP over bad paths beside the kernel's (`bench/src/bin/grid`).
@@ -11,6 +12,7 @@
 //! - `rfcs`: RFCS.md, which section of which RFC is kept where (see [`rfcs`]).
 //! - `packetdrill`: the scripts that Linux's TCP is tested with (see [`packetdrill`]).
 
+mod book;
 mod cost;
 mod etsi;
 mod layers;
@@ -29,6 +31,8 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Chore {
+    /// Write the book in docs/book as HTML pages, once every link of every document leads somewhere.
+    Book(book::Args),
     /// Check that every dependency between the crates points down, and that the crates without
     /// I/O forbid unsafe code and carry the clippy.toml that forbids clocks and threads.
     Layers,
@@ -85,6 +89,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let result = match Chore::parse() {
+        Chore::Book(args) => book::run(&args),
         Chore::Cost { update } => cost::run(update),
         Chore::Etsi(args) => etsi::run(&args),
         Chore::Grid { args } => program::bench("grid", "release", &args),
