@@ -20,7 +20,7 @@ const FLOORS: &[&[&str]] = &[
     &["node"],
     &["sim", "sockeye"],
     &["run", "rpc", "packetdrill"],
-    &["cli"],
+    &["cli", "capi"],
 ];
 
 /// Crates that protocols live in: all they know of the world comes in as arguments.

@@ -13,6 +13,7 @@
 //! - `packetdrill`: the scripts that Linux's TCP is tested with (see [`packetdrill`]).
 
 mod book;
+mod capi;
 mod cost;
 mod etsi;
 mod layers;
@@ -33,6 +34,7 @@ use std::process::ExitCode;
 enum Chore {
     /// Write the book in docs/book as HTML pages, once every link of every document leads somewhere.
     Book(book::Args),
+    Capi(capi::Args),
     /// Check that every dependency between the crates points down, and that the crates without
     /// I/O forbid unsafe code and carry the clippy.toml that forbids clocks and threads.
     Layers,
@@ -90,6 +92,7 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Chore::parse() {
         Chore::Book(args) => book::run(&args),
+        Chore::Capi(args) => capi::run(&args),
         Chore::Cost { update } => cost::run(update),
         Chore::Etsi(args) => etsi::run(&args),
         Chore::Grid { args } => program::bench("grid", "release", &args),
