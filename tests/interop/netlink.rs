@@ -11,9 +11,12 @@ pub(crate) const TESTS: &[Test] = tests![
     requests_of_people_who_mean_harm,
     changes_are_told_as_by_the_kernel,
     events_come_from_their_groups,
+    proc_net_shows_the_node_as_the_kernels_shows_its_own,
+    proc_net_of_an_ordinary_user,
 ];
 
 const SCRIPT: &str = include_str!("netlink.py");
+const PROC_NET: &str = include_str!("proc_net.py");
 
 /// Addresses and routes of the host that is asked. The other end of its wire is out of sight, as on the node.
 const HOST: &str = "
@@ -39,18 +42,24 @@ const LINK: &str = "tap:eth0,addr=10.9.0.2/24,addr=fd09::2/64,gw=10.9.0.1,gw=fd0
 
 fn the_node_is_shown_as_the_kernel_shows_its_own() -> Result {
     let name = "interop::netlink::the_node_is_shown_as_the_kernel_shows_its_own";
-    in_namespace(name, LIMIT, compare)
+    in_namespace(name, LIMIT, || compare(SCRIPT, &[], 250))
 }
 
-fn compare() -> Result {
+fn proc_net_shows_the_node_as_the_kernels_shows_its_own() -> Result {
+    let name = "interop::netlink::proc_net_shows_the_node_as_the_kernels_shows_its_own";
+    in_namespace(name, LIMIT, || compare(PROC_NET, &["--proc-net"], 40))
+}
+
+/// The node, run with these options, says what the kernel says, in so many lines at least.
+fn compare(text: &str, options: &[&str], least: usize) -> Result {
     if !std::path::Path::new("/dev/net/tun").exists() {
         return ignore!("there is no /dev/net/tun on this machine");
     }
     let dir = sockeye_tests::TempDir::new()?;
-    let script = dir.write("netlink.py", SCRIPT)?;
+    let script = dir.write("script.py", text)?;
     let said = dir.path().join("kernel");
     let kernel = Program::new("bash").args(["-c", HOST, "bash", PYTHON]);
-    let kernel = kernel.arg(SCRIPT).arg(&said).run()?;
+    let kernel = kernel.arg(text).arg(&said).run()?;
     let kernel_says = std::fs::read_to_string(&said).unwrap_or_default();
     check!(
         kernel.code == Some(0) && kernel_says.ends_with("done\n"),
@@ -59,7 +68,9 @@ fn compare() -> Result {
         kernel.stderr_text()
     );
     let node = Program::new(sockeye()?)
-        .args(["run", "--link", LINK, "--", PYTHON])
+        .args(["run", "--link", LINK])
+        .args(options)
+        .args(["--", PYTHON])
         .arg(&script)
         .run()?
         .expect(0)?;
@@ -78,7 +89,7 @@ fn compare() -> Result {
         "all the same, but in another order: {node_says}"
     );
     check!(
-        kernel.len() > 250,
+        kernel.len() > least,
         "only {} lines were compared",
         kernel.len()
     );
@@ -109,6 +120,49 @@ print("done")
 }
 
 /// Floods, lies about lengths, and what nobody reads: the run goes on, and within bounds.
+/// Who it is stays the same, and so does what others see.
+fn proc_net_of_an_ordinary_user() -> Result {
+    let script = r#"
+import os, socket, subprocess, sys, time
+assert os.getuid() == int(sys.argv[1]) and os.geteuid() == os.getuid(), os.getuid()
+assert os.access("/", os.W_OK) == (os.getuid() == 0)
+names = [line.split(":")[0].strip() for line in open("/proc/net/dev").readlines()[2:]]
+assert names == ["lo", "eth0"], names
+server = socket.create_server(("10.0.2.15", 4711))
+def seen():
+    return "0F02000A:1267 00000000:0000 0A" in open("/proc/net/tcp").read()
+end = time.monotonic() + 60
+while not seen(): assert time.monotonic() < end; time.sleep(0.01)
+server.close()
+while seen(): assert time.monotonic() < end; time.sleep(0.01)
+# A child, and one that another program started, see the same.
+assert "eth0" in subprocess.run(["cat", "/proc/net/route"], capture_output=True, text=True, check=True).stdout
+assert os.path.exists("/proc/net/unix")
+print("folder", os.path.realpath("/proc/net"))
+"#;
+    let host = std::fs::read_link("/proc/net")?;
+    let user = match sockeye_tests::is_root() {
+        true => "65534".to_owned(),
+        false => rustix::process::getuid().as_raw().to_string(),
+    };
+    let ran = Program::new(sockeye()?)
+        .args(["run", "--proc-net", "--", PYTHON, "-c", script, &user])
+        .unprivileged()
+        .run()?;
+    if ran
+        .stderr_text()
+        .contains("does not let a program see the node in /proc/net")
+    {
+        return ignore!("{}", ran.stderr_text().trim());
+    }
+    let said = ran.expect(0)?.stdout_text();
+    let folder = said.trim().strip_prefix("folder ").ok_or("no folder")?;
+    check!(folder.contains("sockeye-net-"), "{said}");
+    check!(!std::path::Path::new(folder).exists(), "{folder} is left");
+    check!(std::fs::read_link("/proc/net")? == host, "the host sees it");
+    Ok(Outcome::Passed)
+}
+
 fn requests_of_people_who_mean_harm() -> Result {
     let script = r#"
 import os, random, resource, socket, struct, subprocess

@@ -29,6 +29,14 @@ pub(crate) struct Run {
     #[arg(long)]
     no_join: bool,
 
+    /// Show the program the node in /proc/net, a tenth of a second late at most times
+    ///
+    /// What is read from files there (by netstat, ifconfig, route, arp and Java, for instance) is the host's otherwise.
+    /// This takes a mount namespace, and where that takes a privilege a user namespace, in which files of other users
+    /// seem to be nobody's. Where the machine does not allow it the program is not started.
+    #[arg(long)]
+    proc_net: bool,
+
     /// The program and its arguments
     #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true)]
     program: Vec<OsString>,
@@ -39,6 +47,7 @@ impl Run {
         let node = node::start(&self.node)?;
         let mut options = Options::default();
         options.join = !self.no_join;
+        options.proc_net = self.proc_net;
         let runner = Runner::new((*node).clone(), options);
         let running = match runner.spawn(&self.program) {
             Ok(running) => running,

@@ -13,6 +13,7 @@ use crate::backend::Errno;
 use crate::mirror::MIRRORED;
 use crate::sys;
 use crate::threads::Threads;
+use crate::view::Mount;
 use crate::waiting::Waiting;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::ffi::{CString, OsStr, OsString, c_char};
@@ -61,6 +62,12 @@ pub enum StartError {
         /// What the kernel says.
         reason: io::Error,
     },
+    /// The kernel does not let /proc/net be the node's.
+    #[error(
+        "this machine does not let a program see the node in /proc/net ({0}); `sockeye doctor` tells more, and without \
+         --proc-net it sees the host there"
+    )]
+    NoView(io::Error),
     /// Something that a start needs is used up.
     #[error("cannot start a program: {step}: {reason}")]
     System {
@@ -78,7 +85,10 @@ impl StartError {
         match self {
             Self::NotFound { .. } => 127,
             Self::NotExecutable { .. } => 126,
-            Self::NoProgram | Self::NotSupervisable { .. } | Self::System { .. } => 2,
+            Self::NoProgram
+            | Self::NotSupervisable { .. }
+            | Self::NoView(_)
+            | Self::System { .. } => 2,
         }
     }
 }
@@ -102,6 +112,8 @@ enum Step {
     Filter = 2,
     /// The program was not executed; the number is the errno.
     Exec = 3,
+    /// /proc/net could not be made the node's; the number is the errno.
+    View = 4,
 }
 
 /// Everything the child needs, made ready before the fork.
@@ -112,6 +124,7 @@ struct Plan {
     environment: *const *const c_char,
     filter: Vec<libc::sock_filter>,
     killably: bool,
+    mount: Option<Mount>,
     withheld: Vec<RawFd>,
     parent: i32,
     report: RawFd,
@@ -134,6 +147,7 @@ pub(crate) fn start(
     argv: &[OsString],
     filter: Vec<libc::sock_filter>,
     waiting: Waiting,
+    mount: Option<Mount>,
 ) -> Result<Child, StartError> {
     let program = argv
         .first()
@@ -169,7 +183,12 @@ pub(crate) fn start(
         listener,
         mut reports,
         mut gate,
-    } = prepare(candidates, arguments, (filter, waiting), withheld.clone())?;
+    } = prepare(
+        candidates,
+        arguments,
+        (filter, waiting, mount),
+        withheld.clone(),
+    )?;
     // Until the gate opens the child sleeps.
     let threads = Threads::new(waiting);
     threads.try_with_sleeper(pid);
@@ -210,7 +229,7 @@ pub(crate) fn try_start(filter: Vec<libc::sock_filter>) -> Result<(), StartError
     } = prepare(
         Vec::new(),
         vec![ptr::null()],
-        (filter, Waiting::best()),
+        (filter, Waiting::best(), None),
         Vec::new(),
     )?;
     // Killed, not told by the gate's end: another thread's child may hold a copy of that end.
@@ -221,10 +240,28 @@ pub(crate) fn try_start(filter: Vec<libc::sock_filter>) -> Result<(), StartError
     Ok(())
 }
 
+/// Whether a program could be shown the node in /proc/net: does it, in a child that ends.
+pub(crate) fn try_view() -> Result<(), StartError> {
+    // Any link will do, and this one leads nowhere else.
+    let mount = Mount::new(c"/proc/self".to_owned());
+    let nothing = (Vec::new(), Waiting::best(), Some(mount));
+    match prepare(Vec::new(), vec![ptr::null()], nothing, Vec::new()) {
+        Err(error @ (StartError::NoView(_) | StartError::System { .. })) => Err(error),
+        // Without a filter it goes no further.
+        Err(_) => Ok(()),
+        Ok(ready) => {
+            // SAFETY: kill takes two integers; the pid is our child's, which nobody has waited for.
+            unsafe { libc::kill(ready.pid, libc::SIGKILL) };
+            reap(ready.pid);
+            Ok(())
+        }
+    }
+}
+
 fn prepare(
     candidates: Vec<(CString, Vec<*const c_char>)>,
     arguments: Vec<*const c_char>,
-    (filter, waiting): (Vec<libc::sock_filter>, Waiting),
+    (filter, waiting, mount): (Vec<libc::sock_filter>, Waiting, Option<Mount>),
     withheld: Vec<RawFd>,
 ) -> Result<Ready, StartError> {
     let system = |step| move |reason: io::Error| StartError::System { step, reason };
@@ -236,6 +273,7 @@ fn prepare(
         environment: environment(),
         filter,
         killably: waiting.hides_signals(),
+        mount,
         withheld,
         parent: rustix::process::getpid().as_raw_pid(),
         report: report.as_raw_fd(),
@@ -255,6 +293,10 @@ fn prepare(
                 reports,
                 gate,
             })
+        }
+        Some((Step::View, errno)) => {
+            reap(pid);
+            Err(StartError::NoView(io::Error::from_raw_os_error(errno)))
         }
         Some((_, errno)) => Err(failed(
             pid,
@@ -293,7 +335,7 @@ fn read_report(pipe: &mut impl io::Read) -> Option<(Step, i32)> {
     pipe.read_exact(&mut octets).ok()?;
     let [step, value] =
         [0, 4].map(|at| i32::from_ne_bytes(std::array::from_fn(|i| octets[at + i])));
-    let step = [Step::Listening, Step::Filter, Step::Exec]
+    let step = [Step::Listening, Step::Filter, Step::Exec, Step::View]
         .into_iter()
         .find(|known| *known as i32 == step)?;
     Some((step, value))
@@ -413,6 +455,11 @@ unsafe fn child(plan: &Plan) -> ! {
         for fd in &plan.withheld {
             libc::close(*fd);
         }
+    }
+    if let Some(Err(error)) = plan.mount.as_ref().map(Mount::show) {
+        report(plan, Step::View, error.raw_os_error());
+        // SAFETY: _exit runs nothing.
+        unsafe { libc::_exit(libc::EXIT_FAILURE) }
     }
     let listener = match sys::install_filter(&plan.filter, plan.killably) {
         Err(Errno::ACCESS) => {

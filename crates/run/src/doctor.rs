@@ -1,6 +1,7 @@
 //! What this machine allows of what a run needs, each with what to do about a 'no'.
 
 use crate::backend::Errno;
+use crate::child::StartError;
 use crate::sys;
 use rustix::process::{PidfdFlags, pidfd_open};
 use std::path::Path;
@@ -92,6 +93,17 @@ pub fn examine() -> Vec<Finding> {
              kernel.apparmor_restrict_unprivileged_userns=0, or run as root; without them a program reaches no abstract name",
         ),
         finding(
+            "mount namespaces",
+            "show the node in a program's /proc/net (--proc-net)",
+            true,
+            crate::child::try_view().map_err(|error| match error {
+                StartError::NoView(reason) => reason.to_string(),
+                error => error.to_string(),
+            }),
+            "use Linux 5.2 or later, and let users make namespaces: sysctl -w kernel.unprivileged_userns_clone=1 or \
+             kernel.apparmor_restrict_unprivileged_userns=0, or run as root; without them a program reads the host's /proc/net",
+        ),
+        finding(
             "ping",
             "carries a program's pings to the host's network",
             true,
@@ -160,7 +172,7 @@ mod tests {
     #[test]
     fn every_no_comes_with_something_to_do() {
         let findings = examine();
-        assert_eq!(findings.len(), 8);
+        assert_eq!(findings.len(), 9);
         for missing in findings
             .iter()
             .filter_map(|finding| finding.missing.as_ref())

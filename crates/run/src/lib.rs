@@ -7,7 +7,7 @@
 //! Where things are: the filter (`filter`, over the assembler `bpf`); starting the program and being it (`child`, `mirror`);
 //! the thread that takes calls (`notify`) and what it shares with the tasks (`supervisor`); how callers wait (`waiting`); which descriptors are ours
 //! (`descriptors`, `threads`) and how they are made (`ends`; AF_UNIX sockets: `names`, and `bridge` to those of a node); the program's memory (`memory`, `address`); the calls, a family a
-//! file (`calls`); carrying streams (`relay`); netlink, as far as it tells of the network (`netlink`); what a machine allows ([`doctor`]).
+//! file (`calls`); carrying streams (`relay`); netlink, as far as it tells of the network (`netlink`), and /proc/net (`view`, over the system calls of `mounts`); what a machine allows ([`doctor`]).
 //!
 //! # What a descriptor cannot show
 //!
@@ -46,6 +46,7 @@ mod filter;
 mod leftovers;
 mod memory;
 mod mirror;
+mod mounts;
 mod names;
 mod netlink;
 mod node;
@@ -56,6 +57,7 @@ mod supervisor;
 mod sys;
 mod threads;
 pub mod user;
+mod view;
 mod waiting;
 
 pub use backend::{Backend, NodeSocket};

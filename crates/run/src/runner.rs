@@ -12,6 +12,7 @@ use crate::notify;
 use crate::relay::lane::Joints;
 use crate::supervisor::Supervisor;
 use crate::sys::Listener;
+use crate::view::{Mount, View};
 use crate::waiting::Waiting;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
@@ -35,6 +36,9 @@ pub struct Options {
     /// Whether the data of a TCP connection within the run goes from end to end past the node's packets, unless somebody wants
     /// to see them.
     pub join: bool,
+    /// Whether /proc/net shows the program the node: in a mount namespace of its own, whose other mounts are ours; an ordinary
+    /// user's program is in a user namespace as well, in which it is who it was, but files of others seem to be nobody's.
+    pub proc_net: bool,
 }
 
 impl Default for Options {
@@ -44,6 +48,7 @@ impl Default for Options {
             mirror_signals: true,
             waiting: Waiting::best(),
             join: true,
+            proc_net: false,
         }
     }
 }
@@ -76,6 +81,18 @@ impl<B: Backend> Runner<B> {
         // Orphans of the program become our children: what Yama calls a descendant stays one.
         rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))
             .map_err(|error| system("become a subreaper")(error.into()))?;
+        let view = match (options.proc_net, backend.node()) {
+            (false, _) => None,
+            (true, Some(node)) => Some(View::new(node.clone())),
+            (true, None) => Some(Err(io::Error::other("what runs the program is no node"))),
+        };
+        let view = view
+            .transpose()
+            .map_err(system("write files for /proc/net"))?;
+        let link = view.as_ref().map(View::link).transpose();
+        let mount = link
+            .map_err(system("name files for /proc/net"))?
+            .map(Mount::new);
         let ends = Ends::new().map_err(|error| system("make a socket")(error.into()))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -98,7 +115,7 @@ impl<B: Backend> Runner<B> {
         let notify = thread::Builder::new()
             .name("sockeye-notify".into())
             .spawn(
-                move || match child::start(&argv, filter::program(), options.waiting) {
+                move || match child::start(&argv, filter::program(), options.waiting, mount) {
                     Ok(Child {
                         pid,
                         listener,
@@ -152,6 +169,7 @@ impl<B: Backend> Runner<B> {
             stop: Some(stop.into()),
             threads: Some((notify, relay)),
             sharing: Mutex::default(),
+            _view: view,
         })
     }
 }
@@ -215,6 +233,8 @@ pub struct Running {
     threads: Option<(JoinHandle<()>, JoinHandle<()>)>,
     /// Nodes that share the run's names.
     sharing: Mutex<Vec<sockeye::Node>>,
+    /// What /proc/net shows, for as long as the program runs.
+    _view: Option<View>,
 }
 
 impl Running {

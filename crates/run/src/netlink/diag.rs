@@ -52,7 +52,7 @@ pub(super) fn answer(node: &Node, request: &Request<'_>, to: &mut Answers) -> Re
     let sockets = node.sockets().map_err(errno)?;
     let mut found = sockets
         .iter()
-        .filter_map(|socket| Socket::of(socket, &asked));
+        .filter_map(|socket| Socket::of(socket, asked.transport, asked.v6));
     if request.dumps() {
         let code = attribute(request.body, REQUEST, BYTECODE).map(code::Program::parse);
         let code = code.transpose()?;
@@ -122,20 +122,22 @@ fn padded(address: IpAddr) -> [u8; 16] {
 }
 
 /// A socket as it is told of.
-struct Socket {
-    state: u8,
-    local: SocketAddr,
-    remote: SocketAddr,
-    queues: [u32; 2],
+pub(super) struct Socket {
+    /// `TCP_*` of <netinet/tcp.h>, for all protocols.
+    pub(super) state: u8,
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    /// What was received and is not read, and what was written and is not acknowledged.
+    pub(super) queues: [u32; 2],
     cookie: u64,
 }
 
 impl Socket {
-    /// One of the transport and family that are asked for, unless it is one that the kernel lists nowhere.
-    fn of(summary: &SocketSummary, asked: &Asked) -> Option<Self> {
+    /// One of this transport and family, unless it is one that the kernel lists nowhere.
+    pub(super) fn of(summary: &SocketSummary, transport: TransportId, v6: bool) -> Option<Self> {
         /// Neither bound nor connected, it is in no table.
         const CLOSED: u8 = 7;
-        if summary.handle.transport != asked.transport || summary.local.is_ipv6() != asked.v6 {
+        if summary.handle.transport != transport || summary.local.is_ipv6() != v6 {
             return None;
         }
         let state = state(summary.state);

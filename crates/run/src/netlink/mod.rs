@@ -1,11 +1,12 @@
 //! Netlink: what a program asks of the network's interfaces, addresses, routes and sockets, answered for the node.
 //!
-//! [`format`] is the framing, [`route`] and [`diag`] the two families, [`events`] what is told unasked, [`socket`] what the
+//! [`format`] is the framing, [`route`] and [`diag`] the two families, [`events`] what is told unasked, [`files`] the same as text, as /proc/net has it, [`socket`] what the
 //! program's sockets are. Each request is
 //! answered whole as it comes; the answers lie in the program's end as datagrams, so that plain receives and polls see them.
 
 pub(crate) mod diag;
 pub(crate) mod events;
+pub(crate) mod files;
 mod format;
 pub(crate) mod route;
 pub(crate) mod socket;

@@ -361,17 +361,17 @@ pub(super) fn address_message(info: &InterfaceInfo, address: &Address) -> Messag
 /// A route as a message tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Told {
-    destination: IpNet,
-    table: u8,
+    pub(super) destination: IpNet,
+    pub(super) table: u8,
     protocol: u8,
     scope: u8,
     kind: u8,
     flags: u32,
-    interface: u32,
-    gateway: Option<IpAddr>,
+    pub(super) interface: u32,
+    pub(super) gateway: Option<IpAddr>,
     source: Option<IpAddr>,
     /// None is told where it is `None`.
-    metric: Option<u32>,
+    pub(super) metric: Option<u32>,
     /// From which address the question was.
     from: Option<IpAddr>,
 }
