@@ -81,18 +81,7 @@ impl<B: Backend> Runner<B> {
         // Orphans of the program become our children: what Yama calls a descendant stays one.
         rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))
             .map_err(|error| system("become a subreaper")(error.into()))?;
-        let view = match (options.proc_net, backend.node()) {
-            (false, _) => None,
-            (true, Some(node)) => Some(View::new(node.clone())),
-            (true, None) => Some(Err(io::Error::other("what runs the program is no node"))),
-        };
-        let view = view
-            .transpose()
-            .map_err(system("write files for /proc/net"))?;
-        let link = view.as_ref().map(View::link).transpose();
-        let mount = link
-            .map_err(system("name files for /proc/net"))?
-            .map(Mount::new);
+        let (view, mount) = view_of(&backend, &options)?;
         let ends = Ends::new().map_err(|error| system("make a socket")(error.into()))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -172,6 +161,23 @@ impl<B: Backend> Runner<B> {
             _view: view,
         })
     }
+}
+
+/// What /proc/net is to show, if the options want it, and how it gets there.
+fn view_of<B: Backend>(
+    backend: &B,
+    options: &Options,
+) -> Result<(Option<View>, Option<Mount>), StartError> {
+    if !options.proc_net {
+        return Ok((None, None));
+    }
+    let system = |step| move |reason: io::Error| StartError::System { step, reason };
+    let node = backend.node();
+    let node = node.ok_or_else(|| io::Error::other("what runs the program is no node"));
+    let view = node.and_then(|node| View::new(node.clone()));
+    let view = view.map_err(system("write files for /proc/net"))?;
+    let link = view.link().map_err(system("name files for /proc/net"))?;
+    Ok((Some(view), Some(Mount::new(link))))
 }
 
 /// What the end of a run needs of the supervisor, whatever its backend.
