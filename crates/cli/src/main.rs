@@ -6,7 +6,9 @@
 
 mod bench;
 mod control;
+mod completions;
 mod doctor;
+mod man;
 mod nc;
 mod node;
 mod options;
@@ -48,6 +50,8 @@ enum Command {
     Rpcgen(rpcgen::Rpcgen),
     Rpcinfo(rpcinfo::Rpcinfo),
     Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +71,8 @@ fn main() -> ExitCode {
         Command::Rpcgen(command) => command.run(),
         Command::Rpcinfo(command) => command.run(),
         Command::Doctor(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     };
     result.unwrap_or_else(|error| report::failure(&error))
 }
