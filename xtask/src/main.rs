@@ -15,14 +15,17 @@
 mod book;
 mod capi;
 mod cost;
+mod deb;
 mod etsi;
 mod layers;
 mod lksctp;
 mod long;
 mod loom;
 mod options;
+mod package;
 mod packetdrill;
 mod program;
+mod release;
 mod rfcs;
 
 use clap::Parser;
@@ -70,10 +73,23 @@ enum Chore {
     },
     /// Run the tests of the turn token and the waiters under loom.
     Loom,
+    /// Check that the crates build with the oldest compiler that their manifests name.
+    Msrv,
+    Package(package::Args),
+    /// Check the crates that need no Linux, for a target of another system each.
+    Portable,
+    /// Check that `cargo package` has nothing to say about a crate that is published.
+    Publishable,
     /// Collect the citations of RFCs from code, tests and scripts into RFCS.md.
     Rfcs(rfcs::Args),
     /// Run packetdrill's scripts on a node and on the kernel, and compare. Wants root.
     Packetdrill(packetdrill::Args),
+    /// Compare the crates' interfaces with a revision's, where cargo-semver-checks is installed.
+    Semver {
+        /// What git calls the last release.
+        #[arg(value_name = "REVISION")]
+        baseline: String,
+    },
     /// Measure DCCP's congestion control in virtual time: TFRC by its equation, both CCIDs beside TCP. A table,
     /// and a picture in FILE.svg.
     Tfrc {
@@ -104,9 +120,14 @@ fn main() -> ExitCode {
             minutes,
         } => long::run(name.as_deref(), list, minutes),
         Chore::Loom => loom::run(),
+        Chore::Msrv => release::msrv(),
         Chore::Options { check } => options::run(check),
+        Chore::Package(args) => package::run(&args),
         Chore::Packetdrill(args) => packetdrill::run(&args),
+        Chore::Portable => release::portable(),
+        Chore::Publishable => release::publishable(),
         Chore::Rfcs(args) => rfcs::run(&args),
+        Chore::Semver { baseline } => release::semver(&baseline),
         Chore::Tfrc { svg } => program::example("sockeye-sim", "tfrc", svg.as_slice()),
     };
     match result {
