@@ -4,6 +4,7 @@
 use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use md5::{Digest as _, Md5};
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
@@ -78,12 +79,16 @@ pub(crate) fn tar(root: &str, files: &[File], mtime: u64) -> Result<Vec<u8>> {
 
 /// The package.
 pub(crate) fn build(what: &Description<'_>, files: &[File], mtime: u64) -> Result<Vec<u8>> {
-    let control = File {
-        path: "control".into(),
+    let described = |path: &str, text: String| File {
+        path: path.into(),
         mode: 0o644,
-        content: control(what, files).into_bytes(),
+        content: text.into_bytes(),
     };
-    let control = gzip(&tar("./", &[control], mtime)?)?;
+    let control = [
+        described("control", control(what, files)),
+        described("md5sums", sums(files)),
+    ];
+    let control = gzip(&tar("./", &control, mtime)?)?;
     let data = gzip(&tar("./", files, mtime)?)?;
     let mut out = ar::Builder::new(Vec::new());
     let members: [(&str, &[u8]); 3] = [
@@ -98,6 +103,16 @@ pub(crate) fn build(what: &Description<'_>, files: &[File], mtime: u64) -> Resul
         out.append(&header, content)?;
     }
     Ok(out.into_inner()?)
+}
+
+/// What `dpkg --verify` compares: deb-md5sums(5).
+fn sums(files: &[File]) -> String {
+    let line = |file: &File| {
+        let sum = Md5::digest(&file.content);
+        let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{sum}  {}\n", file.path)
+    };
+    files.iter().map(line).collect()
 }
 
 fn control(what: &Description<'_>, files: &[File]) -> String {
@@ -163,12 +178,19 @@ mod tests {
         let names: Vec<&str> = members.iter().map(|m| m.0.as_str()).collect();
         assert_eq!(names, ["debian-binary", "control.tar.gz", "data.tar.gz"]);
         assert_eq!(members[0].1, b"2.0\n");
-        let mut control = String::new();
+        let mut control = Vec::new();
         let unzipped = flate2::read::GzDecoder::new(&members[1].1[..]);
         let mut inner = tar::Archive::new(unzipped);
         for entry in inner.entries().unwrap() {
-            entry.unwrap().read_to_string(&mut control).unwrap();
+            let mut text = String::new();
+            entry.unwrap().read_to_string(&mut text).unwrap();
+            control.push(text);
         }
+        let [_, control, sums] = &control[..] else {
+            panic!("a folder and two files: {control:?}");
+        };
+        // What md5sum says of 1025 bytes 7.
+        assert_eq!(sums, "0658d419dddada4e73610acc1819db11  usr/bin/salmon\n");
         assert!(control.contains("Installed-Size: 2\n"), "{control}");
         assert!(
             control.ends_with("a fish\n It swims.\n .\n Up.\n"),

@@ -233,6 +233,8 @@ fn check(package: &Path, out: &Path, version: &str) -> Result<()> {
     ensure!(!is_dynamic(&elf), "the binary is not static");
     let page = root.join("usr/share/man/man1/sockeye-run.1.gz");
     ensure!(page.exists(), "there is no {}", page.display());
+    let changed = dpkg(&["--verify", "sockeye"])?;
+    ensure!(changed.is_empty(), "files are not as packed:\n{changed}");
     dpkg(&["--remove", "sockeye"])?;
     ensure!(!binary.exists(), "the binary is there after --remove");
     println!("package: installs, runs, and can be removed");

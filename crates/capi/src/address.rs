@@ -110,7 +110,7 @@ pub(crate) unsafe fn wanted<'a>(
         return Ok(None);
     }
     // SAFETY: the caller's promise.
-    let len = unsafe { memory::one(len) }?;
+    let len = unsafe { memory::one_mut(len) }?;
     let room = c_int::try_from(*len).map_err(|_| Failure::invalid("a length is negative"))?;
     // SAFETY: the caller's promise; the place of the length is no part of it, since it is C's to keep
     // two variables apart.
@@ -132,7 +132,6 @@ pub(crate) unsafe fn needed<'a>(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on may end")]
 mod tests {
     use super::*;
 

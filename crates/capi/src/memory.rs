@@ -43,38 +43,67 @@ pub(crate) unsafe fn bytes_mut<'a>(at: *mut c_void, len: usize) -> Result<&'a mu
     }
 }
 
+/// Whether so many structures can lie there.
+fn check<T>(at: *const T, len: usize) -> Result<(), Failure> {
+    if at.is_null() || !at.is_aligned() {
+        return Err(Failure::new(
+            libc::EFAULT,
+            "a structure is NULL or not aligned for its type",
+        ));
+    }
+    match len <= CALL_MAX / size_of::<T>().max(1) {
+        true => Ok(()),
+        false => Err(Failure::invalid(
+            "an array has more elements than memory has room",
+        )),
+    }
+}
+
+/// Structures that a call reads.
+///
+/// # Safety
+/// See the module.
+pub(crate) unsafe fn list<'a, T>(at: *const T, len: usize) -> Result<&'a [T], Failure> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    check(at, len)?;
+    // SAFETY: neither NULL nor unaligned, so by the caller's promise `len` initialized structures that
+    // nobody writes during the call; together they have at most CALL_MAX bytes.
+    Ok(unsafe { slice::from_raw_parts(at, len) })
+}
+
 /// Structures that a call reads and writes.
 ///
 /// # Safety
 /// See the module.
-pub(crate) unsafe fn array<'a, T>(at: *mut T, len: usize) -> Result<&'a mut [T], Failure> {
+pub(crate) unsafe fn list_mut<'a, T>(at: *mut T, len: usize) -> Result<&'a mut [T], Failure> {
     if len == 0 {
         return Ok(&mut []);
     }
-    if at.is_null() || !at.is_aligned() {
-        return Err(Failure::new(
-            libc::EFAULT,
-            "an array is NULL or not aligned for its type",
-        ));
-    }
-    if len > CALL_MAX / size_of::<T>().max(1) {
-        return Err(Failure::invalid(
-            "an array has more elements than memory has room",
-        ));
-    }
-    // SAFETY: neither NULL nor unaligned, so by the caller's promise `len` initialized structures that
-    // nobody else uses during the call; together they have at most CALL_MAX bytes.
+    check(at, len)?;
+    // SAFETY: as in `list`, and nobody else reads them either.
     Ok(unsafe { slice::from_raw_parts_mut(at, len) })
 }
 
-/// A structure that a call reads and may write.
+/// A structure that a call reads.
 ///
 /// # Safety
 /// See the module.
-pub(crate) unsafe fn one<'a, T>(at: *mut T) -> Result<&'a mut T, Failure> {
-    // SAFETY: the caller's promise, for one structure.
-    let array = unsafe { array(at, 1) }?;
-    array.first_mut().ok_or_else(|| null("a structure"))
+pub(crate) unsafe fn one<'a, T>(at: *const T) -> Result<&'a T, Failure> {
+    check(at, 1)?;
+    // SAFETY: as in `list`, for one.
+    Ok(unsafe { &*at })
+}
+
+/// A structure that a call reads and writes.
+///
+/// # Safety
+/// See the module.
+pub(crate) unsafe fn one_mut<'a, T>(at: *mut T) -> Result<&'a mut T, Failure> {
+    check(at, 1)?;
+    // SAFETY: as in `list_mut`, for one.
+    Ok(unsafe { &mut *at })
 }
 
 /// Text.

@@ -34,10 +34,10 @@ pub unsafe extern "C" fn sockeye_sendmsg(
 ) -> ssize_t {
     guard(|| {
         let socket = table::socket(socket)?;
-        // SAFETY: the caller's promise; nothing is written through it.
-        let message: &msghdr = unsafe { memory::one(message.cast_mut()) }?;
         // SAFETY: the caller's promise.
-        let pieces = unsafe { memory::array(message.msg_iov, pieces(message)?) }?;
+        let message = unsafe { memory::one(message) }?;
+        // SAFETY: the caller's promise.
+        let pieces = unsafe { memory::list(message.msg_iov, pieces(message)?) }?;
         let mut data = Vec::with_capacity(pieces.len());
         for piece in pieces.iter() {
             // SAFETY: the caller's promise.
@@ -77,9 +77,9 @@ pub unsafe extern "C" fn sockeye_recvmsg(
     guard(|| {
         let socket = table::socket(socket)?;
         // SAFETY: the caller's promise.
-        let message = unsafe { memory::one(message) }?;
+        let message = unsafe { memory::one_mut(message) }?;
         // SAFETY: the caller's promise.
-        let pieces = unsafe { memory::array(message.msg_iov, pieces(message)?) }?;
+        let pieces = unsafe { memory::list(message.msg_iov, pieces(message)?) }?;
         let control_len = control_len(message).min(CALL_MAX);
         apart(pieces, message.msg_control, control_len)?;
         let mut data = Vec::with_capacity(pieces.len());
@@ -107,9 +107,14 @@ pub unsafe extern "C" fn sockeye_recvmsg(
     })
 }
 
+/// A length or count of the system's; more than there can be where it is negative.
+fn size(number: impl TryInto<usize>) -> usize {
+    number.try_into().unwrap_or(usize::MAX)
+}
+
 /// How many pieces a message has. musl's field is an int.
 fn pieces(message: &msghdr) -> Result<usize, Failure> {
-    let count = usize::try_from(message.msg_iovlen).unwrap_or(usize::MAX);
+    let count = size(message.msg_iovlen);
     match count <= PIECES_MAX {
         true => Ok(count),
         false => Err(Failure::new(
@@ -123,7 +128,7 @@ fn pieces(message: &msghdr) -> Result<usize, Failure> {
 fn control_len(message: &msghdr) -> usize {
     match message.msg_control.is_null() {
         true => 0,
-        false => usize::try_from(message.msg_controllen).unwrap_or(usize::MAX),
+        false => size(message.msg_controllen),
     }
 }
 
@@ -170,7 +175,6 @@ fn split(mut bytes: &[u8]) -> Result<Vec<Control<'_>>, Failure> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on may end")]
 mod tests {
     use super::*;
 

@@ -323,7 +323,7 @@ pub unsafe extern "C" fn sockeye_getsockopt(
     guard(|| {
         let socket = table::socket(socket)?;
         // SAFETY: the caller's promise.
-        let len = unsafe { memory::one(len) }?;
+        let len = unsafe { memory::one_mut(len) }?;
         // SAFETY: the caller's promise; C keeps the value and its length in two places.
         let value = unsafe { memory::bytes_mut(value, option_len(*len)?) }?;
         *len = socket.option_raw(level, name, value)? as socklen_t;

@@ -142,7 +142,6 @@ pub(crate) fn take(handle: c_int) -> Result<Entry, Failure> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on may end")]
 mod tests {
     use super::*;
 

@@ -43,7 +43,7 @@ pub unsafe extern "C" fn sockeye_poll(
             return Err(Failure::invalid(text));
         }
         // SAFETY: the caller's promise.
-        let entries = unsafe { memory::array(entries, count) }?;
+        let entries = unsafe { memory::list_mut(entries, count) }?;
         // A negative time is for ever.
         let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
         Ok(poll(entries, timeout)? as c_int)
