@@ -199,13 +199,11 @@ impl<B: Backend> Supervisor<B> {
             libc::SYS_accept4 => self.accept(call, &sock, end, call.args[3] as i32),
             libc::SYS_getsockname => self.getsockname(call, &sock),
             libc::SYS_getpeername => self.getpeername(call, &sock),
-            libc::SYS_getsockopt | libc::SYS_setsockopt
-                if let Some(deed) = Deed::of(call, &sock) =>
-            {
-                self.do_deed(call, &sock, end, deed)
-            }
-            libc::SYS_getsockopt => self.getsockopt(call, &sock, &end),
-            libc::SYS_setsockopt => self.setsockopt(call, &sock, &end),
+            libc::SYS_getsockopt | libc::SYS_setsockopt => match Deed::of(call, &sock) {
+                Some(deed) => self.do_deed(call, &sock, end, deed),
+                None if call.nr == libc::SYS_getsockopt => self.getsockopt(call, &sock, &end),
+                None => self.setsockopt(call, &sock, &end),
+            },
             libc::SYS_shutdown => self.shutdown(call, &sock, &end),
             libc::SYS_read | libc::SYS_readv => self.read(call, &sock, end),
             libc::SYS_write | libc::SYS_writev => self.write(call, &sock, &end),
