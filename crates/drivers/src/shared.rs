@@ -5,7 +5,7 @@
 //! the member behind whose connection its station was last seen, or to all. Who may write to the
 //! directory, and connect to the sockets in it, may be a member: it is the cable.
 //!
-//! A message is a frame with the header of [`vnet`] before it, so that super-segments and partial
+//! A message is a frame with the header of `vnet` before it, so that super-segments and partial
 //! checksums cross as over a TAP device. Members are believed no more than hosts on a wire. One that
 //! is slow loses frames when its queue here is full, and holds up nobody else. One that ends, or is
 //! killed, takes its connections with it; the name it leaves behind is taken away by the next that

@@ -1,7 +1,7 @@
 //! TUN and TAP devices of Linux, with the kernel's offloads (`IFF_VNET_HDR`).
 //!
 //! A super-segment crosses to and from the kernel as one packet, with its checksum left partial:
-//! [`vnet`] maps `virtio_net_hdr` to [`Meta`](sockeye_link::Meta). Sending copies nothing in user
+//! `vnet` maps `virtio_net_hdr` to [`Meta`](sockeye_link::Meta). Sending copies nothing in user
 //! space; a received packet that fills a quarter of the read buffer takes the buffer with it, a
 //! smaller one is copied out, so that no packet pins much more memory than it has bytes.
 //!

@@ -89,7 +89,7 @@ pub struct RcvInfo {
     pub tsn: u32,
     /// The cumulative TSN as it was taken from the association.
     pub cumulative_tsn: u32,
-    /// What [`set_context`](crate::Sctp::set_context) said.
+    /// [`Settings::context`](crate::Settings::context), as the receiver set it.
     pub context: u32,
     /// The association.
     pub assoc: AssocId,

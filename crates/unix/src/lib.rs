@@ -5,7 +5,7 @@
 //! - [`open`](Unix::open), [`pair`](Unix::pair), [`bind_name`](Unix::bind_name): here.
 //! - [`listen`](Unix::listen), [`connect_name`](Unix::connect_name), [`accept`](Unix::accept),
 //!   [`shutdown`](Unix::shutdown), [`close`](Unix::close): `connect`.
-//! - [`send_message`](Unix::send_message): `send`. Data is handed over as [`Bytes`], never copied here.
+//! - [`send_message`](Unix::send_message): `send`. Data is handed over as [`Bytes`](bytes::Bytes), never copied here.
 //! - [`receive`](Unix::receive): `receive`, and of streams, with urgent data, `stream`;
 //!   [`read`](Unix::read), of data alone: `read`.
 //! - Datagrams to and from somebody beyond the node: `porter`.

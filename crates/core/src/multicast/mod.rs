@@ -3,10 +3,10 @@
 //!
 //! - [`Memberships`] are one socket's groups and source filters, changed as RFC 3678 has it, and
 //!   what that socket hears by them.
-//! - Each interface has a [`Groups`]: the filters of all sockets merged (`listeners`), and a `Host`
+//! - Each interface has a `Groups`: the filters of all sockets merged (`listeners`), and a `Host`
 //!   of each protocol, which says what is to be reported: of changes (`change`), in answer to
 //!   queries (`query`), by which version (`compat`). IGMPv3 and MLDv2 are one protocol in two
-//!   languages, [`igmp`] and [`mld`]; so are the older versions, each with MLD's number one lower.
+//!   languages, `igmp` and `mld`; so are the older versions, each with MLD's number one lower.
 //! - What is to be said waits for the interface's timer, if only until the end of the moment: so
 //!   changes of one moment leave in one message.
 //!

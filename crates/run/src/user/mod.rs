@@ -55,7 +55,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// What the virtual LAN is like.
 #[derive(Clone, Debug, Default)]
 pub struct UserConfig {
-    /// 10.0.2.2:P and [fd00:2::2]:P reach the host's 127.0.0.1:P and [::1]:P where the gateway has
+    /// `10.0.2.2:P` and `[fd00:2::2]:P` reach the host's `127.0.0.1:P` and `[::1]:P` where the gateway has
     /// no service of its own on P.
     pub allow_host_loopback: bool,
     /// The name servers that the host uses: queries are passed on to them, and queries that the

@@ -79,7 +79,7 @@ impl Packets {
     /// protocol 0 it receives nothing until it is bound to one.
     ///
     /// # Errors
-    /// [`Error::NotPermitted`] unless [`Config::raw_sockets`] allows it, [`Error::TooManySockets`].
+    /// [`Error::NotPermitted`] unless [`Config::raw_sockets`](crate::Config::raw_sockets) allows it, [`Error::TooManySockets`].
     pub fn open(
         &mut self,
         cx: &mut Context<'_>,
