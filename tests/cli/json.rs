@@ -6,8 +6,8 @@ use serde_json::Value;
 use sockeye::drivers::{SharedSwitch, local_address};
 use sockeye::net::{TcpListener, UdpSocket};
 use sockeye::{LinkConfig, Node};
-use sockeye_rpc::rpcbind::{Binder, NetId};
-use sockeye_rpc::{Client, Server};
+use sockeye_rpc::rpcbind::{Binder, BinderClient, NetId};
+use sockeye_rpc::{Client, Programs, Server, service_fn};
 use sockeye_tests::{Outcome, Result, TempDir, Test, check, tests};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,9 @@ pub(crate) const TESTS: &[Test] = tests![
 
 /// Where the schema is found under, which nobody fetches.
 const NAME: &str = "https://sockeye.invalid/sockeye.schema.json";
+
+/// A program of the test's own.
+const PROGRAM: u32 = 0x2000_0077;
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
@@ -119,6 +122,17 @@ fn binder(dir: &Path) -> Result<Node> {
     let by_datagram = Server::new(binder.programs(NetId::Udp, "10.7.0.1.0.111"));
     thread::spawn(move || by_stream.serve(&listener));
     thread::spawn(move || by_datagram.serve_datagrams(&socket));
+
+    // A program beside it, which broadcasts reach by the rpcbind.
+    let nothing = service_fn(PROGRAM, 1, |_, _, _| Ok(()));
+    let server = Server::new(Programs::new().with(nothing));
+    let socket = UdpSocket::bind_on(&node, "10.7.0.1:700")?;
+    let place = socket.local_addr()?;
+    thread::spawn(move || server.serve_datagrams(&socket));
+    let socket = UdpSocket::bind_on(&node, "127.0.0.1:0")?;
+    let own = Client::datagram(socket, "127.0.0.1:111".parse()?, 100_000, 4);
+    let own = BinderClient::new(&own, NetId::Udp);
+    check!(own.set(PROGRAM, 1, NetId::Udp, place)?, "it is not set");
     Ok(node)
 }
 
@@ -126,8 +140,11 @@ fn documents_of_rpcinfo_follow_the_schema() -> Result {
     let dir = TempDir::new()?;
     let lan = dir.path().join("lan");
     let _node = binder(&lan)?;
-    let link = format!("switch:{},addr=10.7.0.2/24", lan.display());
-    let ask = |words: &[&str], code| {
+    // Each call is another host: the binder remembers for a while where one is.
+    let mut hosts = 2..;
+    let mut ask = |words: &[&str], code| {
+        let host = hosts.next().unwrap_or_default();
+        let link = format!("switch:{},addr=10.7.0.{host}/24", lan.display());
         let args = [&["rpcinfo", "--json", "--link", &link], words].concat();
         document(&args, code)
     };
@@ -150,6 +167,9 @@ fn documents_of_rpcinfo_follow_the_schema() -> Result {
     // Nobody has such a program.
     let heard = ask(&["--wait", "0.2", "--broadcast", "200000", "1"], 1)?;
     check!(heard["answers"] == Value::Array(Vec::new()), "{heard}");
+    let number = PROGRAM.to_string();
+    let heard = ask(&["--wait", "3", "--broadcast", &number, "1"], 0)?;
+    check!(heard["answers"][0] == "10.7.0.1:700", "{heard}");
 
     let both = ["rpcinfo", "--json", "--short", "10.7.0.1"];
     let said = run(&both)?.expect(2)?.stderr_text();
