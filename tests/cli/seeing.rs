@@ -10,6 +10,7 @@ pub(super) const TESTS: &[Test] = tests![
     a_report_draws_in_a_browser_what_the_capture_has,
     a_report_is_a_picture_where_its_name_says_so,
     a_report_without_a_form_is_refused,
+    a_capture_has_names_and_comments,
     ss_lists_what_other_processes_have,
     ss_asks_nobody_in_a_directory_of_others,
     ss_names_a_mistake_in_a_filter,
@@ -153,6 +154,45 @@ fn a_report_draws_in_a_browser_what_the_capture_has() -> Result {
     check!(seen(&dark, "paper")? == "rgb(13, 17, 23)", "not dark");
     let counted = html.contains("<div><span>TcpRetransSegs</span><b>");
     check!(counted, "no counter of what was sent again");
+    Ok(Outcome::Passed)
+}
+
+fn a_capture_has_names_and_comments() -> Result {
+    if !have("tshark") {
+        return ignore!("there is no tshark");
+    }
+    let folder = TempDir::new()?;
+    send(&folder, &["--pcap=all.pcapng"])?;
+    let fields = "frame.interface_name frame.interface_description ip.src_host frame.comment";
+    let output = Program::new("tshark")
+        .args(["-N", "n", "-T", "fields", "-r"])
+        .arg(folder.path().join("all.pcapng"))
+        .args(fields.split(' ').flat_map(|field| ["-e", field]))
+        .env("HOME", folder.path())
+        .run()?
+        .expect(0)?;
+    let text = output.stdout_text();
+    let begin = "eth0\tuser,delay=3ms,loss=3%\t";
+    check!(
+        text.lines().all(|line| line.starts_with(begin)),
+        "{text:.300}"
+    );
+    let count = |word: &str| text.lines().filter(|line| line.contains(word)).count();
+    check!(
+        count("\tnode\t") > 400,
+        "of the node: {}",
+        count("\tnode\t")
+    );
+    check!(
+        count("\tgateway\t") > 10,
+        "of the gateway: {}",
+        count("\tgateway\t")
+    );
+    check!(count("\tnode\tnetem: lost") > 0, "lost: none");
+    check!(
+        count("gateway\tnetem") == 0,
+        "what was lost on the way here is not here"
+    );
     Ok(Outcome::Passed)
 }
 

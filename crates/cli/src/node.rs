@@ -4,6 +4,7 @@ use crate::control::Control;
 use crate::options::{Kind, LinkSpec, NodeOptions};
 use crate::seeing::Output;
 use anyhow::{Context, Result, bail};
+use sockeye::drivers::netem::Fates;
 use sockeye::drivers::{
     AfPacket, AfXdp, MemoryConfig, MemoryLink, Netem, Recorder, SharedSwitch, Tun, Watched,
     local_address,
@@ -118,6 +119,9 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
         links
     };
     check_users(links, *allow_host_loopback, publish)?;
+    if let Some(recorder) = &recorder {
+        name_addresses(recorder, links);
+    }
     let mut lans = Vec::new();
     // The link `user` is eth0 wherever it stands.
     let first_switch = usize::from(links.iter().any(|spec| spec.kind == Kind::User));
@@ -157,9 +161,9 @@ pub(crate) fn start(options: &NodeOptions) -> Result<Started> {
                 (name, link, device_config(spec))
             }
         };
-        let mut link = disturbed(link, spec, &seed, serial);
+        let (mut link, fates) = disturbed(link, spec, &seed, serial, recorder.is_some());
         if let Some(recorder) = &recorder {
-            link = Box::new(recorder.tap(link, &name));
+            link = Box::new(recorder.tap_with(link, &name, &spec.text, fates));
         }
         if let Some(report) = &report {
             link = Box::new(Watched::new(link, report.seeing.clone()));
@@ -210,14 +214,47 @@ fn check_users(links: &[LinkSpec], allow_host_loopback: bool, publish: &[Publish
     Ok(())
 }
 
-/// The link with what `spec` says of delay and loss before it; each has chances of its own.
-fn disturbed(link: Box<dyn Link>, spec: &LinkSpec, seed: &[u8; 32], serial: u32) -> Box<dyn Link> {
+/// The link with what `spec` says of delay and loss before it; each has chances of its own. Where
+/// somebody captures, what becomes of packets there.
+fn disturbed(
+    link: Box<dyn Link>,
+    spec: &LinkSpec,
+    seed: &[u8; 32],
+    serial: u32,
+    captured: bool,
+) -> (Box<dyn Link>, Option<Fates>) {
     if spec.netem.is_transparent() {
-        return link;
+        return (link, None);
     }
     let [a, b, c, d, e, f, g, h, ..] = *seed;
     let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]) ^ u64::from(serial);
-    Box::new(Netem::new(link, spec.netem, seed))
+    let mut netem = Netem::new(link, spec.netem, seed);
+    let fates = captured.then(|| netem.fates());
+    (Box::new(netem), fates)
+}
+
+/// Tells who reads a capture how the node and the virtual LAN call their addresses.
+fn name_addresses(recorder: &Recorder, links: &[LinkSpec]) {
+    let own = links.iter().flat_map(|spec| &spec.addresses);
+    let mut names: Vec<(IpAddr, &str)> = own.map(|net| (net.addr(), "node")).collect();
+    if links.iter().any(|spec| spec.kind == Kind::User) {
+        let lan: [[IpAddr; 3]; 2] = [
+            [
+                user::NODE_V4.into(),
+                user::GATEWAY_V4.into(),
+                user::DNS_V4.into(),
+            ],
+            [
+                user::NODE_V6.into(),
+                user::GATEWAY_V6.into(),
+                user::DNS_V6.into(),
+            ],
+        ];
+        for addresses in lan {
+            names.extend(addresses.into_iter().zip(["node", "gateway", "dns"]));
+        }
+    }
+    recorder.names(&names);
 }
 
 /// Starts the virtual LAN behind a link `user`.

@@ -110,6 +110,8 @@ impl FromStr for Setting {
 /// One link.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LinkSpec {
+    /// As it was written.
+    pub(crate) text: String,
     pub(crate) kind: Kind,
     pub(crate) addresses: Vec<IpNet>,
     /// It gets addresses from routers.
@@ -145,6 +147,7 @@ impl LinkSpec {
     /// The link of a node that names none.
     pub(crate) fn user() -> Self {
         Self {
+            text: "user".into(),
             kind: Kind::User,
             addresses: Vec::new(),
             slaac: false,
@@ -163,6 +166,7 @@ impl FromStr for LinkSpec {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(',');
         let mut link = Self {
+            text: text.to_owned(),
             kind: parts.next().unwrap_or_default().parse()?,
             ..Self::user()
         };
@@ -196,6 +200,7 @@ impl LinkSpec {
     /// What fits together.
     fn check(&self) -> Result<(), String> {
         let Self {
+            text: _,
             kind,
             addresses,
             slaac,

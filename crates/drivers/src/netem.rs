@@ -11,10 +11,13 @@
 
 mod config;
 mod direction;
+mod fate;
 
 pub use config::{DELAY_MAX, LIMIT_MAX, Loss, NETEM_KEYS, NetemConfig, NetemError, Probability};
 pub use direction::NetemCounters;
+pub use fate::{Fate, Fates};
 
+use crate::watched;
 use direction::Direction;
 use sockeye_link::{Batch, Capabilities, GsoKinds, Instant, Link, Notify, offload};
 use std::io;
@@ -42,6 +45,8 @@ pub struct Netem<L> {
     retry: Option<Instant>,
     /// Since when the link may have more packets than one call collects.
     more: Option<Instant>,
+    /// Who wants to know what becomes of packets.
+    fates: Option<Fates>,
 }
 
 impl<L: Link> Netem<L> {
@@ -68,6 +73,19 @@ impl<L: Link> Netem<L> {
             scratch: Batch::new(),
             retry: None,
             more: None,
+            fates: None,
+        }
+    }
+
+    /// What becomes of each packet from now on. Whoever takes this asks for each packet that passes
+    /// ([`Fates::next`]); a capture does ([`Recorder::tap_with`](crate::Recorder::tap_with)).
+    pub fn fates(&mut self) -> Fates {
+        self.fates.get_or_insert_default().clone()
+    }
+
+    fn tell(fates: Option<&Fates>, direction: watched::Direction, fate: Fate) {
+        if let Some(fates) = fates {
+            fates.push(direction, fate);
         }
     }
 
@@ -100,7 +118,7 @@ impl<L: Link> Netem<L> {
         self.retry = None;
         loop {
             let room = BURST.saturating_sub(self.ready.len());
-            self.outbound.release(now, &mut self.ready, room);
+            self.outbound.release(now, &mut self.ready, room, |_| {});
             if self.ready.is_empty() {
                 return Ok(());
             }
@@ -151,7 +169,8 @@ impl<L: Link> Netem<L> {
                     Err(_) => self.inbound.counters.malformed += 1,
                 }
                 for packet in wire.drain(..) {
-                    self.inbound.enqueue(now, packet, 0);
+                    // It is told when it is received, if it is.
+                    let _ = self.inbound.enqueue(now, packet, 0);
                 }
             }
             self.scratch = received;
@@ -182,7 +201,9 @@ impl<L: Link> Link for Netem<L> {
             return Ok(received);
         }
         self.collect(now)?;
-        Ok(self.inbound.release(now, rx, max))
+        let fates = self.fates.as_ref();
+        let tell = |fate| Self::tell(fates, watched::Direction::Inbound, fate);
+        Ok(self.inbound.release(now, rx, max, tell))
     }
 
     fn send_batch(&mut self, now: Instant, tx: &mut Batch) -> io::Result<usize> {
@@ -198,7 +219,8 @@ impl<L: Link> Link for Netem<L> {
                 self.outbound.counters.malformed += 1;
             }
             for packet in wire.drain(..) {
-                self.outbound.enqueue(now, packet, self.ready.len());
+                let fate = self.outbound.enqueue(now, packet, self.ready.len());
+                Self::tell(self.fates.as_ref(), watched::Direction::Outbound, fate);
             }
         }
         self.flush(now)?;

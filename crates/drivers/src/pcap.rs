@@ -16,10 +16,12 @@ mod writer;
 pub use crate::watched::Direction;
 pub use writer::{CaptureInterface, PcapWriter, TEXT_LEN_MAX};
 
+use crate::netem::Fates;
 use crate::queue::lock;
 use crate::watched::{Watch, Watched};
 use sockeye_link::{Batch, Checksum, Instant, Link, Medium, Packet, offload};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -63,20 +65,44 @@ impl Recorder {
 
     /// `link` with a tap on it, whose packets belong to an interface called `name`.
     pub fn tap<L: Link>(&self, link: L, name: &str) -> PcapTap<L> {
+        self.tap_with(link, name, "", None)
+    }
+
+    /// As [`tap`](Self::tap), with a description of the interface. `fates` are those of a
+    /// [`Netem`](crate::Netem) that `link` is: what they say of a packet becomes its comment.
+    pub fn tap_with<L: Link>(
+        &self,
+        link: L,
+        name: &str,
+        description: &str,
+        fates: Option<Fates>,
+    ) -> PcapTap<L> {
         let medium = link.capabilities().medium;
-        let interface = self.interface(name, medium);
+        let interface = self.described(name, description, medium);
         let capturing = Capturing {
             recorder: self.clone(),
             interface,
+            fates,
         };
         Watched::new(link, capturing)
     }
 
     /// Adds an interface; `None` when the capture has ended.
     pub fn interface(&self, name: &str, medium: Medium) -> Option<CaptureInterface> {
+        self.described(name, "", medium)
+    }
+
+    fn described(&self, name: &str, description: &str, medium: Medium) -> Option<CaptureInterface> {
         let mut recording = lock(&self.shared);
-        let result = recording.writer.interface(name, medium);
+        let result = recording.writer.interface(name, description, medium);
         recording.check(result)
+    }
+
+    /// Says what addresses are called, to who reads the capture.
+    pub fn names(&self, names: &[(IpAddr, &str)]) {
+        let mut recording = lock(&self.shared);
+        let result = recording.writer.names(names);
+        let _ = recording.check(result);
     }
 
     /// Writes one packet as it would be on a wire of `medium`.
@@ -88,17 +114,30 @@ impl Recorder {
         direction: Direction,
         packet: &Packet,
     ) {
+        self.record_with(interface, medium, now, direction, packet, None);
+    }
+
+    fn record_with(
+        &self,
+        interface: CaptureInterface,
+        medium: Medium,
+        now: Instant,
+        direction: Direction,
+        packet: &Packet,
+        fates: Option<&Fates>,
+    ) {
+        let comment = || fates.and_then(|fates| fates.next(direction)?.comment());
         let mut recording = lock(&self.shared);
         let on_wire =
             packet.meta.gso.is_none() && !matches!(packet.meta.checksum, Checksum::Partial { .. });
         if on_wire {
-            return recording.write(interface, now, direction, packet, None);
+            return recording.write(interface, now, direction, packet, comment().as_deref());
         }
         let mut wire = Batch::new();
         match offload::to_wire(packet.clone(), medium, &mut wire) {
             Ok(_) => {
                 for piece in &wire {
-                    recording.write(interface, now, direction, piece, None);
+                    recording.write(interface, now, direction, piece, comment().as_deref());
                 }
             }
             Err(error) => {
@@ -194,13 +233,15 @@ pub struct Capturing {
     recorder: Recorder,
     /// `None` when the capture had ended before the tap was made.
     interface: Option<CaptureInterface>,
+    fates: Option<Fates>,
 }
 
 impl Watch for Capturing {
     fn on_packet(&mut self, now: Instant, medium: Medium, direction: Direction, packet: &Packet) {
         if let Some(interface) = self.interface {
+            let fates = self.fates.as_ref();
             self.recorder
-                .record(interface, medium, now, direction, packet);
+                .record_with(interface, medium, now, direction, packet, fates);
         }
     }
 }

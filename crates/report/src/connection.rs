@@ -137,7 +137,9 @@ impl Connection {
         let begins = header.flags.contains(tcp::Flags::SYN);
         let side = &self.sides[way.index()];
         let other = side.isn.is_some_and(|isn| isn != header.seq);
-        begins && !header.flags.contains(tcp::Flags::ACK) && other
+        // Of a connection that stands, such a SYN is not (RFC 5961).
+        let over = matches!(self.state, None | Some("CLOSED" | "TIME-WAIT"));
+        begins && !header.flags.contains(tcp::Flags::ACK) && other && over
     }
 
     pub(crate) fn on_segment(&mut self, at: Instant, way: Way, segment: &Segment) {

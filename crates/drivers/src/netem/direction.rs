@@ -1,6 +1,7 @@
 //! Packets of one direction, on their way through what is done to them.
 
 use super::config::{Loss, NetemConfig};
+use super::fate::Fate;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use sockeye_link::{Batch, Checksum, Instant, Medium, Packet};
@@ -37,7 +38,7 @@ pub(super) struct Direction {
     medium: Medium,
     rng: ChaCha8Rng,
     /// By the time they are sent, then in the order they came.
-    held: BTreeMap<(Instant, u64), Packet>,
+    held: BTreeMap<(Instant, u64), (Packet, Fate)>,
     /// Packets that came so far.
     serial: u64,
     /// Packets since the last one that was sent at once.
@@ -64,32 +65,43 @@ impl Direction {
         }
     }
 
-    /// Takes a wire packet. `waiting` packets have left, but were not taken by the link yet.
-    pub(super) fn enqueue(&mut self, now: Instant, mut packet: Packet, waiting: usize) {
+    /// Takes a wire packet, and says what becomes of it. `waiting` packets have left, but were not
+    /// taken by the link yet.
+    pub(super) fn enqueue(&mut self, now: Instant, mut packet: Packet, waiting: usize) -> Fate {
         let twice = self.config.duplicate.hits(self.rng.next_u32());
-        let lost = self.is_lost() && !(self.config.ecn && self.mark(&mut packet));
-        let copies = 1 + u32::from(twice) - u32::from(lost);
+        let lost = self.is_lost();
+        let marked = lost && self.config.ecn && self.mark(&mut packet);
+        let mut fate = Fate::empty();
+        fate.set(Fate::MARKED, marked);
+        let copies = 1 + u32::from(twice) - u32::from(lost && !marked);
         match copies {
             0 => {
                 self.counters.lost += 1;
-                return;
+                return fate | Fate::LOST;
             }
-            1 => {}
-            _ => {
-                self.counters.duplicated += 1;
-                // tc-netem(8): a copy may be lost and delayed as any other, but is not copied again.
-                if self.is_lost() {
-                    self.counters.lost += 1;
-                } else {
-                    self.hold(now, packet.clone(), waiting);
-                }
-            }
+            1 => return self.hold(now, packet, waiting, fate),
+            _ => {}
         }
-        self.hold(now, packet, waiting);
+        fate |= Fate::DUPLICATED;
+        self.counters.duplicated += 1;
+        // tc-netem(8): a copy may be lost and delayed as any other, but is not copied again.
+        let copy = if self.is_lost() {
+            self.counters.lost += 1;
+            Fate::LOST
+        } else {
+            self.hold(now, packet.clone(), waiting, fate)
+        };
+        copy | self.hold(now, packet, waiting, fate)
     }
 
     /// Moves up to `max` packets whose time has come to `out`, and says how many.
-    pub(super) fn release(&mut self, now: Instant, out: &mut Batch, max: usize) -> usize {
+    pub(super) fn release(
+        &mut self,
+        now: Instant,
+        out: &mut Batch,
+        max: usize,
+        mut tell: impl FnMut(Fate),
+    ) -> usize {
         let mut released = 0;
         while released < max {
             let Some(first) = self.held.first_entry() else {
@@ -98,7 +110,9 @@ impl Direction {
             if first.key().0 > now {
                 break;
             }
-            out.push_back(first.remove());
+            let (packet, fate) = first.remove();
+            tell(fate);
+            out.push_back(packet);
             released += 1;
         }
         self.counters.passed += released as u64;
@@ -131,21 +145,28 @@ impl Direction {
         }
     }
 
-    /// Corrupts, limits and delays a packet that is not lost.
-    fn hold(&mut self, now: Instant, mut packet: Packet, waiting: usize) {
+    /// Corrupts, limits and delays a packet that is not lost, to which `fate` was done already; says
+    /// what was done in all.
+    fn hold(&mut self, now: Instant, mut packet: Packet, waiting: usize, mut fate: Fate) -> Fate {
         if self.config.corrupt.hits(self.rng.next_u32()) && !packet.is_empty() {
             self.corrupt(&mut packet);
+            fate |= Fate::CORRUPTED;
         }
         if self.held.len() + waiting >= self.config.limit {
             self.counters.over_limit += 1;
-            return;
+            return fate | Fate::OVER_LIMIT;
         }
+        let reordered = self.counters.reordered;
         let (at, waits) = self.send_time(now, packet.len());
-        if self.config.ce_threshold.is_some_and(|most| waits > most) {
-            self.mark(&mut packet);
+        if self.counters.reordered > reordered {
+            fate |= Fate::REORDERED;
         }
-        self.held.insert((at, self.serial), packet);
+        if self.config.ce_threshold.is_some_and(|most| waits > most) && self.mark(&mut packet) {
+            fate |= Fate::MARKED;
+        }
+        self.held.insert((at, self.serial), (packet, fate));
         self.serial += 1;
+        fate
     }
 
     /// Flips one bit. The payload's slices belong to others too, so it is copied first.

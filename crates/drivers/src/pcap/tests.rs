@@ -13,6 +13,8 @@ enum Block {
         link_type: u16,
         options: Vec<(u16, Vec<u8>)>,
     },
+    /// Kinds and values of the records.
+    Names(Vec<(u16, Vec<u8>)>),
     Packet {
         interface: u32,
         time: u64,
@@ -54,6 +56,12 @@ fn read(mut bytes: &[u8]) -> Vec<Block> {
                 link_type: u16_at(body, 0),
                 options: options(&body[8..]),
             },
+            4 => {
+                // The end of the records, and no options.
+                let (records, end) = body.split_at(body.len() - 4);
+                assert_eq!(end, [0; 4]);
+                Block::Names(options(records))
+            }
             6 => {
                 let captured = u32_at(body, 12) as usize;
                 assert_eq!(captured, u32_at(body, 16) as usize);
@@ -130,11 +138,102 @@ fn a_capture_is_read_back() {
 }
 
 #[test]
+fn names_and_descriptions_are_read_back() {
+    let (recorder, capture) = recorder();
+    let (v4, v6) = (
+        [10, 0, 2, 2],
+        [0xfd, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2],
+    );
+    recorder.names(&[(v4.into(), "gateway"), (v6.into(), "gw")]);
+    let (near, _far) = MemoryLink::pair_ip(MemoryConfig::default());
+    drop(recorder.tap_with(near, "eth0", "user,loss=1%", None));
+    let expected = [
+        Block::Section,
+        Block::Names(vec![
+            (1, [&v4[..], b"gateway\0"].concat()),
+            (2, [&v6[..], b"gw\0"].concat()),
+        ]),
+        Block::Interface {
+            link_type: 101,
+            options: vec![
+                (2, b"eth0".to_vec()),
+                (3, b"user,loss=1%".to_vec()),
+                (9, vec![9]),
+            ],
+        },
+    ];
+    assert_eq!(read(&capture.bytes()), expected);
+}
+
+/// What netem loses, duplicates and corrupts is said beside the packet as the node sent it, and what
+/// arrives twice beside both.
+#[test]
+fn what_netem_does_is_a_comment() {
+    let (recorder, capture) = recorder();
+    let (near, mut far) = MemoryLink::pair_ip(MemoryConfig::default());
+    let words = "loss=30%,duplicate=30%,corrupt=20%".parse().unwrap();
+    let mut netem = crate::Netem::new(near, words, 3);
+    let fates = netem.fates();
+    let mut tap = recorder.tap_with(netem, "eth0", "", Some(fates.clone()));
+    let text = |way: &str, n: u8| Packet::from_slice(&[way.as_bytes(), &[n, !n]].concat());
+    let mut tx: Batch = (0..100).map(|n| text("sent", n)).collect();
+    tap.send_batch(Instant::ZERO, &mut tx).unwrap();
+    let mut back: Batch = (0..100).map(|n| text("back", n)).collect();
+    far.send_batch(Instant::ZERO, &mut back).unwrap();
+    let mut rx = Batch::new();
+    tap.recv_batch(Instant::ZERO, &mut rx, usize::MAX).unwrap();
+    let [out, inward] = [tap.link().outbound(), tap.link().inbound()];
+    let mut comments: Vec<(bool, Vec<u8>, String)> = Vec::new();
+    for block in read(&capture.bytes()) {
+        let Block::Packet { data, options, .. } = block else {
+            continue;
+        };
+        let comment = options.get(1).map(|(_, text)| text.clone());
+        let comment = String::from_utf8(comment.unwrap_or_default()).unwrap();
+        comments.push((options[0].1[0] == 2, data, comment));
+    }
+    let count = |outbound: bool, word: &str| {
+        let of = |(way, _, comment): &&(bool, Vec<u8>, String)| {
+            *way == outbound && comment.contains(word)
+        };
+        comments.iter().filter(of).count() as u64
+    };
+    assert!(out.lost > 10 && out.duplicated > 10 && out.corrupted > 5);
+    assert_eq!(count(true, ""), 100);
+    assert_eq!(count(true, "duplicated"), out.duplicated);
+    // Where a packet and its copy are both corrupted, or one of both is lost, one comment says so.
+    assert!((1..=out.lost).contains(&count(true, "lost")));
+    assert!((1..=out.corrupted).contains(&count(true, "corrupted")));
+    assert_eq!(count(false, ""), inward.passed);
+    assert_eq!(count(false, "corrupted"), inward.corrupted);
+    assert_eq!(count(false, "lost"), 0);
+    // What has no comment has arrived as it was, once.
+    let mut arrived = Batch::new();
+    far.recv_batch(Instant::ZERO, &mut arrived, usize::MAX)
+        .unwrap();
+    for (_, data, _) in comments
+        .iter()
+        .filter(|(out, _, comment)| *out && comment.is_empty())
+    {
+        let same = arrived
+            .iter()
+            .filter(|packet| packet.to_vec() == *data)
+            .count();
+        assert_eq!(same, 1, "{data:?}");
+    }
+    let all = [Direction::Outbound, Direction::Inbound];
+    assert!(
+        all.iter().all(|way| fates.next(*way).is_none()),
+        "each is told once"
+    );
+}
+
+#[test]
 fn comments_and_long_names() {
     let mut bytes = Vec::new();
     let mut writer = PcapWriter::new(&mut bytes).unwrap();
     let name = "ä".repeat(TEXT_LEN_MAX);
-    let interface = writer.interface(&name, Medium::Ip).unwrap();
+    let interface = writer.interface(&name, "", Medium::Ip).unwrap();
     let chunks = [&b"ab"[..], &b"c"[..]];
     writer
         .packet(

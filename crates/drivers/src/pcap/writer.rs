@@ -1,11 +1,12 @@
 //! The pcapng format (draft-ietf-opsawg-pcapng), as far as a capture needs it: one section,
-//! interfaces and packets, little-endian, timestamps in nanoseconds.
+//! interfaces, names of addresses, and packets, little-endian, timestamps in nanoseconds.
 //!
 //! What is written depends on what is handed over alone, so that equal captures are equal files.
 
 use crate::watched::Direction;
 use sockeye_link::Medium;
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 /// Most bytes of a comment or a name; longer ones are cut.
 pub const TEXT_LEN_MAX: usize = 1000;
@@ -13,16 +14,25 @@ pub const TEXT_LEN_MAX: usize = 1000;
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 const INTERFACE_DESCRIPTION: u32 = 1;
+const NAME_RESOLUTION: u32 = 4;
 const ENHANCED_PACKET: u32 = 6;
 
 const LINKTYPE_ETHERNET: u16 = 1;
 const LINKTYPE_RAW: u16 = 101;
+
+/// Records of a name resolution block.
+mod record {
+    pub(super) const END: u16 = 0;
+    pub(super) const IPV4: u16 = 1;
+    pub(super) const IPV6: u16 = 2;
+}
 
 mod option {
     pub(super) const END: u16 = 0;
     pub(super) const COMMENT: u16 = 1;
     pub(super) const SHB_USERAPPL: u16 = 4;
     pub(super) const IF_NAME: u16 = 2;
+    pub(super) const IF_DESCRIPTION: u16 = 3;
     pub(super) const IF_MACADDR: u16 = 6;
     pub(super) const IF_TSRESOL: u16 = 9;
     pub(super) const EPB_FLAGS: u16 = 2;
@@ -62,11 +72,40 @@ impl<W: Write> PcapWriter<W> {
         Ok(writer)
     }
 
-    /// Adds an interface, which packets then belong to.
+    /// Says what addresses are called, to who reads the capture.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn interface(&mut self, name: &str, medium: Medium) -> io::Result<CaptureInterface> {
+    pub fn names(&mut self, names: &[(IpAddr, &str)]) -> io::Result<()> {
+        self.begin(NAME_RESOLUTION);
+        for (address, name) in names {
+            let mut value = match address {
+                IpAddr::V4(v4) => v4.octets().to_vec(),
+                IpAddr::V6(v6) => v6.octets().to_vec(),
+            };
+            value.extend_from_slice(cut(name));
+            value.push(0);
+            let kind = match address {
+                IpAddr::V4(_) => record::IPV4,
+                IpAddr::V6(_) => record::IPV6,
+            };
+            // Records are laid out as options are.
+            self.option(kind, &value);
+        }
+        self.option(record::END, &[]);
+        self.finish()
+    }
+
+    /// Adds an interface, which packets then belong to; a description that is empty is left out.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn interface(
+        &mut self,
+        name: &str,
+        description: &str,
+        medium: Medium,
+    ) -> io::Result<CaptureInterface> {
         let link_type = match medium {
             Medium::Ethernet(_) => LINKTYPE_ETHERNET,
             Medium::Ip => LINKTYPE_RAW,
@@ -76,6 +115,9 @@ impl<W: Write> PcapWriter<W> {
         // Reserved, and no limit of the packets' length.
         self.put(&[0; 2 + 4]);
         self.option(option::IF_NAME, cut(name));
+        if !description.is_empty() {
+            self.option(option::IF_DESCRIPTION, cut(description));
+        }
         if let Medium::Ethernet(address) = medium {
             self.option(option::IF_MACADDR, &address.0);
         }

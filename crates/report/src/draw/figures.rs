@@ -39,7 +39,7 @@ pub(super) fn windows(connection: &Connection) -> Option<Figure> {
             octets(largest)
         ),
     )];
-    if let Some((_, _, ssthresh)) = thresholds().last() {
+    if let Some((_, _, ssthresh)) = thresholds().next_back() {
         entries.push(("ssthresh", format!("ssthresh: {}", octets(*ssthresh))));
     }
     if spans > 0 {
