@@ -9,8 +9,13 @@ use std::fmt::Write as _;
 
 const HEIGHT: f64 = 160.0;
 
-/// cwnd and ssthresh, behind them when the sender was recovering; `None` when no window was told.
+/// cwnd and ssthresh, behind them when the sender was recovering; `None` when no window was told, or
+/// there was no data that it could have held up.
 pub(super) fn windows(connection: &Connection) -> Option<Figure> {
+    let [sent, received] = &connection.sides;
+    if sent.octets == 0 && received.octets > 0 {
+        return None;
+    }
     let points = connection.windows.kept();
     let largest = points.iter().map(|(_, cwnd, _)| *cwnd).max()?;
     let thresholds = || {

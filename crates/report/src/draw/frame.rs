@@ -7,7 +7,7 @@ use sockeye_core::Instant;
 use std::fmt::Write as _;
 
 /// Room for what stands beside the plot.
-const LEFT: f64 = 64.0;
+const LEFT: f64 = 74.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 38.0;

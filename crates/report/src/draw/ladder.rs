@@ -3,6 +3,7 @@
 use super::{Figure, WIDTH, grouped, moment, octets, time};
 use crate::connection::Connection;
 use crate::ladder::Rung;
+use core::time::Duration;
 use sockeye_core::Instant;
 use sockeye_wire::tcp;
 use std::fmt::Write as _;
@@ -102,28 +103,39 @@ fn draw(out: &mut String, begin: Instant, rung: &Rung, y: f64) {
         Rung::Between {
             from,
             to,
-            segments: [sent, received],
-            octets: [sent_octets, received_octets],
+            segments,
+            octets,
         } => {
             let _ = write!(
                 out,
-                "<text class=\"between\" x=\"{}\" y=\"{}\">{}: {} sent with {}, {} received with {}</text>",
+                "<text class=\"between\" x=\"{}\" y=\"{}\">{}</text>",
                 (NODE + PEER) / 2.0,
                 y + 19.0,
-                time(to.saturating_since(*from)),
-                segment_count(*sent),
-                octets(*sent_octets),
-                grouped(*received),
-                octets(*received_octets)
+                between(to.saturating_since(*from), *segments, *octets)
             );
         }
     }
 }
 
-fn segment_count(count: u64) -> String {
-    match count {
-        1 => "1 segment".into(),
-        _ => format!("{} segments", grouped(count)),
+/// `1.2 s: 12 segments sent with 11 kB, 5 received`.
+fn between(duration: Duration, segments: [u64; 2], bytes: [u64; 2]) -> String {
+    let ways = ["sent", "received"].into_iter().enumerate();
+    let words: Vec<String> = ways
+        .filter(|(way, _)| segments[*way] > 0)
+        .map(|(way, name)| {
+            let count = match segments[way] {
+                1 => "1 segment".into(),
+                count => format!("{} segments", grouped(count)),
+            };
+            match bytes[way] {
+                0 => format!("{count} {name}"),
+                bytes => format!("{count} {name} with {}", octets(bytes)),
+            }
+        })
+        .collect();
+    match duration.is_zero() {
+        true => words.join(", "),
+        false => format!("{}: {}", time(duration), words.join(", ")),
     }
 }
 
