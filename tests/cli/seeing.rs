@@ -18,7 +18,7 @@ pub(super) const TESTS: &[Test] = tests![
 
 /// Added to a copy of a report: says what a browser has made of it.
 const LOOK: &str = r#"<pre id="seen"></pre><script>
-const strokes = name => [...document.querySelectorAll(`figure svg svg path.${name}`)]
+const strokes = name => [...document.querySelectorAll(`figure:not([class^=closer]) svg svg path.${name}`)]
     .reduce((sum, path) => sum + path.getAttribute('d').split('M').length - 1, 0);
 const inside = (one, other) => one.left >= other.left - 1 && one.right <= other.right + 1
     && one.top >= other.top - 1 && one.bottom <= other.bottom + 1;
@@ -142,7 +142,7 @@ fn a_report_draws_in_a_browser_what_the_capture_has() -> Result {
         );
     }
     let figures = seen(&dom, "figures")?;
-    let all = "sequence-sent windows round-trips throughput ladder";
+    let all = "sequence-sent closer-sent windows round-trips throughput ladder";
     check!(figures == all, "the figures are {figures}");
     let rungs: usize = seen(&dom, "rungs")?.parse()?;
     check!(rungs >= 6, "{rungs} segments of handshake and teardown");

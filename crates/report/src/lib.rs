@@ -6,8 +6,9 @@
 //!   ([`Report::svg`]). Both stand alone: they fetch nothing.
 //!
 //! Of each connection there are a time-sequence graph for each direction with data (data, what was
-//! sent again, acknowledgments, SACK blocks, the window), cwnd and ssthresh, round trips and the
-//! time-out, throughput, and a diagram of its handshake and teardown.
+//! sent again, acknowledgments, SACK blocks, the window), of a long one the first loss closer, cwnd
+//! and ssthresh, round trips and the time-out, throughput, and a diagram of its handshake and
+//! teardown.
 //!
 //! What is kept is bounded by [`CONNECTIONS_MAX`], [`POINTS_MAX`], [`RUNGS_MAX`] and [`SPANS_MAX`],
 //! whatever passes; of a series that is longer every second, fourth, … point is drawn, and the report

@@ -7,23 +7,34 @@ use sockeye_core::Instant;
 /// A tick: its value, its label.
 pub(super) type Tick = (f64, String);
 
-/// Multiples of 1, 2 or 5 times a power of ten, from 0 to `max`: about `count` of them.
-fn steps(max: f64, count: f64) -> (f64, usize) {
-    let rough = (max / count).max(f64::MIN_POSITIVE);
+/// 1, 2 or 5 times a power of ten: `span` has about `count` of it.
+fn step(span: f64, count: f64) -> f64 {
+    let rough = (span / count).max(f64::MIN_POSITIVE);
     let power = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0]
+    [1.0, 2.0, 5.0, 10.0]
         .map(|factor| factor * power)
         .into_iter()
         .find(|step| *step >= rough * 0.999)
-        .unwrap_or(10.0 * power);
-    (step, (max / step + 1e-9).floor() as usize)
+        .unwrap_or(10.0 * power)
 }
 
 /// Ticks of a scale from 0 to `max`, labelled in the unit that suits `max`: the ticks, the unit's name.
 fn linear(max: f64, count: f64, units: &[(&'static str, f64)]) -> (Vec<Tick>, &'static str) {
-    let fits = units.iter().find(|(_, size)| max >= 2.0 * size);
+    between(0.0, max, count, units)
+}
+
+/// Ticks of a scale from `min` to `max`, labelled in the unit that suits the difference.
+fn between(
+    min: f64,
+    max: f64,
+    count: f64,
+    units: &[(&'static str, f64)],
+) -> (Vec<Tick>, &'static str) {
+    let span = max - min;
+    let fits = units.iter().find(|(_, size)| span >= 2.0 * size);
     let (unit, size) = *fits.or(units.last()).unwrap_or(&("", 1.0));
-    let (step, n) = steps(max, count);
+    let step = step(span, count);
+    let (first, last) = ((min / step).ceil(), (max / step + 1e-9).floor());
     let label = |value: f64| {
         let scaled = value / size;
         match step / size < 0.0999 && value > 0.0 {
@@ -31,13 +42,19 @@ fn linear(max: f64, count: f64, units: &[(&'static str, f64)]) -> (Vec<Tick>, &'
             false => short(scaled),
         }
     };
-    let ticks = (0..=n).map(|i| i as f64 * step);
+    let ticks = (first as i64..=last as i64).map(|i| i as f64 * step);
     (ticks.map(|value| (value, label(value))).collect(), unit)
 }
 
-/// A scale of octets, or of octets a second.
+/// A scale of octets from 0 on.
 pub(super) fn of_octets(max: f64, count: f64) -> (Vec<Tick>, &'static str) {
-    linear(
+    octets_between(0.0, max, count)
+}
+
+/// A scale of octets.
+pub(super) fn octets_between(min: f64, max: f64, count: f64) -> (Vec<Tick>, &'static str) {
+    between(
+        min,
         max,
         count,
         &[("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0)],

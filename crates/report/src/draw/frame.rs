@@ -19,6 +19,8 @@ pub(super) struct Frame {
     height: f64,
     from: f64,
     to: f64,
+    /// Since when times are counted, in words.
+    since: String,
 }
 
 impl Frame {
@@ -30,6 +32,24 @@ impl Frame {
             height,
             from,
             to: if to > from { to } else { from + 1.0 },
+            since: "the connection began".into(),
+        }
+    }
+
+    /// The time from `span.0` to `span.1` alone.
+    pub(super) fn closer(
+        connection: &Connection,
+        span: (Instant, Instant),
+        y: [f64; 2],
+        height: f64,
+    ) -> Self {
+        let whole = Self::new(connection, height, y[0], y[1]);
+        let after = super::moment(span.0.saturating_since(connection.begin));
+        Self {
+            begin: span.0,
+            seconds: seconds(span.0, span.1).max(1e-6),
+            since: format!("{after} after the connection began"),
+            ..whole
         }
     }
 
@@ -95,11 +115,12 @@ impl Frame {
         let _ = write!(
             out,
             "<path class=\"axis\" d=\"M{left} {TOP}V{bottom}H{right}\"/>\
-             <text class=\"x\" x=\"{:.0}\" y=\"{}\">time since the connection began, {unit}</text>\
+             <text class=\"x\" x=\"{:.0}\" y=\"{}\">time since {}, {unit}</text>\
              <text class=\"x\" transform=\"translate(13 {middle}) rotate(-90)\">{what}</text>\
              <svg x=\"{left}\" y=\"{TOP}\" width=\"{width}\" height=\"{}\" viewBox=\"{left} {TOP} {width} {}\">",
             left + width / 2.0,
             bottom + 30.0,
+            self.since,
             self.height,
             self.height,
         );

@@ -17,7 +17,9 @@ const OPEN_MAX: usize = 8;
 fn figures_of(connection: &Connection) -> Vec<Figure> {
     [
         sequence::figure(connection, Way::Sent),
+        sequence::closer(connection, Way::Sent),
         sequence::figure(connection, Way::Received),
+        sequence::closer(connection, Way::Received),
         figures::windows(connection),
         figures::round_trips(connection),
         figures::throughput(connection),
