@@ -146,6 +146,14 @@ fn below(row: &Row, shown: &Shown) -> String {
 
 /// The words of `ss -i`, in its order.
 fn info(of: &Figures) -> Vec<String> {
+    let mut words = agreed(of);
+    words.extend(passed(of));
+    words.extend(outstanding(of));
+    words
+}
+
+/// What the two sides agreed on, and what is known of the path.
+fn agreed(of: &Figures) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut flag = |on: bool, name: &str| {
         if on {
@@ -172,6 +180,12 @@ fn info(of: &Figures) -> Vec<String> {
         "ato:{} mss:{} pmtu:{} rcvmss:{} advmss:{} cwnd:{}",
         of.ato_ms, of.mss, of.pmtu, of.rcv_mss, of.advertised_mss, of.cwnd
     ));
+    words
+}
+
+/// What has passed, and how fast.
+fn passed(of: &Figures) -> Vec<String> {
+    let mut words = Vec::new();
     let mut count = |name: &str, n: u64| {
         if n > 0 {
             words.push(format!("{name}:{n}"));
@@ -218,6 +232,12 @@ fn info(of: &Figures) -> Vec<String> {
             words.push(format!("{name}:{ms:.0}ms"));
         }
     }
+    words
+}
+
+/// What is on the way, lost, or waits.
+fn outstanding(of: &Figures) -> Vec<String> {
+    let mut words = Vec::new();
     let mut count = |name: &str, n: u64| {
         if n > 0 {
             words.push(format!("{name}:{n}"));
