@@ -1,6 +1,7 @@
 //! The std-shaped sockets over memory links.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use bytes::Bytes;
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::{RData, Record, RecordType, rdata};
 use sockeye::drivers::{MemoryConfig, MemoryLink};
@@ -62,6 +63,82 @@ fn echo_between_two_threads() {
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
     server.join().unwrap();
+}
+
+/// What is handed over arrives in the same memory, between others that were copied.
+#[test]
+fn buffers_cross_a_stream_as_they_are() {
+    let (a, b) = pair();
+    let (mut client, server) = connected(&a, &b);
+    let data: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+    let data = Bytes::from(data);
+    let (within, sent) = (data.as_ptr_range(), data.clone());
+    let sending = thread::spawn(move || {
+        client.write_all(b"copied").unwrap();
+        assert_eq!(client.send_bytes(sent).unwrap(), 3_000_000);
+        // A few bytes are copied together.
+        assert_eq!(client.send_bytes(Bytes::from_static(b"few")).unwrap(), 3);
+        assert_eq!(client.send_bytes(Bytes::new()).unwrap(), 0);
+    });
+    let (mut got, mut same) = (Vec::new(), 0);
+    loop {
+        let slices = server.recv_bytes(100_000).unwrap();
+        if slices.is_empty() {
+            break;
+        }
+        assert!(slices.iter().all(|slice| !slice.is_empty()));
+        assert!(slices.iter().map(Bytes::len).sum::<usize>() <= 100_000);
+        for slice in slices {
+            if within.contains(&slice.as_ptr()) {
+                same += slice.len();
+            }
+            got.extend_from_slice(&slice);
+        }
+    }
+    sending.join().unwrap();
+    assert!(got == [b"copied", &data[..], b"few"].concat());
+    // What shares a segment with bytes that were copied is gathered with them where it is short.
+    assert!(same > 2_990_000, "{same} bytes were not copied");
+    let datagrams = Socket::new_on(&a, Domain::IPV4, Type::DGRAM, None).unwrap();
+    let error = datagrams.send_bytes(data).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(95), "EOPNOTSUPP");
+}
+
+/// A nonblocking stream takes and gives what there is.
+#[test]
+fn buffers_and_a_stream_that_does_not_wait() {
+    let (a, b) = pair();
+    let (client, server) = connected(&a, &b);
+    let would_block = |error: std::io::Error| error.kind() == ErrorKind::WouldBlock;
+    server.set_nonblocking(true).unwrap();
+    assert!(server.recv_bytes(9).is_err_and(would_block));
+    client.set_nonblocking(true).unwrap();
+    let data = Bytes::from(vec![5; 64 << 20]);
+    let mut sent = client.send_bytes(data.clone()).unwrap();
+    assert!(sent > 0 && sent < data.len());
+    loop {
+        match client.send_bytes(data.clone()) {
+            Ok(n) => sent += n,
+            Err(error) => break assert!(would_block(error)),
+        }
+    }
+    assert!(sent < data.len(), "{sent} bytes are in both buffers");
+    drop(client);
+    server.set_nonblocking(false).unwrap();
+    assert!(server.recv_bytes(0).unwrap().is_empty());
+    let mut got = 0;
+    loop {
+        let slices = server.recv_bytes(usize::MAX).unwrap();
+        if slices.is_empty() {
+            break;
+        }
+        got += slices.iter().map(Bytes::len).sum::<usize>();
+    }
+    assert_eq!(got, sent);
+    let error = server
+        .send_bytes(data)
+        .and_then(|_| server.send_bytes(Bytes::from(vec![1; 600])));
+    assert!(error.is_err(), "the peer has closed its socket");
 }
 
 /// Without the background thread all happens inside calls, here in one thread.

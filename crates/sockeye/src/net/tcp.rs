@@ -2,6 +2,7 @@
 
 use super::{ToSocketAddrs, common, domain, each, options};
 use crate::{Node, Protocol, Socket, Type};
+use bytes::Bytes;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
@@ -153,6 +154,23 @@ impl TcpStream {
     /// As reading.
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.peek(buffer)
+    }
+
+    /// Writes all of `data` without copying it; see [`Socket::send_bytes`].
+    ///
+    /// # Errors
+    /// As writing. What went before an error is counted, and the next call tells the error.
+    pub fn send_bytes(&self, data: Bytes) -> io::Result<usize> {
+        self.socket.send_bytes(data)
+    }
+
+    /// Reads at most `len` bytes in the buffers that they came in, without copying them; none is the
+    /// end. See [`Socket::recv_bytes`].
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn recv_bytes(&self, len: usize) -> io::Result<Vec<Bytes>> {
+        self.socket.recv_bytes(len)
     }
 
     /// Writes `bytes` of which the last is urgent (MSG_OOB).

@@ -16,6 +16,7 @@ mod many;
 mod message;
 mod op;
 mod option;
+mod owned;
 mod packet;
 mod raw_ancillary;
 mod raw_message;

@@ -342,10 +342,10 @@ pub(super) struct Notes {
 /// What a step of receiving leaves to be done without the lock.
 #[derive(Default)]
 pub(super) struct Taken {
-    /// To be copied.
-    slices: Vec<Bytes>,
+    /// To be copied, or handed to the caller.
+    pub(super) slices: Vec<Bytes>,
     /// The window has opened, or a timer was set: the node wants a turn.
-    wants_turn: bool,
+    pub(super) wants_turn: bool,
 }
 
 /// Takes what there is, and sees whether the node wants a turn.
@@ -374,15 +374,5 @@ fn take(op: &mut Op<'_>, out: &mut [u8], slices: &mut Vec<Bytes>) -> Result<usiz
     if wanted < LARGE {
         return op.recv(out, false);
     }
-    let mut taken = 0;
-    // The first read may start at the mark of urgent data; no later one goes over it.
-    while taken < wanted && (taken == 0 || !tcp.at_mark(op.id)?) {
-        let slice = tcp.recv_bytes(&mut cx, op.id, wanted - taken)?;
-        if slice.is_empty() {
-            break;
-        }
-        taken += slice.len();
-        slices.push(slice);
-    }
-    Ok(taken)
+    tcp.recv_slices(&mut cx, op.id, wanted, slices)
 }

@@ -1,4 +1,5 @@
 use crate::common::{pair, pattern, soon};
+use bytes::Bytes;
 use sockeye::tokio::{TcpListener, TcpSocket, TcpStream, scope};
 use std::io;
 use std::net::SocketAddr;
@@ -28,6 +29,34 @@ async fn what_is_written_comes_back() {
     assert!(came == sent, "{} of {} bytes", came.len(), sent.len());
     soon(writing).await.unwrap();
     soon(echo).await.unwrap();
+}
+
+#[tokio::test]
+async fn buffers_are_handed_over_as_they_are() {
+    let pair = pair();
+    let (mut near, far) = pair.connection().await;
+    let all = Bytes::from(pattern(3 << 20));
+    let within = all.as_ptr_range();
+    let mut left = all.clone();
+    let sending = tokio::spawn(async move {
+        while !left.is_empty() {
+            let before = left.len();
+            let sent = near.send_bytes(&mut left).await.unwrap();
+            assert_eq!(sent, before - left.len());
+        }
+        near.shutdown().await.unwrap();
+    });
+    let mut came = Vec::new();
+    loop {
+        let slices = soon(far.recv_bytes(100_000)).await.unwrap();
+        if slices.is_empty() {
+            break;
+        }
+        assert!(slices.iter().all(|slice| within.contains(&slice.as_ptr())));
+        came.extend(slices);
+    }
+    soon(sending).await.unwrap();
+    assert!(came.concat() == all);
 }
 
 #[tokio::test]

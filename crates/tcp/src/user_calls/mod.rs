@@ -5,7 +5,7 @@
 //! | OPEN, passive | [`listen`](crate::Tcp::listen), [`accept`](crate::Tcp::accept) |
 //! | OPEN, active | [`connect`](crate::Tcp::connect) |
 //! | SEND | [`send`](crate::Tcp::send), [`send_bytes`](crate::Tcp::send_bytes), [`send_urgent`](crate::Tcp::send_urgent) |
-//! | RECEIVE | [`recv`](crate::Tcp::recv), [`peek`](crate::Tcp::peek), [`recv_bytes`](crate::Tcp::recv_bytes), [`recv_urgent`](crate::Tcp::recv_urgent) |
+//! | RECEIVE | [`recv`](crate::Tcp::recv), [`peek`](crate::Tcp::peek), [`recv_bytes`](crate::Tcp::recv_bytes), [`recv_slices`](crate::Tcp::recv_slices), [`recv_urgent`](crate::Tcp::recv_urgent) |
 //! | CLOSE | [`shutdown`](crate::Tcp::shutdown), [`close`](crate::Tcp::close) |
 //! | ABORT | [`abort`](crate::Tcp::abort) |
 //! | STATUS | [`state`](crate::Tcp::state), [`info`](crate::Tcp::info) |

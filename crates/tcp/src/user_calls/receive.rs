@@ -88,6 +88,35 @@ impl Tcp {
         Ok(bytes)
     }
 
+    /// RECEIVE without a copy: puts what has arrived behind `out`, up to `max` bytes, in the buffers
+    /// that it came in; at most up to the mark of urgent data. Returns how many bytes that is; 0 is
+    /// the end of the stream.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn recv_slices(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        max: usize,
+        out: &mut Vec<Bytes>,
+    ) -> Result<usize, Error> {
+        self.pass_mark(id, max)?;
+        let mut taken = 0;
+        if let Some(tcb) = self.receivable(id)? {
+            let max = max.min(tcb.until_mark());
+            while taken < max
+                && let Some(slice) = tcb.received.read_bytes(max - taken)
+            {
+                taken += slice.len();
+                out.push(slice);
+            }
+            tcb.was_read(cx, taken);
+        }
+        self.settle(cx, id);
+        Ok(taken)
+    }
+
     /// See [`Tcb::pass_mark`]. A read of no bytes passes nothing.
     fn pass_mark(&mut self, id: SocketId, wanted: usize) -> Result<(), Error> {
         if let Some(tcb) = self.held_mut(id)?.tcb_mut()

@@ -8,7 +8,7 @@ use crate::tokio::buf::fill;
 use crate::tokio::options::{common, options, readiness};
 use crate::tokio::ready::cooperate;
 use crate::{Node, Protocol, Socket, Type};
-use bytes::BufMut;
+use bytes::{BufMut, Bytes};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
@@ -162,6 +162,24 @@ impl TcpStream {
         }))?;
         buf.advance(len);
         Poll::Ready(Ok(len))
+    }
+
+    /// Writes what there is room for off the front of `data` without copying it, and returns how many
+    /// bytes that was; see [`Socket::send_bytes`]. Cancelled, it has written nothing.
+    ///
+    /// # Errors
+    /// Those of send(2).
+    pub async fn send_bytes(&self, data: &mut Bytes) -> io::Result<usize> {
+        poll_fn(|cx| cooperate(cx, |cx| self.socket.poll_send_bytes(cx, data))).await
+    }
+
+    /// Reads at most `len` bytes in the buffers that they came in, without copying them; none is the
+    /// end. See [`Socket::recv_bytes`]. Cancelled, it has read nothing.
+    ///
+    /// # Errors
+    /// Those of recv(2).
+    pub async fn recv_bytes(&self, len: usize) -> io::Result<Vec<Bytes>> {
+        poll_fn(|cx| cooperate(cx, |cx| self.socket.poll_recv_bytes(cx, len))).await
     }
 
     /// Writes `buf`, of which the last byte is urgent (MSG_OOB); as much of it as there is room for.
