@@ -11,7 +11,7 @@ use std::net::IpAddr;
 /// A one's complement sum under way.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
-    /// Sum of 16-bit lanes, in machine order; carries beyond 16 bits not yet folded in.
+    /// One's complement sum of 64-bit words in machine order, not yet folded to 16 bits.
     lanes: u64,
     /// Whether an odd number of bytes was added: the next byte is the low half of a word.
     odd: bool,
@@ -78,13 +78,12 @@ impl Sum {
     }
 
     fn join(&mut self, lanes: u64, odd: bool) {
-        let lanes = if self.odd {
-            fold(lanes).swap_bytes()
-        } else {
-            fold(lanes)
+        // After an odd number of bytes what follows lies in the other halves of the words.
+        let lanes = match self.odd {
+            true => u64::from(fold(lanes).swap_bytes()),
+            false => lanes,
         };
-        // Both are far below 2^64: `self.lanes` is folded again before it could get near.
-        self.lanes = u64::from(fold(self.lanes)) + u64::from(lanes);
+        self.lanes = add_lanes(self.lanes, lanes);
         self.odd ^= odd;
     }
 }
@@ -105,16 +104,14 @@ pub fn of(bytes: &[u8]) -> u16 {
 /// Addresses of different families give a sum that no packet matches.
 #[must_use]
 pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: IpProtocol, len: u32) -> Sum {
-    let mut sum = Sum::new();
+    let mut lanes = u64::from(len.to_be()) + u64::from(u16::from(protocol.0).to_be());
     for address in [source, destination] {
-        match address {
-            IpAddr::V4(v4) => sum.add(&v4.octets()),
-            IpAddr::V6(v6) => sum.add(&v6.octets()),
-        }
+        lanes = match address {
+            IpAddr::V4(v4) => add_lanes(lanes, u32::from_ne_bytes(v4.octets()).into()),
+            IpAddr::V6(v6) => add_lanes(lanes, halves_of(u128::from_ne_bytes(v6.octets()))),
+        };
     }
-    sum.add_u32(len);
-    sum.add_u16(u16::from(protocol.0));
-    sum
+    Sum { lanes, odd: false }
 }
 
 /// The sum over a pseudo-header and all of a transport packet that lies in `chunks`, whose bytes
@@ -185,19 +182,16 @@ fn fold32(sum: u32) -> u16 {
     ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
-/// One's complement sum of `bytes` as 64-bit lanes in machine order, padded with zeros. It is
+/// One's complement sum of `bytes` as 64-bit words in machine order, padded with zeros. It is
 /// congruent to the 16-bit sum: 2^64 - 1 is a multiple of 2^16 - 1, so a word counts the same in
 /// whichever lane it lies.
 fn sum_lanes(bytes: &[u8]) -> u64 {
-    // Four sums that do not wait for one another.
-    let mut sums = [0; 4];
-    let (blocks, rest) = bytes.as_chunks::<32>();
-    for block in blocks {
-        for (sum, word) in sums.iter_mut().zip(block.as_chunks::<8>().0) {
-            *sum = add_lanes(*sum, u64::from_ne_bytes(*word));
-        }
-    }
-    let mut sum = sums.into_iter().fold(0, add_lanes);
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    let mut sum = if blocks.is_empty() {
+        0
+    } else {
+        sum_blocks(blocks)
+    };
     let (words, rest) = rest.as_chunks::<8>();
     for word in words {
         sum = add_lanes(sum, u64::from_ne_bytes(*word));
@@ -210,9 +204,48 @@ fn sum_lanes(bytes: &[u8]) -> u64 {
         [a, b, c] => u64::from(u16::from_ne_bytes([a, b])) + u64::from(u16::from_ne_bytes([c, 0])),
         [a, b] => u64::from(u16::from_ne_bytes([a, b])),
         [a] => u64::from(u16::from_ne_bytes([a, 0])),
-        _ => 0,
+        _ => return sum,
     };
     add_lanes(sum, last)
+}
+
+/// Four words at a time as one number of 256 bits, which machines add with one instruction a word,
+/// since each passes its carry on; what carries out of the top is counted by itself.
+fn sum_blocks(blocks: &[[u8; 64]]) -> u64 {
+    let mut sums = [0; 4];
+    let mut carries = 0_u64;
+    for block in blocks {
+        let [first, second] = block.as_chunks::<32>().0 else {
+            unreachable!("64 are twice 32");
+        };
+        for half in [first, second] {
+            let [a, b, c, d] = half.as_chunks::<8>().0 else {
+                unreachable!("32 are four times 8");
+            };
+            let carry = false;
+            let carry = add_word(&mut sums[0], *a, carry);
+            let carry = add_word(&mut sums[1], *b, carry);
+            let carry = add_word(&mut sums[2], *c, carry);
+            let carry = add_word(&mut sums[3], *d, carry);
+            // One a half at most.
+            carries = carries.wrapping_add(u64::from(carry));
+        }
+    }
+    // 2^256 is congruent to 1: that is what a carry counts.
+    sums.into_iter().fold(carries, add_lanes)
+}
+
+/// Adds a word and the carry of the one before; the carry comes back.
+fn add_word(sum: &mut u64, word: [u8; 8], carry: bool) -> bool {
+    let (added, first) = sum.overflowing_add(u64::from_ne_bytes(word));
+    let (added, second) = added.overflowing_add(u64::from(carry));
+    *sum = added;
+    first | second
+}
+
+/// Both halves of a word, added.
+fn halves_of(word: u128) -> u64 {
+    add_lanes(word as u64, (word >> 64) as u64)
 }
 
 /// Addition with the carry out of the top put back in at the bottom.
