@@ -196,9 +196,10 @@ impl Packet {
     /// Makes the first `n` bytes contiguous in the head. False when there are fewer in all.
     #[must_use]
     pub fn pull_up(&mut self, n: usize) -> bool {
-        if self.head().len() >= n {
-            return true;
-        }
+        self.head().len() >= n || self.pull_up_from_payload(n)
+    }
+
+    fn pull_up_from_payload(&mut self, n: usize) -> bool {
         if self.len() < n {
             return false;
         }
@@ -225,6 +226,9 @@ impl Packet {
 
     /// Shortens it to `len` bytes from the front; longer than it is changes nothing.
     pub fn truncate(&mut self, len: usize) {
+        if len >= self.len() {
+            return;
+        }
         let head = self.head().len();
         if len <= head {
             self.buf.truncate(self.start + len);

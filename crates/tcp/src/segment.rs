@@ -4,7 +4,7 @@ use crate::saved_syn::SynHeaders;
 use bytes::Bytes;
 use sockeye_core::demux::{Endpoint, Flow};
 use sockeye_core::{Checksum, Config, Counter, IpInfo, Packet, Payload};
-use sockeye_wire::tcp::{Flags, HEADER_LEN, Header};
+use sockeye_wire::tcp::{self, Flags, HEADER_LEN, Header};
 use sockeye_wire::tcp_options::Options;
 use sockeye_wire::{Ecn, IpProtocol, SeqNum, checksum};
 
@@ -57,7 +57,7 @@ impl Segment {
         if !packet.pull_up(HEADER_LEN) {
             return Err(Counter::TcpInErrs);
         }
-        let (_, data_offset) = Header::parse_fixed(packet.head()).map_err(malformed)?;
+        let data_offset = tcp::data_offset(packet.head()).map_err(malformed)?;
         if !packet.pull_up(data_offset) {
             return Err(Counter::TcpInErrs);
         }
@@ -110,7 +110,7 @@ impl Segment {
 
     /// SEG.LEN: text, SYN and FIN.
     pub(crate) fn len(&self) -> u32 {
-        sockeye_wire::tcp::segment_len(self.flags, self.text_len)
+        tcp::segment_len(self.flags, self.text_len)
     }
 
     /// The number behind the last that it occupies.

@@ -71,7 +71,7 @@ impl Header {
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         let fixed = take::<HEADER_LEN>(bytes)?;
         let options = bytes
-            .get(HEADER_LEN..data_offset(fixed)?)
+            .get(HEADER_LEN..offset_in(fixed)?)
             .ok_or(ParseError::Truncated)?;
         Ok(Self::from_fixed(fixed, Options::parse(options)))
     }
@@ -85,7 +85,7 @@ impl Header {
         let fixed = take::<HEADER_LEN>(bytes)?;
         Ok((
             Self::from_fixed(fixed, Options::default()),
-            data_offset(fixed)?,
+            offset_in(fixed)?,
         ))
     }
 
@@ -132,8 +132,15 @@ impl Header {
     }
 }
 
-/// The data offset in bytes.
-fn data_offset(fixed: &[u8; HEADER_LEN]) -> Result<usize, ParseError> {
+/// Bytes of the header in front of `bytes` with its options, as its data offset says: 20 to 60.
+///
+/// # Errors
+/// As [`Header::parse_fixed`].
+pub fn data_offset(bytes: &[u8]) -> Result<usize, ParseError> {
+    offset_in(take::<HEADER_LEN>(bytes)?)
+}
+
+fn offset_in(fixed: &[u8; HEADER_LEN]) -> Result<usize, ParseError> {
     let data_offset = usize::from(fixed[12] >> 4) * 4;
     if data_offset < HEADER_LEN {
         Err(ParseError::BadLength)

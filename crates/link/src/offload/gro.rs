@@ -44,7 +44,6 @@ struct Open {
     layout: Layout,
     /// The sequence number that follows.
     next: SeqNum,
-    identification: u16,
     /// Payload bytes of each segment but the last.
     size: usize,
     segments: usize,
@@ -65,8 +64,6 @@ struct Segment {
     layout: Layout,
     seq: SeqNum,
     flags: Flags,
-    identification: u16,
-    dont_fragment: bool,
     /// It may be part of a super-segment.
     plain: bool,
 }
@@ -126,7 +123,6 @@ impl Gro {
             at: self.out.len(),
             layout: segment.layout,
             next: segment.end(),
-            identification: segment.identification,
             size: segment.payload_len(),
             segments: 1,
             push: false,
@@ -147,8 +143,6 @@ impl Open {
             layout,
             seq,
             flags: _,
-            identification,
-            dont_fragment,
             plain: _,
         } = segment;
         // Below 2^16: GRO_SEGMENTS_MAX is.
@@ -159,7 +153,8 @@ impl Open {
             && held.len() - self.layout.ip + segment.payload_len() <= IP_LEN_MAX
             && layout.transport == self.layout.transport
             && layout.payload == self.layout.payload
-            && (*dont_fragment || *identification == self.identification.wrapping_add(count))
+            && (layout.dont_fragment
+                || layout.identification == self.layout.identification.wrapping_add(count))
             && same_headers(held.head(), packet.head(), layout)
     }
 
@@ -220,12 +215,9 @@ impl Segment {
         let head = packet.head();
         let (header, _) = tcp::Header::parse_fixed(&head[layout.transport..]).ok()?;
         let ip_header_len = layout.transport - layout.ip;
-        let (identification, dont_fragment, bare) = if layout.source.is_ipv4() {
-            let ip = ipv4::Header::parse_quoted(&head[layout.ip..]).ok()?;
-            let bare = ip_header_len == ipv4::HEADER_LEN;
-            (ip.identification, ip.dont_fragment, bare)
-        } else {
-            (0, true, ip_header_len == ipv6::HEADER_LEN)
+        let bare = match layout.source {
+            IpAddr::V4(_) => ip_header_len == ipv4::HEADER_LEN,
+            IpAddr::V6(_) => ip_header_len == ipv6::HEADER_LEN,
         };
         let plain = bare
             && packet.meta.gso.is_none()
@@ -241,8 +233,6 @@ impl Segment {
             layout,
             seq: header.seq,
             flags: header.flags,
-            identification,
-            dont_fragment,
             plain,
         })
     }

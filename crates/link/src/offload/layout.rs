@@ -25,6 +25,10 @@ pub(super) struct Layout {
     pub(super) protocol: IpProtocol,
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
+    /// IPv4's; 0 of IPv6.
+    pub(super) identification: u16,
+    /// Of IPv6 always.
+    pub(super) dont_fragment: bool,
 }
 
 impl Layout {
@@ -55,9 +59,7 @@ impl Layout {
             + match layout.protocol {
                 IpProtocol::TCP => {
                     need(packet, layout.transport + tcp::HEADER_LEN)?;
-                    let header = &packet.head()[layout.transport..];
-                    let (_, data_offset) = tcp::Header::parse_fixed(header)?;
-                    data_offset
+                    tcp::data_offset(&packet.head()[layout.transport..])?
                 }
                 IpProtocol::UDP => udp::HEADER_LEN,
                 _ => return Err(ParseError::Unsupported),
@@ -91,6 +93,8 @@ impl Layout {
             protocol: header.protocol,
             source: header.source.into(),
             destination: header.destination.into(),
+            identification: header.identification,
+            dont_fragment: header.dont_fragment,
         })
     }
 
@@ -121,6 +125,8 @@ impl Layout {
             protocol,
             source: header.source.into(),
             destination: header.destination.into(),
+            identification: 0,
+            dont_fragment: true,
         })
     }
 
@@ -179,6 +185,14 @@ impl Layout {
 /// The sum of the bytes from `start` to `end`, counted from the packet's front.
 pub(super) fn sum_of(packet: &Packet, start: usize, end: usize) -> Sum {
     let mut sum = Sum::new();
+    if end == packet.len()
+        && let Some(head) = packet.head().get(start..)
+    {
+        // Nothing lies behind it, as nearly always.
+        sum.add(head);
+        packet.payload().iter().for_each(|slice| sum.add(slice));
+        return sum;
+    }
     let mut at = 0;
     for chunk in packet.chunks() {
         let from = start.saturating_sub(at).min(chunk.len());

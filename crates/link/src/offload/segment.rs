@@ -124,10 +124,6 @@ struct Numbers {
 
 impl Numbers {
     fn read(headers: &[u8], layout: &Layout) -> Result<Self, ParseError> {
-        let identification = match layout.source {
-            IpAddr::V4(_) => ipv4::Header::parse_quoted(&headers[layout.ip..])?.identification,
-            IpAddr::V6(_) => 0,
-        };
         let (seq, flags, urgent_pointer) = if layout.protocol == IpProtocol::TCP {
             let (tcp, _) = tcp::Header::parse_fixed(&headers[layout.transport..])?;
             (tcp.seq, tcp.flags, tcp.urgent_pointer)
@@ -135,7 +131,7 @@ impl Numbers {
             (SeqNum(0), Flags::empty(), 0)
         };
         Ok(Self {
-            identification,
+            identification: layout.identification,
             seq,
             flags,
             urgent_pointer,
