@@ -71,7 +71,7 @@ impl Node {
     /// Tells the transports that no packet follows at once.
     pub(crate) fn end_batch(&mut self, now: Instant) {
         let mut cx = self.parts.context(now);
-        self.transports.each(|t| t.on_batch_end(&mut cx));
+        self.transports.end_batch(&mut cx);
     }
 
     /// Hands a packet to the transport of its protocol.

@@ -136,6 +136,37 @@ impl Transports {
         }
     }
 
+    /// Tells all of them that no packet follows at once.
+    pub(crate) fn end_batch(&mut self, cx: &mut Context<'_>) {
+        let Self {
+            tcp,
+            udp,
+            udp_lite,
+            dccp,
+            ping,
+            raw,
+            packets,
+            sctp,
+            unix: _,
+            others,
+            turn: _,
+            sctp_in_udp: _,
+            dccp_in_udp: _,
+        } = self;
+        // One by one and not through a table: most have nothing to do here.
+        tcp.on_batch_end(cx);
+        udp.on_batch_end(cx);
+        ping.on_batch_end(cx);
+        raw.on_batch_end(cx);
+        packets.on_batch_end(cx);
+        udp_lite.on_batch_end(cx);
+        sctp.on_batch_end(cx);
+        dccp.on_batch_end(cx);
+        for other in others.values_mut() {
+            other.on_batch_end(cx);
+        }
+    }
+
     /// Lets the transports send up to `budget` packets by `interface`, a different one first each
     /// time. True when one has more.
     pub(crate) fn pull(
@@ -145,19 +176,21 @@ impl Transports {
         budget: usize,
     ) -> bool {
         self.turn = self.turn.wrapping_add(1);
-        if !self.has_output(interface) {
+        let mut have = self.have_output(interface);
+        if !self.any_has_output(&have, interface) {
             return false;
         }
-        let (first, len) = (self.turn, self.len());
+        let len = self.len();
+        let first = self.turn % len;
         let full = cx.inet.queued(interface).saturating_add(budget);
         let mut more = false;
-        for n in 0..len {
-            let Some(transport) = self.nth(first.wrapping_add(n) % len) else {
-                continue;
-            };
-            if !transport.has_output(interface) {
+        for n in (first..len).chain(0..first) {
+            if have.get(n) == Some(&false) {
                 continue;
             }
+            let Some(transport) = self.nth(n).filter(|t| t.has_output(interface)) else {
+                continue;
+            };
             let left = full
                 .saturating_sub(cx.inet.queued(interface))
                 .min(cx.tx_room(interface));
@@ -166,21 +199,30 @@ impl Transports {
                 return true;
             }
             more |= transport.poll_transmit(cx, interface, left);
+            // What one sends may be what another carries.
+            have = self.have_output(interface);
         }
         more
     }
 
-    /// Whether any has something for `interface`: mostly none has, several times a turn.
-    fn has_output(&self, interface: InterfaceId) -> bool {
-        Transport::has_output(&self.tcp, interface)
-            || self.udp.has_output(interface)
-            || self.udp_lite.has_output(interface)
-            || self.ping.has_output(interface)
-            || self.raw.has_output(interface)
-            || self.packets.has_output(interface)
-            || Transport::has_output(&self.sctp, interface)
-            || Transport::has_output(&self.dccp, interface)
-            || self.others.values().any(|t| t.has_output(interface))
+    /// Which of the built-in ones have something for `interface`, in the order of
+    /// [`nth`](Self::nth).
+    fn have_output(&self, interface: InterfaceId) -> [bool; BUILT_IN] {
+        [
+            Transport::has_output(&self.tcp, interface),
+            self.udp.has_output(interface),
+            self.ping.has_output(interface),
+            self.raw.has_output(interface),
+            self.packets.has_output(interface),
+            self.udp_lite.has_output(interface),
+            Transport::has_output(&self.sctp, interface),
+            Transport::has_output(&self.dccp, interface),
+        ]
+    }
+
+    /// Mostly none has, several times a turn.
+    fn any_has_output(&self, built_in: &[bool; BUILT_IN], interface: InterfaceId) -> bool {
+        built_in.contains(&true) || self.others.values().any(|t| t.has_output(interface))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn Transport> {
