@@ -207,13 +207,15 @@ impl Tcb {
         self.is_urgent() || self.settings.no_delay || !self.snd.small.after(self.snd.una)
     }
 
-    /// Sends up to `budget` packets; returns how many it sent.
-    pub(crate) fn transmit(&mut self, cx: &mut Context<'_>, budget: usize) -> usize {
-        let mut sent = 0;
+    /// Sends up to `budget` packets; returns how many it sent, and whether it found out that nothing
+    /// is left to do.
+    pub(crate) fn transmit(&mut self, cx: &mut Context<'_>, budget: usize) -> (usize, bool) {
+        let (mut sent, mut drained) = (0, false);
         self.look_at_window(cx);
         let before = self.snd.nxt;
         while sent < budget {
             let Some(action) = self.next_action(cx.now) else {
+                drained = true;
                 break;
             };
             let Ok(route) = self.route(cx) else {
@@ -228,7 +230,7 @@ impl Tcb {
         self.note_window_use(cx, before != self.snd.nxt);
         self.note_hold(cx.now);
         self.after_transmit(cx.now);
-        sent
+        (sent, drained)
     }
 
     /// Remembers what holds the sender up, for TCP_INFO.

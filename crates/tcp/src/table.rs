@@ -45,6 +45,12 @@ impl Tcp {
 
     /// Brings the tables up to a connection's state: timer, list of senders, TIME-WAIT, the end.
     pub(crate) fn settle(&mut self, cx: &mut Context<'_>, id: SocketId) {
+        self.settle_after(cx, id, false);
+    }
+
+    /// [`settle`](Self::settle); a connection that has just `drained` is not asked once more for what
+    /// it has to send.
+    fn settle_after(&mut self, cx: &mut Context<'_>, id: SocketId, drained: bool) {
         self.settle_fast_open(cx, id);
         self.account(cx, id);
         let Some(Socket::Connection(tcb)) = self.sockets.get_mut(id) else {
@@ -54,7 +60,9 @@ impl Tcp {
             State::Closed => self.retire(cx, id),
             State::TimeWait => self.begin_time_wait(cx, id),
             _ => {
-                if !tcb.has_output(cx.now) {
+                if drained {
+                    debug_assert!(!tcb.has_output(cx.now), "what has drained has no output");
+                } else if !tcb.has_output(cx.now) {
                     tcb.after_transmit(cx.now);
                 } else if !tcb.marks.listed {
                     match tcb.route(cx) {
@@ -116,17 +124,19 @@ impl Tcp {
                 continue;
             };
             tcb.marks.listed = false;
+            let mut drained = false;
             // The way may have changed since it was listed.
             match tcb.route(cx) {
                 Ok(route) if route.interface == interface => {
-                    let sent = tcb.transmit_and_tell(cx, left.min(SHARE));
+                    let sent;
+                    (sent, drained) = tcb.transmit_and_tell(cx, left.min(SHARE));
                     left = left.saturating_sub(sent);
                     idle = if sent == 0 { idle + 1 } else { 0 };
                 }
                 _ => idle += 1,
             }
             // Whoever has more goes to the end of the list, and of what list, the route says.
-            self.settle(cx, id);
+            self.settle_after(cx, id, drained);
         }
         self.pending.len(interface) > 0
     }

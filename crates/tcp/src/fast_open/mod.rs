@@ -96,13 +96,13 @@ impl Tcp {
         let Some(Socket::Connection(tcb)) = self.sockets.get_mut(id) else {
             return;
         };
+        let Some(open) = &mut tcb.fast_open else {
+            return;
+        };
         let closed = tcb.state == crate::State::Closed;
         let by_reset = closed && tcb.error == Some(Error::ConnectionReset);
         let accepted = tcb.marks.user;
         let (flow, origin) = (tcb.flow, tcb.origin);
-        let Some(open) = &mut tcb.fast_open else {
-            return;
-        };
         if let Some(learned) = open.learned.take() {
             self.fast_open_cache.learn(cx.rng, &flow, &learned);
             if open.accepted {

@@ -233,14 +233,18 @@ impl Tcb {
 
     /// Transmits, and tells who waits: less is unsent then (TCP_NOTSENT_LOWAT), and ends that were kept
     /// in what was unsent count no more.
-    pub(crate) fn transmit_and_tell(&mut self, cx: &mut Context<'_>, budget: usize) -> usize {
+    pub(crate) fn transmit_and_tell(
+        &mut self,
+        cx: &mut Context<'_>,
+        budget: usize,
+    ) -> (usize, bool) {
         let waits = !self.is_writable();
-        let sent = self.transmit(cx, budget);
+        let done = self.transmit(cx, budget);
         if waits && self.is_writable() {
             self.marks.refused_send = false;
             self.signal(cx, Readiness::WRITABLE);
         }
-        sent
+        done
     }
 
     /// What the queued bytes count for in super-segments, of which records begin more.
