@@ -1,5 +1,6 @@
 //! The kernel's side: loopback TCP with CUBIC.
 
+use crate::pin;
 use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -40,6 +41,7 @@ where
     R: Read + Send + 'static,
 {
     let reading = std::thread::spawn(move || -> Result<u64> {
+        pin::answering();
         let mut buffer = vec![0; size];
         let mut total = 0;
         loop {
@@ -67,6 +69,7 @@ where
     B: Read + Write + Send + 'static,
 {
     let answering = std::thread::spawn(move || {
+        pin::answering();
         let mut byte = [0];
         while there.read(&mut byte).is_ok_and(|len| len == 1) && there.write_all(&byte).is_ok() {}
     });

@@ -1,6 +1,6 @@
 //! Bulk both ways between a node and the kernel, over a TUN device with offloads.
 
-use crate::{Case, kernel};
+use crate::{Case, kernel, pin};
 use anyhow::{Context, Result, ensure};
 use sockeye::drivers::Tun;
 use sockeye::link::Medium;
@@ -38,6 +38,7 @@ pub(crate) fn in_namespace<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let thread = std::thread::spawn(move || {
+        pin::nowhere();
         // SAFETY: unshare with CLONE_NEWNET changes the calling thread's namespace and no memory.
         let unshared = unsafe { libc::unshare(libc::CLONE_NEWNET) };
         ensure!(
@@ -65,6 +66,20 @@ fn device() -> Result<Node> {
     }
     let config = LinkConfig::new().address("192.0.2.2/24".parse()?);
     Ok(Node::builder().link("tun", Box::new(tun), config).build()?)
+}
+
+/// Round trips of one byte a second between a node's socket and the kernel's, each end in a thread
+/// that sleeps while it waits.
+pub(crate) fn round_trips(time: Duration) -> Result<f64> {
+    in_namespace(move || {
+        let node = device()?;
+        let listener = TcpListener::bind("192.0.2.1:7000")?;
+        let stream = sockeye::net::TcpStream::connect_on(&node, "192.0.2.1:7000")?;
+        let (kernel, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        kernel.set_nodelay(true)?;
+        kernel::round_trips(stream, kernel, time)
+    })
 }
 
 fn bulk(outward: bool, time: Duration) -> Result<f64> {

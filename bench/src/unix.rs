@@ -119,7 +119,7 @@ fn hand_over(time: Duration) -> Result<f64> {
 }
 
 /// Round trips a second between two tasks of one thread.
-fn tasks<S>(time: Duration, pair: impl Fn() -> std::io::Result<(S, S)>) -> Result<f64>
+pub(crate) fn tasks<S>(time: Duration, pair: impl Fn() -> std::io::Result<(S, S)>) -> Result<f64>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
 {

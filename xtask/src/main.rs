@@ -1,6 +1,7 @@
 //! The project's own chores, run as `cargo xtask CHORE`.
 //!
 //! - `book`: docs/book as HTML pages, and the links of all documents (see [`book`]).
+//! - `compare`: sockeye beside its peers (`bench/src/compare`).
 //! - `cost`: instructions of fixed scenarios, against committed figures (see [`cost`]).
 //! - `etsi`: the conformance scripts for SCTP (see [`etsi`]).
 //! - `grid`: TCP over bad paths beside the kernel's (`bench/src/bin/grid`).
@@ -41,6 +42,14 @@ enum Chore {
     /// Check that every dependency between the crates points down, and that the crates without
     /// I/O forbid unsafe code and carry the clippy.toml that forbids clocks and threads.
     Layers,
+    /// Measure sockeye beside its peers, and write docs/charts and README's table anew. Wants root;
+    /// `cargo xtask compare --help` tells more.
+    #[command(disable_help_flag = true)]
+    Compare {
+        /// What `bench`'s program `compare` takes; README's table is left alone where something is given.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Count the instructions of fixed scenarios under valgrind, and fail where they are more than
     /// 5% above the figures in bench/cost.txt.
     Cost {
@@ -109,6 +118,7 @@ fn main() -> ExitCode {
     let result = match Chore::parse() {
         Chore::Book(args) => book::run(&args),
         Chore::Capi(args) => capi::run(&args),
+        Chore::Compare { args } => program::compare(args),
         Chore::Cost { update } => cost::run(update),
         Chore::Etsi(args) => etsi::run(&args),
         Chore::Grid { args } => program::bench("grid", "release", &args),

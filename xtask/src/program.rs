@@ -18,6 +18,21 @@ pub(crate) fn bench(name: &str, profile: &str, args: &[String]) -> Result<()> {
     run(name, &what, args)
 }
 
+/// Builds `compare` and the program it runs beside itself, and runs it: without arguments for README.
+pub(crate) fn compare(mut args: Vec<String>) -> Result<()> {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--package", "sockeye-cli"])
+        .status()
+        .context("cargo could not be started")?;
+    if !built.success() {
+        bail!("building sockeye ended with {built}");
+    }
+    if args.is_empty() {
+        args = vec!["--readme".into(), "README.md".into()];
+    }
+    bench("compare", "release", &args)
+}
+
 /// Builds the example `name` of a crate for speed, and runs it.
 pub(crate) fn example(package: &str, name: &str, args: &[String]) -> Result<()> {
     let what = ["--package", package, "--example", name, "--release"];

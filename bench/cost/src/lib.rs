@@ -3,4 +3,5 @@
 
 pub mod dccp;
 pub mod nodes;
+pub mod pair;
 pub mod sctp;

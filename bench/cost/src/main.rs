@@ -3,11 +3,9 @@
 //! `sockeye-cost NAME` runs one and prints what it did: `UNITS BYTES UNIT`. What lies outside
 //! [`sockeye_cost_measured`] is not counted.
 
-mod pair;
-
-use pair::Pair;
 use sockeye_cost::dccp::Connection;
 use sockeye_cost::nodes::{Link, Way};
+use sockeye_cost::pair::Pair;
 use sockeye_cost::sctp::Association;
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! TCP between the nodes.
 
+use crate::nodes::{Link, Nodes, SERVER};
 use sockeye_core::{Domain, Error, SocketId};
-use sockeye_cost::nodes::{Link, Nodes, SERVER};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
@@ -9,15 +9,22 @@ use std::net::SocketAddr;
 const CALL: usize = 64 << 10;
 
 /// The nodes, a listener at the server's, and what is sent.
-pub(crate) struct Pair {
-    pub(crate) nodes: Nodes,
+#[derive(Debug)]
+pub struct Pair {
+    /// The nodes.
+    pub nodes: Nodes,
     listener: SocketId,
     data: Vec<u8>,
     buffer: Vec<u8>,
 }
 
 impl Pair {
-    pub(crate) fn new(link: Link) -> Self {
+    /// New nodes; the server listens.
+    ///
+    /// # Panics
+    /// The node refuses what it allows.
+    #[must_use]
+    pub fn new(link: Link) -> Self {
         let mut nodes = Nodes::new(link);
         let (tcp, mut cx) = nodes.tcp(1);
         let listener = tcp.open(&mut cx, Domain::V4).expect("a socket");
@@ -33,7 +40,10 @@ impl Pair {
     }
 
     /// A new connection: the client's socket and the server's.
-    pub(crate) fn connect(&mut self) -> (SocketId, SocketId) {
+    ///
+    /// # Panics
+    /// The other end answers otherwise than it should.
+    pub fn connect(&mut self) -> (SocketId, SocketId) {
         let (tcp, mut cx) = self.nodes.tcp(0);
         let client = tcp.open(&mut cx, Domain::V4).expect("a socket");
         let to: SocketAddr = SERVER.parse().expect("an address");
@@ -49,7 +59,10 @@ impl Pair {
     }
 
     /// Sends `length` bytes, and reads them on the other side.
-    pub(crate) fn send(&mut self, client: SocketId, server: SocketId, length: u64) {
+    ///
+    /// # Panics
+    /// The other end answers otherwise than it should.
+    pub fn send(&mut self, client: SocketId, server: SocketId, length: u64) {
         let (mut unsent, mut unread) = (length, length);
         while unread > 0 {
             while unsent > 0 {
@@ -81,7 +94,10 @@ impl Pair {
     }
 
     /// Sends one byte there and back, `count` times.
-    pub(crate) fn exchange(&mut self, client: SocketId, server: SocketId, count: u64) {
+    ///
+    /// # Panics
+    /// The other end answers otherwise than it should.
+    pub fn exchange(&mut self, client: SocketId, server: SocketId, count: u64) {
         for _ in 0..count {
             for (from, to) in [(0, 1), (1, 0)] {
                 let sockets = [client, server];
@@ -102,7 +118,10 @@ impl Pair {
 
     /// Closes both ends, the client first, and waits until the server's is gone. The client's is in
     /// TIME-WAIT then.
-    pub(crate) fn close(&mut self, client: SocketId, server: SocketId) {
+    ///
+    /// # Panics
+    /// The other end answers otherwise than it should.
+    pub fn close(&mut self, client: SocketId, server: SocketId) {
         let (tcp, mut cx) = self.nodes.tcp(0);
         tcp.close(&mut cx, client).expect("a socket");
         self.nodes.round();
