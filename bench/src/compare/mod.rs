@@ -114,6 +114,7 @@ fn measure(args: &Args) -> Result<Report> {
     let cores = pin::start();
     let mut report = Report {
         machine,
+        build: report::build(),
         rounds: args.rounds,
         millis: args.millis,
         cores,
@@ -207,6 +208,7 @@ mod tests {
         assert_eq!(reached, [Some(true), None, Some(false)]);
         let report = Report {
             machine: "a machine".into(),
+            build: report::build(),
             rounds: 3,
             millis: 0,
             cores: None,

@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 #[derive(Serialize, Deserialize, Debug)]
 pub(crate) struct Report {
     pub(crate) machine: String,
+    /// How sockeye was compiled.
+    pub(crate) build: String,
     pub(crate) rounds: u32,
     pub(crate) millis: u64,
     /// The cores of the acting and the answering side, where they are pinned.
@@ -90,6 +92,15 @@ impl Row {
     }
 }
 
+/// How this program was compiled.
+pub(crate) fn build() -> String {
+    if cfg!(debug_assertions) {
+        "development build, with its checks".into()
+    } else {
+        "release build".into()
+    }
+}
+
 pub(crate) fn not_there() -> Vec<NotThere> {
     let row = |(name, goal, why): (&str, &str, &str)| NotThere {
         name: name.into(),
@@ -147,8 +158,9 @@ pub(crate) fn line(row: &Row) -> String {
 /// The table, with what is said above it.
 pub(crate) fn markdown(report: &Report) -> String {
     let mut out = format!(
-        "{}; {} rounds of {} ms a side, median [min–max]{}.\n\n| case | sockeye | peers in the same run | goal |\n|---|---|---|---|\n",
+        "{}; {}; {} rounds of {} ms a side, median [min–max]{}.\n\n| case | sockeye | peers in the same run | goal |\n|---|---|---|---|\n",
         report.machine,
+        report.build,
         report.rounds,
         report.millis,
         report
