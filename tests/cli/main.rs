@@ -1,10 +1,12 @@
 //! The command line: what it says of a mistake, what its help lists, what `doctor` reports.
 
-mod seeing;
 mod json;
+mod seeing;
 mod streams;
 
-use sockeye_tests::{Outcome, Program, Result, TempDir, check, harness, sockeye, tests};
+use sockeye_tests::{
+    Outcome, Program, Result, TempDir, check, harness, have, ignore, sockeye, tests,
+};
 
 fn main() {
     harness(&[
@@ -45,6 +47,9 @@ fn main() {
             rpcgen_prints_rust_for_an_interface,
             rpcgen_names_the_place_of_a_mistake,
             rpcinfo_names_what_is_missing,
+            bash_completes_options_and_kinds,
+            manual_pages_are_clean,
+            a_page_that_is_not_there_is_named_with_those_that_are,
             raw_sockets_can_be_denied_to_each_command,
             a_capture_is_written,
             run_without_a_program_is_a_mistake,
@@ -53,55 +58,6 @@ fn main() {
         json::TESTS,
         streams::TESTS,
     ]);
-use sockeye_tests::{
-    Outcome, Program, Result, TempDir, check, harness, have, ignore, sockeye, tests,
-};
-
-fn main() {
-    harness(&[tests![
-        an_unknown_command_names_the_known_ones,
-        no_command_prints_the_help,
-        each_command_in_the_help_has_help,
-        doctor_says_what_to_do_about_each_no,
-        doctor_prints_json,
-        a_reader_that_went_away_is_success,
-        a_bad_link_is_named_with_what_would_be_right,
-        options_that_do_not_fit_are_refused,
-        a_bad_setting_is_named_with_what_would_be_right,
-        a_setting_reaches_the_node,
-        ping_prints_statistics,
-        ping_prints_json,
-        ping_without_a_reply_exits_with_1,
-        ping_loses_what_netem_loses,
-        nc_sends_and_receives_a_stream,
-        nc_says_what_it_could_not_connect_to,
-        nc_sends_and_receives_datagrams,
-        nc_speaks_dccp,
-        nc_looks_which_ports_are_open,
-        nc_sends_from_where_it_is_told,
-        nc_ends_when_it_is_told,
-        nc_names_what_does_not_fit,
-        scan_finds_the_services_of_the_gateway,
-        scan_of_datagrams_tells_open_from_closed,
-        scan_asks_for_ports_of_dccp,
-        scan_sweeps_a_network,
-        scan_prints_json,
-        scan_without_a_result_exits_with_1,
-        scan_names_what_is_wrong_with_ports,
-        bench_carries_bytes_by_each_transport,
-        bench_counts_round_trips_and_losses,
-        bench_names_what_does_not_fit,
-        rpcgen_prints_rust_for_an_interface,
-        rpcgen_names_the_place_of_a_mistake,
-        rpcinfo_names_what_is_missing,
-        bash_completes_options_and_kinds,
-        manual_pages_are_clean,
-        a_page_that_is_not_there_is_named_with_those_that_are,
-        raw_sockets_can_be_denied_to_each_command,
-        a_capture_is_written,
-        run_without_a_program_is_a_mistake,
-        run_of_no_program_exits_with_127,
-    ]]);
 }
 
 fn run(args: &[&str]) -> Result<sockeye_tests::Output> {

@@ -5,8 +5,8 @@
 //! reader that went away (a broken pipe) is success.
 
 mod bench;
-mod control;
 mod completions;
+mod control;
 mod doctor;
 mod man;
 mod nc;
