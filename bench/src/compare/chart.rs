@@ -15,12 +15,16 @@ const TOP: f64 = 52.0;
 /// Characters of a reason that fit.
 const REASON: usize = 70;
 
+/// Plain colours, since not everything that draws SVG knows variables.
 const STYLE: &str = "<style>
-svg { --paper: #ffffff; --ink: #1f2328; --faint: #59636e; --rule: #d1d9e0; --ours: #0969da; --peer: #8c959f; --range: #1f2328; }
-@media (prefers-color-scheme: dark) { svg { --paper: #0d1117; --ink: #f0f6fc; --faint: #9198a1; --rule: #3d444d; --ours: #4493f8; --peer: #656c76; --range: #f0f6fc; } }
-.paper { fill: var(--paper); } text { fill: var(--ink); } .faint { fill: var(--faint); }
-.ours { fill: var(--ours); } .peer { fill: var(--peer); }
-.range { stroke: var(--range); stroke-width: 1.5; } .rule { stroke: var(--rule); }
+.paper { fill: #ffffff; } text { fill: #1f2328; } .faint { fill: #59636e; }
+.ours { fill: #0969da; } .peer { fill: #8c959f; }
+.range { stroke: #1f2328; stroke-width: 1.5; } .rule { stroke: #d1d9e0; }
+@media (prefers-color-scheme: dark) {
+.paper { fill: #0d1117; } text { fill: #f0f6fc; } .faint { fill: #9198a1; }
+.ours { fill: #4493f8; } .peer { fill: #656c76; }
+.range { stroke: #f0f6fc; } .rule { stroke: #3d444d; }
+}
 </style>
 ";
 
