@@ -56,7 +56,7 @@ fn block(out: &mut String, row: &Row, top: f64) {
     let goals = if goals.is_empty() {
         String::new()
     } else {
-        format!("   goal: {}", goals.join(", "))
+        format!("; goal: {}", goals.join(", "))
     };
     // Writing to a string does not fail.
     let _ = write!(

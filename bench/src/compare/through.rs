@@ -84,8 +84,7 @@ fn sockeye() -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("sockeye");
     ensure!(
         path.exists(),
-        "{} is missing: cargo build --release -p sockeye-cli",
-        path.display()
+        "sockeye is not beside this program: cargo build --release -p sockeye-cli"
     );
     Ok(path)
 }
