@@ -6,6 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Any of the controllers of [`NAMES`](super::NAMES), with all that it knows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment, between two forms of the same"
+)]
 pub enum Saved {
     /// RFC 5681.
     Reno(Reno),
