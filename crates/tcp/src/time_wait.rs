@@ -11,7 +11,7 @@ use crate::socket::Socket;
 use crate::tcb::Tcb;
 use crate::window::ReceiveSequence;
 use crate::{State, Tcp};
-use sockeye_core::demux::{Claim, Flow};
+use sockeye_core::demux::{Binding, Claim, Family, Flow, Sharing};
 use sockeye_core::{
     Config, Context, Event, Handle, Instant, InterfaceId, Owner, SocketId, TimerSlot, TransportId,
 };
@@ -25,6 +25,8 @@ pub(crate) struct TimeWait {
     pub(crate) flow: Flow,
     /// What not all of them have, boxed: a server's side of a connection rarely gets here.
     rest: Option<Box<Rest>>,
+    /// It holds the port that connect chose, as [`chosen_port`] says.
+    chosen_port: bool,
     /// Its own address is not the node's.
     foreign: bool,
     snd_nxt: SeqNum,
@@ -70,6 +72,10 @@ impl TimeWait {
     fn new(tcb: &mut Tcb) -> Self {
         Self {
             flow: tcb.flow,
+            chosen_port: tcb
+                .claim
+                .take_if(|claim| *claim == chosen_port(&tcb.flow))
+                .is_some(),
             rest: Rest::of(tcb).map(Box::new),
             foreign: tcb.marks.foreign,
             snd_nxt: tcb.snd.nxt,
@@ -208,6 +214,18 @@ impl TimeWait {
     }
 }
 
+/// The hold on the port of a connection that was neither bound nor told of an interface: need not be
+/// kept.
+fn chosen_port(flow: &Flow) -> Claim {
+    Claim {
+        binding: Binding::new(flow.local, None, Family::Both),
+        sharing: Sharing {
+            by_connect: true,
+            ..Sharing::default()
+        },
+    }
+}
+
 impl Rest {
     fn of(tcb: &mut Tcb) -> Option<Self> {
         let rest = Self {
@@ -329,6 +347,9 @@ impl Tcp {
         if time_wait.foreign {
             self.intercept.foreign_ended(cx);
         }
+        if time_wait.chosen_port {
+            self.demux.release(&chosen_port(&time_wait.flow));
+        }
         let rest = time_wait.rest.take().unwrap_or_default();
         if let Some(claim) = rest.claim {
             self.demux.release(&claim);
@@ -374,6 +395,7 @@ mod tests {
                 remote: Endpoint::new([10, 0, 0, 2].into(), 4000),
             },
             rest: None,
+            chosen_port: false,
             foreign: false,
             snd_nxt: SeqNum(500),
             rcv_nxt: SeqNum(1000),

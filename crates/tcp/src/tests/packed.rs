@@ -108,8 +108,8 @@ fn what_was_used_last_stays_as_it_is() {
             id
         })
         .collect();
-    let accepted = |pair: &mut Pair| ids.iter().all(|_| pair.accept(listener).is_some());
-    assert!(accepted(&mut pair));
+    let accepted: Vec<SocketId> = ids.iter().filter_map(|_| pair.accept(listener)).collect();
+    assert_eq!(accepted.len(), ids.len());
     let count = |pair: &Pair| {
         let all = ids.iter();
         all.filter(|id| packed(pair, A, **id).is_some()).count()
@@ -121,6 +121,9 @@ fn what_was_used_last_stays_as_it_is() {
     pack(&mut pair, A);
     assert_eq!(count(&pair), 16, "64 are kept");
     let oldest = packed(&pair, A, ids[0]).expect("the oldest goes first");
+    assert!(oldest.size() <= PACKED_MAX, "{}", oldest.size());
+    pack(&mut pair, B);
+    let oldest = packed(&pair, B, accepted[0]).expect("the server's end, too");
     assert!(oldest.size() <= PACKED_MAX, "{}", oldest.size());
 }
 

@@ -199,6 +199,7 @@ impl Tcp {
             if tcb.waiting() > 0 || tcb.state.peer_closed() || tcb.state == State::Closed {
                 tcb.signal(cx, Readiness::READABLE);
             }
+            self.note_rest(cx, accepted);
             return Ok((accepted, peer));
         }
     }
