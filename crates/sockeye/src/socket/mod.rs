@@ -177,8 +177,8 @@ struct Inner {
     write_timeout: AtomicU64,
     /// Its name beyond the node, while it has one there.
     taken: OnceLock<Box<dyn Taken>>,
-    /// Where its datagrams leave the node and come into it, while names are shared.
-    post: OnceLock<unix::Post>,
+    /// Where its datagrams leave the node and come into it, while names are shared: few have one.
+    post: OnceLock<Box<unix::Post>>,
     /// How long the end of a blocking socket waits for the peer, in nanoseconds.
     linger: AtomicU64,
 }
@@ -499,5 +499,15 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_is_small() {
+        assert!(size_of::<Inner>() <= 104, "{}", size_of::<Inner>());
     }
 }

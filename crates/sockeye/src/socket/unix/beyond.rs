@@ -97,7 +97,7 @@ impl Socket {
 
     /// Its mailbox, if it has one.
     pub(in crate::socket) fn post(&self) -> Option<&Post> {
-        self.0.post.get()
+        self.0.post.get().map(|post| &**post)
     }
 
     /// Its mailbox, which is opened where names are shared and there is none.
@@ -115,7 +115,7 @@ impl Socket {
             if let Some(name) = self.unix_addr()?.as_abstract_name() {
                 let _ = post.mailbox.bind(Some(name));
             }
-            let _ = self.0.post.set(post);
+            let _ = self.0.post.set(Box::new(post));
         }
         drop(opening);
         Ok(self.post())
@@ -170,7 +170,7 @@ impl Socket {
         let taken = Name::abstract_name(&taken).map_err(to_io)?;
         self.call(|op| op.unix(|unix, cx, id| unix.bind_name(cx, id, Some(taken))))?;
         if let Some(post) = made {
-            let _ = self.0.post.set(post);
+            let _ = self.0.post.set(Box::new(post));
         }
         drop(opening);
         Ok(true)
