@@ -2,6 +2,7 @@
 //! every run does the same.
 
 pub mod dccp;
+pub mod crowd;
 pub mod nodes;
 pub mod pair;
 pub mod sctp;

@@ -95,6 +95,32 @@ impl Nodes {
         self.pass(moved == 0);
     }
 
+    /// What `from` has to send arrives.
+    pub fn cross(&mut self, from: usize) {
+        let mut batch = core::mem::take(&mut self.batch);
+        self.leave(from, &mut batch);
+        self.arrive(1 - from, &mut batch);
+        self.batch = batch;
+    }
+
+    /// What `from` has to send is lost.
+    pub fn lose(&mut self, from: usize) {
+        let mut batch = core::mem::take(&mut self.batch);
+        self.leave(from, &mut batch);
+        batch.clear();
+        self.batch = batch;
+    }
+
+    /// So much time passes; what is due on the way comes then.
+    pub fn skip(&mut self, time: Duration) {
+        let end = self.now + time;
+        let next = |nodes: &[Node; 2]| nodes.iter().filter_map(Node::poll_timeout).min();
+        while next(&self.nodes).is_some_and(|at| at <= end) {
+            self.round();
+        }
+        self.now = self.now.max(end);
+    }
+
     /// What a node has to send.
     pub fn leave(&mut self, from: usize, batch: &mut Batch) {
         self.nodes[from].poll_transmit(self.now, LINK, batch, self.budget);
