@@ -1,34 +1,19 @@
 //! Heap bytes that an idle connection costs, both ends counted by the allocator.
 
+pub(crate) mod counting;
+
 use crate::Case;
-use crate::nodes::{Kind, pair};
+use crate::nodes::{Kind, Pair, pair};
 use anyhow::{Result, ensure};
+use counting::live;
 use sockeye::net::TcpStream;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{Read, Write};
+use std::time::Duration;
 
 /// Connections that are opened.
 const CONNECTIONS: usize = 2000;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-
-/// The system's allocator, with a count of the bytes that are out.
-pub(crate) struct CountingAllocator;
-
-// SAFETY: every call goes to `System` unchanged; counting touches no memory of the caller's.
-unsafe impl GlobalAlloc for CountingAllocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise about `pointer` and `layout` is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+/// Longer than a connection has to be at rest before it is packed.
+const REST: Duration = Duration::from_millis(1200);
 
 pub(crate) fn cases() -> Result<Vec<Case>> {
     Ok(vec![Case {
@@ -40,20 +25,26 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
 }
 
 fn idle() -> Result<f64> {
-    let pair = pair(Kind::Wire)?;
+    let mut pair = pair(Kind::Wire)?;
     let mut kept = Vec::with_capacity(2 * CONNECTIONS);
-    let open = |kept: &mut Vec<TcpStream>, count| -> Result<()> {
+    let open = |pair: &mut Pair, kept: &mut Vec<TcpStream>, count| -> Result<()> {
         for _ in 0..count {
             kept.push(TcpStream::connect_on(&pair.nodes.0, "192.0.2.2:7000")?);
             kept.push(pair.listener.accept()?.0);
         }
+        std::thread::sleep(REST);
+        // Those at rest are packed while packets come.
+        for _ in 0..count {
+            pair.client.write_all(&[1])?;
+            pair.server.read_exact(&mut [0])?;
+        }
         Ok(())
     };
     // Tables have grown to their size before the count begins.
-    open(&mut kept, CONNECTIONS / 2)?;
-    let before = LIVE.load(Ordering::Relaxed);
-    open(&mut kept, CONNECTIONS / 2)?;
-    let after = LIVE.load(Ordering::Relaxed);
+    open(&mut pair, &mut kept, CONNECTIONS / 2)?;
+    let before = live();
+    open(&mut pair, &mut kept, CONNECTIONS / 2)?;
+    let after = live();
     ensure!(kept.len() == 2 * CONNECTIONS, "every connection is kept");
     Ok(after.saturating_sub(before) as f64 / CONNECTIONS as f64)
 }

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 #[global_allocator]
-static HEAP: idle::CountingAllocator = idle::CountingAllocator;
+static HEAP: idle::counting::CountingAllocator = idle::counting::CountingAllocator;
 
 /// Measure sockeye beside the kernel and print ratios.
 #[derive(Parser, Debug)]

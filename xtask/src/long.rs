@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// All of them, with what each is and how it is run for so many minutes. Those that end by
 /// themselves heed no minutes.
-const ALL: [Long; 7] = [
+const ALL: [Long; 8] = [
     Long {
         name: "grid",
         what: "TCP over bad paths beside the kernel's, CUBIC, with bars; about 15 minutes; root",
@@ -42,6 +42,11 @@ const ALL: [Long; 7] = [
         name: "soak",
         what: "worlds by chance, one after the other, for --minutes",
         run: |minutes| program::bench("soak", "release", &[minutes.to_string()]),
+    },
+    Long {
+        name: "million",
+        what: "a million TCP connections: bytes of each, and what a byte there and back takes as they become many; ten minutes, 2 GiB",
+        run: |_| program::bench("million", "release", &[]),
     },
     Long {
         name: "run-soak",
