@@ -22,6 +22,9 @@ const ROUNDS: usize = 9;
 /// What both ends of a million may take, bytes of resident memory: 1.2 GiB.
 const RESIDENT_MAX: usize = (6 << 30) / 5;
 
+/// A part of the chart: its title, and what of a row it shows.
+type Panel = (&'static str, fn(&Row) -> f64);
+
 #[derive(Serialize, Debug)]
 struct Row {
     connections: usize,
@@ -101,7 +104,7 @@ fn chart(rows: &[Row]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"740\" height=\"580\" \
          font-family=\"sans-serif\" font-size=\"12\">\n",
     );
-    let panels: [(&str, fn(&Row) -> f64); 2] = [
+    let panels: [Panel; 2] = [
         ("ns for a byte there and back", |row| row.exchange_ns),
         ("bytes of heap for each end", |row| row.bytes_per_end as f64),
     ];
