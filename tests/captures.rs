@@ -43,7 +43,7 @@ pub(crate) fn capturing(binary: PathBuf, dir: &Path) -> Result<PathBuf> {
         return Ok(binary);
     };
     let script = format!(
-        "#!/bin/sh\ncase \" $* \" in *' --pcap '*) exec {binary} \"$@\";; esac\ncase $1 in run|ping|trace|nc|scan) command=$1; shift\n\
+        "#!/bin/sh\ncase \" $* \" in *' --pcap '* | *' --pcap='*) exec {binary} \"$@\";; esac\ncase $1 in run|ping|trace|nc|scan) command=$1; shift\n\
          exec {binary} \"$command\" --pcap {folder}/cli-$$.pcapng \"$@\";; esac\nexec {binary} \"$@\"\n",
         binary = binary.display(),
         folder = folder.display(),

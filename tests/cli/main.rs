@@ -70,6 +70,8 @@ fn commands(help: &str) -> Vec<String> {
         .skip_while(|line| !line.starts_with("Commands:"))
         .skip(1)
         .take_while(|line| line.starts_with("  "))
+        // A description may go on in lines of its own, farther in.
+        .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|name| *name != "help")
         .map(str::to_owned)
@@ -206,11 +208,11 @@ fn a_bad_link_is_named_with_what_would_be_right() -> Result {
     for (link, wanted) in [
         (
             "tape:t0",
-            "they are user, tap:NAME, tun:NAME, switch:DIRECTORY",
+            "they are user, tap:NAME, tun:NAME, packet:IFACE, xdp:IFACE, switch:DIRECTORY",
         ),
         (
             "user,lag=1ms",
-            "they are addr=CIDR|auto|slaac|dhcp, gw=IP, mac=MAC, delay",
+            "they are addr=CIDR|auto|slaac|dhcp, gw=IP, mac=MAC, queue=N, delay",
         ),
         ("user,loss=1", "loss is a percentage"),
         ("tap:t0", "addr=192.0.2.2/24"),

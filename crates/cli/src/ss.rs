@@ -10,8 +10,9 @@ use filter::Filter;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-/// List the sockets of running nodes: of `sockeye run` and every other command with a node
+/// List the sockets of running nodes
 ///
+/// Of `sockeye run` and every other command with a node that the user has.
 /// Columns and flags are those of ss(8). Without -a or -l, what listens and what is not connected is
 /// left out; without a kind, every kind is shown. A program's Unix sockets are the kernel's: ss(8) shows
 /// them.
