@@ -374,7 +374,7 @@ pub(crate) const NOT_THERE: [(&str, &str, &str); 11] = [
     (
         "bulk, 64 KiB packets, no checksums, buffers handed over",
         "≥ 5x BASE",
-        "TCP has no owned buffers yet",
+        "no measure yet",
     ),
     ("TUN with offloads, IPv6", "≥ 0.9x BASE", "no measure yet"),
     (
@@ -400,7 +400,7 @@ pub(crate) const NOT_THERE: [(&str, &str, &str); 11] = [
     (
         "AF_XDP on veth, each way",
         "≥ 1.3x AF_PACKET",
-        "no measure yet",
+        "by `sockeye-bench --only AF_XDP` alone",
     ),
     (
         "8 flows, 2 shards against 1",
@@ -410,12 +410,16 @@ pub(crate) const NOT_THERE: [(&str, &str, &str); 11] = [
     (
         "heap in TIME-WAIT / half-open under cookies",
         "≤ 128 B / 0 B",
-        "no measure yet",
+        "counted by `bench/cost/tests/memory.rs`",
     ),
-    ("a million idle connections", "≤ 1.2 GiB", "no measure yet"),
+    (
+        "a million idle connections",
+        "≤ 1.2 GiB",
+        "by `cargo xtask long million`",
+    ),
     (
         "instructions a packet, a million connections against ten",
         "≤ 1.10x",
-        "no measure yet",
+        "by `cargo xtask long million`",
     ),
 ];
