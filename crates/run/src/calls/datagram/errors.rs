@@ -47,15 +47,16 @@ pub(super) fn is_of_the_way(error: Errno) -> bool {
 /// Puts an error before the socket: its next call fails with it.
 pub(crate) fn note<S>(sock: &Sock<S>, error: Errno) {
     let mut state = lock(&sock.state);
-    state.error = Some(error);
+    let before = state.error.replace(error);
     let Some(datagrams) = sock.datagrams() else {
         return;
     };
-    if state.shown {
+    match (state.shown, before) {
+        (false, _) => datagrams.to_show.notify_one(),
+        // Its report was shown before it came itself: a plain call may have had it.
+        (true, None) => {}
         // Anew: a plain call may have had the one before.
-        datagrams.show_error();
-    } else {
-        datagrams.to_show.notify_one();
+        (true, Some(_)) => datagrams.show_error(),
     }
     datagrams.arrived.notify_waiters();
 }
@@ -98,8 +99,11 @@ pub(crate) fn hide<S: NodeSocket>(sock: &Sock<S>, end: &OwnedFd) {
         return;
     }
     if ends::take_error(end.as_fd()).is_none() {
-        // It is shown no more: a plain call has had it.
-        state.error = None;
+        // It is shown no more: a plain call has had it, and if it was its report that was shown, it
+        // may be on its way still.
+        if state.error.take().is_none() {
+            sock.node.take_error();
+        }
     } else if state.error.is_none() {
         // A report was shown, whose error is on its way.
         state.error = sock.node.take_error();
