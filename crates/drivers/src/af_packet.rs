@@ -16,7 +16,7 @@ mod sys;
 pub use open::OpenError;
 pub(crate) use open::widen_buffers;
 
-use crate::tun::setup;
+use crate::interface::Interface;
 use crate::vnet;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
@@ -53,8 +53,7 @@ pub(crate) fn promiscuous(index: u32) -> rustix::io::Result<OwnedFd> {
 #[derive(Debug)]
 pub struct AfPacket {
     socket: OwnedFd,
-    name: String,
-    index: u32,
+    interface: Interface,
     capabilities: Capabilities,
     /// Empty between calls; those that packets took have no capacity.
     buffers: Vec<Vec<u8>>,
@@ -83,11 +82,10 @@ impl AfPacket {
     /// There is no such interface, it is no Ethernet or has that address itself, or the machine does
     /// not allow it: the error's text says which, and what to do.
     pub fn open(name: &str, own: MacAddr) -> Result<Self, OpenError> {
-        let (socket, index, capabilities) = open::open(name, own)?;
+        let (socket, interface, capabilities) = open::open(name, own)?;
         Ok(Self {
             socket,
-            name: name.to_owned(),
-            index,
+            interface,
             capabilities,
             buffers: vec![Vec::new(); MESSAGES_MAX],
             counters: AfPacketCounters::default(),
@@ -97,7 +95,7 @@ impl AfPacket {
     /// The interface's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.interface.name()
     }
 
     /// What was counted since it was opened.
@@ -125,9 +123,8 @@ impl AfPacket {
                 Ok(filled) => break filled,
                 Err(Errno::AGAIN) => return Ok(0),
                 Err(Errno::INTR) => {}
-                // Told once, when it is set down.
-                Err(errno @ Errno::NETDOWN) => self.check_presence(errno)?,
-                Err(errno) => return Err(self.gone(errno)),
+                // That it was set down is told once.
+                Err(errno) => self.interface.check(errno)?,
             }
         };
         for (at, about) in received.iter().take(filled).enumerate() {
@@ -192,31 +189,13 @@ impl AfPacket {
             Ok(taken) => return Ok(taken),
             Err(Errno::AGAIN) => return Ok(0),
             Err(Errno::INVAL | Errno::MSGSIZE) => self.counters.tx_refused += 1,
-            Err(errno @ Errno::NETDOWN) => {
-                self.check_presence(errno)?;
+            Err(Errno::NOBUFS | Errno::NOMEM) => self.counters.tx_dropped += 1,
+            Err(errno) => {
+                self.interface.check(errno)?;
                 self.counters.tx_dropped += 1;
             }
-            Err(Errno::NOBUFS | Errno::NOMEM) => self.counters.tx_dropped += 1,
-            Err(errno) => return Err(self.gone(errno)),
         }
         Ok(1)
-    }
-
-    /// Fails when the interface is gone, and not only down.
-    fn check_presence(&self, errno: Errno) -> io::Result<()> {
-        match setup::index(&self.name) {
-            Ok(index) if index == self.index => Ok(()),
-            _ => Err(self.gone(errno)),
-        }
-    }
-
-    fn gone(&self, errno: Errno) -> io::Error {
-        let cause = io::Error::from(errno);
-        let message = format!(
-            "the interface {} is gone or failed ({cause}): it was deleted, or moved away",
-            self.name
-        );
-        io::Error::new(cause.kind(), message)
     }
 }
 

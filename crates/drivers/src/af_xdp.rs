@@ -19,7 +19,6 @@ mod ring;
 
 pub use open::{OpenError, check};
 
-use crate::tun::setup;
 use open::Opened;
 use program::Mode;
 use ring::{Descriptor, FRAME_LEN};
@@ -40,7 +39,6 @@ const KICKS_MAX: u32 = TX_FRAMES / 32;
 #[derive(Debug)]
 pub struct AfXdp {
     opened: Opened,
-    name: String,
     /// Frames to send from that are this side's.
     free: Vec<u64>,
     counters: AfXdpCounters,
@@ -71,7 +69,6 @@ impl AfXdp {
         opened.fill.publish();
         Ok(Self {
             opened,
-            name: name.to_owned(),
             free: (RX_FRAMES..RX_FRAMES + TX_FRAMES).map(frame).collect(),
             counters: AfXdpCounters::default(),
         })
@@ -80,7 +77,7 @@ impl AfXdp {
     /// The interface's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.opened.interface.name()
     }
 
     /// Whether the driver hands the frames over, before the host has made packets of them.
@@ -135,24 +132,10 @@ impl AfXdp {
                 Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
                 // The interface's own queue is full: it will be tried again.
                 Err(Errno::BUSY | Errno::NOBUFS) => break,
-                Err(errno) => self.check(errno)?,
+                Err(errno) => self.opened.interface.check(errno)?,
             }
         }
         Ok(())
-    }
-
-    /// Fails when the interface is gone, and not only down.
-    fn check(&self, errno: Errno) -> io::Result<()> {
-        let index = setup::index(&self.name);
-        if errno == Errno::NETDOWN && index.is_ok_and(|index| index == self.opened.index) {
-            return Ok(());
-        }
-        let cause = io::Error::from(errno);
-        let message = format!(
-            "the interface {} is gone or failed ({cause}): it was deleted, or moved away",
-            self.name
-        );
-        Err(io::Error::new(cause.kind(), message))
     }
 }
 
@@ -183,7 +166,7 @@ impl Link for AfXdp {
         if rx.len() == before && self.opened.fill.needs_wakeup() {
             match recv(&self.opened.socket, &mut [0; 0], RecvFlags::DONTWAIT) {
                 Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::OPNOTSUPP | Errno::BUSY) => {}
-                Err(errno) => self.check(errno)?,
+                Err(errno) => self.opened.interface.check(errno)?,
             }
         }
         Ok(rx.len() - before)

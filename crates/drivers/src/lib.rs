@@ -41,6 +41,8 @@ mod address;
 pub mod af_packet;
 #[cfg(target_os = "linux")]
 pub mod af_xdp;
+#[cfg(target_os = "linux")]
+mod interface;
 pub mod memory;
 pub mod netem;
 pub mod pcap;

@@ -1,7 +1,7 @@
 //! Opening a packet socket, and what to do when that fails.
 
 use super::sys;
-use crate::tun::setup;
+use crate::interface::Interface;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use sockeye_link::{Capabilities, GsoKinds, MacAddr, Medium};
@@ -84,18 +84,19 @@ impl From<OpenError> for io::Error {
     }
 }
 
-/// Opens a socket on the interface `name` for a node with the address `own`; says the interface's
-/// index and what it can do.
-pub(super) fn open(name: &str, own: MacAddr) -> Result<(OwnedFd, u32, Capabilities), OpenError> {
+/// Opens a socket on the interface `name` for a node with the address `own`; says what was
+/// found of it and what it can do.
+pub(super) fn open(
+    name: &str,
+    own: MacAddr,
+) -> Result<(OwnedFd, Interface, Capabilities), OpenError> {
     let failed = |step, cause: io::Error| OpenError {
         name: name.to_owned(),
         step,
         cause,
     };
-    let index = setup::index(name).map_err(|e| failed(Step::Interface, e))?;
-    let mtu = setup::mtu(name).map_err(|e| failed(Step::Interface, e))?;
-    let host = setup::ethernet_address(name).map_err(|e| failed(Step::Interface, e))?;
-    match host {
+    let interface = Interface::find(name).map_err(|e| failed(Step::Interface, e))?;
+    match interface.host {
         None => return Err(failed(Step::NoEthernet, io::ErrorKind::InvalidInput.into())),
         Some(host) if host == own => {
             return Err(failed(Step::OwnAddress, io::ErrorKind::AddrInUse.into()));
@@ -103,10 +104,10 @@ pub(super) fn open(name: &str, own: MacAddr) -> Result<(OwnedFd, u32, Capabiliti
         Some(_) => {}
     }
     let socket = sys::socket().map_err(|e| failed(Step::Socket, e.into()))?;
-    configure(&socket, index).map_err(|e| failed(Step::Configure, e.into()))?;
+    configure(&socket, interface.index).map_err(|e| failed(Step::Configure, e.into()))?;
     let capabilities = Capabilities {
         medium: Medium::Ethernet(own),
-        mtu,
+        mtu: interface.mtu,
         tx_checksum: true,
         gso: GsoKinds {
             udp: kernel_is_since(UDP_SINCE),
@@ -115,7 +116,7 @@ pub(super) fn open(name: &str, own: MacAddr) -> Result<(OwnedFd, u32, Capabiliti
         gso_max: 65_535,
         queues: 1,
     };
-    Ok((socket, index, capabilities))
+    Ok((socket, interface, capabilities))
 }
 
 fn configure(socket: &OwnedFd, index: u32) -> rustix::io::Result<()> {

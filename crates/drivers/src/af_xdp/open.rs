@@ -4,7 +4,7 @@ use super::program::{self, Attached, Mode};
 use super::ring::{Consumer, Descriptor, FRAME_LEN, Frames, Producer};
 use super::{RX_FRAMES, TX_FRAMES};
 use crate::af_packet;
-use crate::tun::setup;
+use crate::interface::Interface;
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, Result};
 use rustix::net::xdp::{
@@ -126,7 +126,7 @@ pub(super) struct Opened {
     pub(super) completion: Consumer<u64>,
     pub(super) rx: Consumer<Descriptor>,
     pub(super) tx: Producer<Descriptor>,
-    pub(super) index: u32,
+    pub(super) interface: Interface,
     pub(super) mode: Mode,
     pub(super) capabilities: Capabilities,
     /// Kept open: the first hands the frames over, the second has them arrive.
@@ -141,23 +141,26 @@ pub(super) fn open(name: &str, queue: u32, own: MacAddr) -> std::result::Result<
         step,
         cause,
     };
-    let index = setup::index(name).map_err(|e| failed(Step::Interface, e))?;
-    let mtu = setup::mtu(name).map_err(|e| failed(Step::Interface, e))?;
-    let host = setup::ethernet_address(name).map_err(|e| failed(Step::Interface, e))?;
+    let interface = Interface::find(name).map_err(|e| failed(Step::Interface, e))?;
     let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
-    match host {
+    match interface.host {
         None => return Err(failed(Step::NoEthernet, invalid())),
         Some(host) if host == own => {
             return Err(failed(Step::OwnAddress, io::ErrorKind::AddrInUse.into()));
         }
-        Some(_) if mtu > MTU_MAX => return Err(failed(Step::Mtu(mtu), invalid())),
+        Some(_) if interface.mtu > MTU_MAX => {
+            return Err(failed(Step::Mtu(interface.mtu), invalid()));
+        }
         Some(_) => {}
     }
     let (socket, frames) = socket().map_err(|e| failed(Step::Socket, e.into()))?;
     let (fill, completion, rx, tx) = rings(&socket).map_err(|e| failed(Step::Socket, e.into()))?;
-    bind_to(&socket, index, queue).map_err(|e| failed(Step::Queue(queue), e.into()))?;
-    let promiscuous = af_packet::promiscuous(index).map_err(|e| failed(Step::Socket, e.into()))?;
-    let attach = |mode| program::attach(index, mode, &socket, queue).map(|program| (program, mode));
+    bind_to(&socket, interface.index, queue).map_err(|e| failed(Step::Queue(queue), e.into()))?;
+    let promiscuous =
+        af_packet::promiscuous(interface.index).map_err(|e| failed(Step::Socket, e.into()))?;
+    let attach = |mode| {
+        program::attach(interface.index, mode, &socket, queue).map(|program| (program, mode))
+    };
     let (program, mode) = attach(Mode::Driver)
         .or_else(|errno| match errno {
             Errno::BUSY | Errno::EXIST | Errno::PERM => Err(errno),
@@ -172,16 +175,16 @@ pub(super) fn open(name: &str, queue: u32, own: MacAddr) -> std::result::Result<
         completion,
         rx,
         tx,
-        index,
         mode,
         capabilities: Capabilities {
             medium: Medium::Ethernet(own),
-            mtu,
+            mtu: interface.mtu,
             tx_checksum: false,
             gso: GsoKinds::NONE,
             gso_max: 0,
             queues: 1,
         },
+        interface,
         _program: program,
         _promiscuous: promiscuous,
     })
